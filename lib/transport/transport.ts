@@ -1,0 +1,72 @@
+/**
+ * What the broker asks of a network connection, and what a connection tells the broker. TCP, TLS,
+ * WebSocket, Unix sockets and the in-memory pair implement `Transport`; `connection/` drives it.
+ */
+
+import type { Buffer } from 'node:buffer'
+
+/** Facts about the other end, for logs, hooks and rules. */
+export interface Peer {
+  /** Name of the listener that accepted the connection. */
+  readonly listener: string
+  readonly protocol: 'tcp' | 'tls' | 'ws' | 'wss' | 'unix' | 'memory'
+  /** Address of the client: behind a proxy the one that the proxy named. */
+  readonly address: string
+  /** 0 where the transport has no ports. */
+  readonly port: number
+  /** Common Name and fingerprint of a verified client certificate. */
+  readonly certificate: PeerCertificate | undefined
+}
+
+export interface PeerCertificate {
+  readonly commonName: string
+  readonly fingerprint256: string
+}
+
+/** Receives what happens on a transport. All calls are synchronous and never nested. */
+export interface TransportEvents {
+  /** Bytes arrived. `chunk` may be reused or pin a larger buffer: copy what outlives the turn. */
+  received(chunk: Buffer): void
+  /** Everything written has left: `pendingBytes` is 0 again. */
+  drained(): void
+  /**
+   * The transport is closed for good; called exactly once, also after `close` and `destroy`.
+   * `error` is a sentence for the log if the network or the peer's framing failed.
+   */
+  closed(error: string | undefined): void
+}
+
+export interface Transport {
+  readonly peer: Peer
+  /** Must be set, synchronously, before the first turn ends; bytes before that are held. */
+  events: TransportEvents
+  /** Bytes written that the operating system (or the other half) has not taken. */
+  readonly pendingBytes: number
+  /**
+   * Sends bytes. The transport owns `bytes` from now on: nobody may change them afterwards.
+   * Does nothing once closed.
+   */
+  write(bytes: Buffer): void
+  /** Stops reading: the peer is slowed by its own send buffer. */
+  pause(): void
+  resume(): void
+  /** Sends what is pending, for at most `CLOSE_TIMEOUT_MS`, then closes. No more `received`. */
+  close(): void
+  /** Closes at once; pending bytes are dropped. */
+  destroy(): void
+}
+
+/** How long a closing transport may take to hand over its last bytes (a peer may never read them). */
+export const CLOSE_TIMEOUT_MS = 2_000
+
+/** A place where clients arrive. */
+export interface Listener {
+  readonly name: string
+  /** Where it listens, as a URL: `mqtt://127.0.0.1:1883`, `ws://127.0.0.1:8083/mqtt`, `unix:/run/x.sock`. */
+  readonly url: string
+  /** Stops accepting. Connections already accepted stay. */
+  close(): Promise<void>
+}
+
+/** Called for each accepted connection, after PROXY header, TLS and WebSocket handshakes. */
+export type AcceptTransport = (transport: Transport) => void
