@@ -97,8 +97,9 @@ export function decodePacket(
     case 'suback':
     case 'unsuback':
     case 'pingresp':
-      return assert.fail(`${packet.cmd} is not for decodePacket`)
+      break
   }
+  return assert.fail(`${packet.cmd} is not for decodePacket`)
 }
 
 /** Decodes a whole, checked PUBLISH: the slow twin of `decodePublish`, for tests. */
