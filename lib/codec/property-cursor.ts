@@ -278,10 +278,11 @@ function readPair(bytes: Buffer, start: number, end: number): readonly [string, 
   return [bytes.toString('utf8', start + 2, nameEnd), bytes.toString('utf8', nameEnd + 2, end)]
 }
 
-/** "Receive Maximum" of `receiveMaximum`. */
+/** "Receive Maximum" of `receiveMaximum`, "User Property" of `userProperties`. */
 function nameOf(rule: PropertyRule): string {
   const words = rule.name.replaceAll(/[A-Z]/g, (letter) => ` ${letter}`)
-  return words.charAt(0).toUpperCase() + words.slice(1)
+  const one = rule.repeatable ? words.replace(/ies$/, 'y').replace(/s$/, '') : words
+  return one.charAt(0).toUpperCase() + one.slice(1)
 }
 
 function titleOf(place: PropertyPlace): string {

@@ -242,7 +242,7 @@ refused(0x81, 'Requested QoS byte of 4', [
   ['a SUBSCRIBE of 3.1.1 with No Local', 4, subscribe(text('f'), 4)],
 ])
 
-refused(0x82, 'Subscription Identifiers more than once in SUBSCRIBE', [
+refused(0x82, 'Subscription Identifier more than once in SUBSCRIBE', [
   [
     'a SUBSCRIBE with two Subscription Identifiers',
     5,
@@ -267,7 +267,7 @@ refused(0x81, 'Topic Filter is missing', [
   ['an UNSUBSCRIBE with a byte behind its filter', 4, unsubscribe(text('f'), 0)],
 ])
 
-refused(0x81, 'Subscription Identifiers in UNSUBSCRIBE', [
+refused(0x81, 'Subscription Identifier in UNSUBSCRIBE', [
   ['an UNSUBSCRIBE with a Subscription Identifier', 5, unsubscribe(block([0x0b, 1]), text('f'))],
 ])
 

@@ -140,7 +140,7 @@ refused(0x82, 'Receive Maximum more than once in CONNECT', [
   ],
 ])
 
-refused(0x82, 'Subscription Identifiers more than once in SUBSCRIBE', [
+refused(0x82, 'Subscription Identifier more than once in SUBSCRIBE', [
   [
     'a second Subscription Identifier in SUBSCRIBE',
     'subscribe',
@@ -156,7 +156,7 @@ refused(0x82, 'Maximum Packet Size of 0 in CONNECT', [
   ['Maximum Packet Size 0', 'connect', block(property('maximumPacketSize', 0))],
 ])
 
-refused(0x82, 'Subscription Identifiers of 0 in SUBSCRIBE', [
+refused(0x82, 'Subscription Identifier of 0 in SUBSCRIBE', [
   ['Subscription Identifier 0', 'subscribe', block(property('subscriptionIdentifiers', 0))],
 ])
 
@@ -197,7 +197,7 @@ refused(0x81, 'Content Type is not well-formed UTF-8 without U+0000', [
   ['[MQTT-3.3.2-19] a Content Type with U+0000', 'publish', block(property('contentType', 'a\0'))],
 ])
 
-refused(0x81, 'User Properties is not well-formed UTF-8 without U+0000', [
+refused(0x81, 'User Property is not well-formed UTF-8 without U+0000', [
   ['a User Property with a bad name', 'auth', block(property('userProperties', ['\0', 'v']))],
   ['a User Property with a bad value', 'auth', block(property('userProperties', ['n', '\0']))],
 ])
@@ -232,11 +232,11 @@ refused(0x81, 'Correlation Data runs past the properties of PUBLISH', [
   ['binary data cut off', 'publish', block([0x09, 0, 2, 0x61])],
 ])
 
-refused(0x81, 'User Properties runs past the properties of CONNECT', [
+refused(0x81, 'User Property runs past the properties of CONNECT', [
   ['a User Property without a value', 'connect', block([0x26, 0, 1, 0x61])],
 ])
 
-refused(0x81, 'Subscription Identifiers runs past the properties of SUBSCRIBE', [
+refused(0x81, 'Subscription Identifier runs past the properties of SUBSCRIBE', [
   ['a Subscription Identifier cut off', 'subscribe', block([0x0b, 0x80])],
 ])
 
