@@ -103,7 +103,7 @@ refused(0x81, 'Will QoS 3', [
 
 refused(0x81, 'Password without a User Name', [
   [
-    'a CONNECT of 3.1.1 with a Password and no User Name',
+    '[3.1.1: MQTT-3.1.2-22] a CONNECT of 3.1.1 with a Password and no User Name',
     connect311({ flags: 0x42, payload: [client, text('p')] }),
   ],
   [

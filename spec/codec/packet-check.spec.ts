@@ -235,7 +235,7 @@ refused(0x82, 'No Local on a Shared Subscription', [
 ])
 
 refused(0x81, 'Requested QoS byte of 3', [
-  ['a SUBSCRIBE of 3.1.1 with QoS 3', 4, subscribe(text('f'), 3)],
+  ['[3.1.1: MQTT-3.8.3-4] a SUBSCRIBE of 3.1.1 with QoS 3', 4, subscribe(text('f'), 3)],
 ])
 
 refused(0x81, 'Requested QoS byte of 4', [

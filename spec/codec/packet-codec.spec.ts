@@ -99,7 +99,7 @@ const fullConnect: Connect = {
   },
 }
 
-test('a CONNECT of 5.0 is decoded with all its fields', (t) => {
+test('[MQTT-3.1.3-1] a CONNECT of 5.0 is decoded with all its fields in their order', (t) => {
   t.deepEqual(take(connectFrame(fullConnect)), fullConnect)
 })
 
