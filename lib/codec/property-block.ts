@@ -15,6 +15,12 @@ type PropertyValue = string | number | Buffer | readonly number[] | readonly Use
 
 /** Returns the Property Length and the properties behind it; one zero byte if there are none. */
 export function encodeProperties(properties: Properties): Buffer {
+  const list = encodePropertyList(properties)
+  return Buffer.concat([encodeVariableByteInteger(list.length), list]) // [MQTT-2.2.2-1]
+}
+
+/** Returns the properties one behind the other, without their length. */
+export function encodePropertyList(properties: Properties): Buffer {
   const parts: Buffer[] = []
   for (const { identifier, name, type } of propertyRules) {
     const value: PropertyValue | undefined = properties[name]
@@ -23,8 +29,7 @@ export function encodeProperties(properties: Properties): Buffer {
       parts.push(Buffer.of(identifier), ...encodeValue(type, one))
     }
   }
-  const block = Buffer.concat(parts)
-  return Buffer.concat([encodeVariableByteInteger(block.length), block]) // [MQTT-2.2.2-1]
+  return Buffer.concat(parts)
 }
 
 export function encodeVariableByteInteger(value: number): Buffer {

@@ -63,3 +63,20 @@ export function countLevels(topic: string): number {
   for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) levels++
   return levels
 }
+
+/** `$SYS` belongs to the broker: no client publishes there. */
+export function isSystemTopic(topicName: string): boolean {
+  return topicName === '$SYS' || topicName.startsWith('$SYS/')
+}
+
+/** Says whether one filter matches one topic: for few topics; the router has a tree. */
+export function matchesTopic(topicFilter: string, topicName: string): boolean {
+  if (topicName.startsWith('$') && /^[+#]/.test(topicFilter)) return false // [MQTT-4.7.2-1]
+  const wanted = topicFilter.split('/')
+  const levels = topicName.split('/')
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] === '#') return true
+    if (i >= levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false
+  }
+  return wanted.length === levels.length
+}

@@ -13,6 +13,7 @@
  */
 
 import { Buffer } from 'node:buffer'
+import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Transport } from './transport.ts'
 
 /** As much is written without waiting for the turn to end. Also the size of a slab. */
@@ -32,21 +33,27 @@ const NO_BLOCK = Buffer.alloc(0)
 export class Outbox {
   readonly #transport: Transport
   readonly #flusher: Flusher
+  readonly #budget: MemoryBudget | undefined
   #block: Buffer
   #start: number
   #end: number
   #limit: number
   /** The flusher will call `flush` when the turn ends. */
   #isListed: boolean
+  /** What the transport has not taken, as far as the budget knows. */
+  #heldBytes: number
 
-  constructor(transport: Transport, flusher: Flusher) {
+  /** What the transport does not take counts in `budget`, if there is one. */
+  constructor(transport: Transport, flusher: Flusher, budget?: MemoryBudget) {
     this.#transport = transport
     this.#flusher = flusher
+    this.#budget = budget
     this.#block = NO_BLOCK
     this.#start = 0
     this.#end = 0
     this.#limit = 0
     this.#isListed = false
+    this.#heldBytes = 0
   }
 
   /** Where the last `reserve` made room. Changes with every call of the outbox. */
@@ -75,6 +82,7 @@ export class Outbox {
     }
     this.flush()
     this.#transport.write(bytes.subarray(start, end))
+    this.noteBlocked()
   }
 
   /** Sends a copy of `bytes` from `start` to `end`, however large it is. */
@@ -115,6 +123,22 @@ export class Outbox {
     this.#end = 0
     this.#limit = 0
     this.#transport.write(bytes)
+    this.noteBlocked()
+  }
+
+  /** Tells the budget what the transport has not taken; to be called when the transport has drained. */
+  noteBlocked(): void {
+    const blocked = this.#transport.pendingBytes
+    if (blocked === this.#heldBytes) return
+    this.#budget?.hold(blocked - this.#heldBytes)
+    this.#heldBytes = blocked
+  }
+
+  /** Writes what was gathered for the last time; what the transport still has counts no more. */
+  close(): void {
+    this.flush()
+    this.#budget?.release(this.#heldBytes)
+    this.#heldBytes = 0
   }
 
   /** Called by the flusher alone. */

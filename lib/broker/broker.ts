@@ -1,0 +1,259 @@
+/**
+ * The broker: builds the rooms, wires them together, starts, drains, stops. It knows no protocol.
+ */
+
+import { EventEmitter } from 'node:events'
+import { PublishEncoder } from '../codec/publish-encoder.ts'
+import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import { Connection } from '../connection/connection.ts'
+import type { ConnectionContext } from '../connection/context.ts'
+import { Pause } from '../connection/pause.ts'
+import { SystemTopics } from '../monitor/system-topics.ts'
+import { Message } from '../protocol/message.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'
+import { RetainedMessages } from '../retained/retained-messages.ts'
+import { Router } from '../router/router.ts'
+import type { AccessHooks } from '../security/access.ts'
+import { SessionRegistry } from '../session/session-registry.ts'
+import { MemoryStore } from '../storage/memory.ts'
+import { Flusher } from '../transport/outbox.ts'
+import type { Transport } from '../transport/transport.ts'
+import { type Clock, systemClock } from '../util/clock.ts'
+import { Counters } from '../util/counters.ts'
+import { LimitedLog, type Logger, silentLogger } from '../util/logger.ts'
+import { MemoryBudget, MemoryLevel } from '../util/memory-budget.ts'
+import { type Random, systemRandom } from '../util/random.ts'
+import { Timers } from '../util/timers.ts'
+import { VERSION } from '../util/version.ts'
+import { type PublishInput, toMessage } from './application-message.ts'
+import { DropReport } from './drop-report.ts'
+import { type BrokerEvents, observersOf } from './events.ts'
+import { limitsOf, memoryBudgetBytes } from './limits.ts'
+import { type OpenListener, openListeners } from './listeners.ts'
+import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
+
+/** What the host program may hand in beside the configuration. */
+export interface BrokerParts {
+  /** Who may connect, publish and subscribe; default: the configuration decides. */
+  readonly hooks?: AccessHooks | undefined
+  /** Default: silent. */
+  readonly logger?: Logger | undefined
+  /** Default: the system's. Tests bring their own. */
+  readonly clock?: Clock | undefined
+  readonly random?: Random | undefined
+}
+
+export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposable {
+  /** The configuration in force, defaults included. */
+  readonly configuration: BrokerConfiguration
+  /** What has happened so far, as plain numbers. */
+  readonly counters: Counters = new Counters()
+  readonly #log: Logger
+  readonly #context: ConnectionContext
+  readonly #systemTopics: SystemTopics
+  readonly #connections = new Set<Connection>()
+  #listeners: OpenListener[] = []
+  #closing: Promise<void> | undefined
+
+  constructor(configuration: BrokerConfiguration, parts: BrokerParts = {}) {
+    super()
+    this.configuration = configuration
+    this.#log = parts.logger ?? silentLogger
+    this.#context = this.#createContext(parts)
+    this.#systemTopics = new SystemTopics(configuration.monitor, this.#context, VERSION)
+    this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
+  }
+
+  #createContext(parts: BrokerParts): ConnectionContext {
+    const { configuration, counters } = this
+    const log = this.#log
+    const clock = parts.clock ?? systemClock
+    const random = parts.random ?? systemRandom
+    const timers = new Timers(clock)
+    const budget = new MemoryBudget(memoryBudgetBytes(configuration))
+    const store = new MemoryStore(clock, budget)
+    const retained = new RetainedMessages(configuration.retained, timers, budget)
+    const router = new Router(
+      { sharedStrategy: configuration.shared.strategy },
+      { store, retained, clock, random },
+    )
+    const drops = new DropReport(log, timers, counters)
+    const registry = new SessionRegistry({
+      router,
+      retained,
+      store,
+      clock,
+      timers,
+      counters,
+      budget,
+      limits: configuration.session,
+      dropped: (session, message, why) => {
+        drops.note(session, message, why)
+        this.emit('dropped', session.clientIdentifier, message?.topic, why)
+      },
+      publishWill: (message, session) => void router.route(message, session),
+      expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
+    })
+    return {
+      limits: limitsOf(configuration),
+      hooks: parts.hooks ?? {},
+      observers: observersOf(this, () => this.#systemTopics),
+      router,
+      registry,
+      retained,
+      store,
+      clock,
+      timers,
+      counters,
+      budget,
+      flusher: new Flusher(),
+      encoder: new PublishEncoder(),
+      log,
+      limitedLog: new LimitedLog(log, clock),
+      connections: this.#connections,
+      systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
+    }
+  }
+
+  /** Opens the store and the listeners. Throws `ListenError` if one cannot be opened; then none is. */
+  async start(): Promise<void> {
+    const { durability } = await this.#context.store.open()
+    this.#log.info({ store: this.configuration.store.url, durability }, 'store opened')
+    this.#systemTopics.start()
+    this.#listeners = await openListeners(
+      this.configuration.listeners,
+      this.#context,
+      (configuration) => this.#acceptFor(configuration),
+    )
+    for (const { name, url } of this.#listeners)
+      this.#log.info({ listener: name, url }, 'listening')
+  }
+
+  /** Where the broker listens, as URLs, with the ports that were really chosen. */
+  get urls(): readonly string[] {
+    return this.#listeners.map(({ url }) => url)
+  }
+
+  /** Number of clients connected now. */
+  get clientCount(): number {
+    return this.#context.registry.onlineCount
+  }
+
+  /** Serves a client on a transport of the host's own, with the limits of no listener in particular. */
+  accept(transport: Transport): void {
+    new Connection(this.#context, transport)
+  }
+
+  /**
+   * Publishes a message as the host program. Resolves when it has been routed and, at QoS 1 and 2 and
+   * for retained messages, when it is as durable as the store promises; rejects with `StoreError` if the
+   * store did not take it, with `TypeError` for a topic that cannot be published to.
+   */
+  async publish(input: PublishInput): Promise<void> {
+    const message = toMessage(input, this.#context.clock.now())
+    const publication = this.#context.router.route(message, undefined)
+    if (publication === undefined) return
+    await new Promise<void>((resolve, reject) => {
+      publication.observer = {
+        published: () => resolve(),
+        publicationFailed: (_, error) => reject(error),
+      }
+    })
+  }
+
+  /**
+   * Calls `handler` for each message that matches `topicFilter`, from any client or `publish`; first
+   * for the retained ones. Ends with `unsubscribe()` of what it returns, or with `using`.
+   * Throws `TypeError` for what is not a Topic Filter.
+   */
+  subscribe(topicFilter: string, handler: MessageHandler): LocalSubscription {
+    const plainFilter = parseSharedFilter(topicFilter)?.topicFilter ?? topicFilter
+    if (!isTopicFilter(plainFilter)) throw new TypeError(`"${topicFilter}" is not a Topic Filter.`)
+    const subscription = new LocalSubscription(
+      this.#context.router,
+      topicFilter,
+      handler,
+      (error) => this.#log.error({ err: error, topicFilter }, 'a subscribe() handler threw'),
+    )
+    if (plainFilter === topicFilter) this.#deliverRetained(subscription)
+    return subscription
+  }
+
+  /** Ends a session with all it has, and its connection if there is one. Says whether it existed. */
+  discardSession(clientIdentifier: string): Promise<boolean> {
+    return this.#context.registry.discard(clientIdentifier)
+  }
+
+  /** Reads certificates and CAs again; connections stay. Throws if a file cannot be read. */
+  async reloadCertificates(): Promise<void> {
+    for (const listener of this.#listeners) await listener.reloadCertificates()
+  }
+
+  /**
+   * Stops accepting, says DISCONNECT 0x8B to MQTT 5.0 clients, gives connections a bounded time to take
+   * what is written, then closes the store. May be called more than once.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#stop()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #stop(): Promise<void> {
+    const { registry, store, flusher, timers } = this.#context
+    this.#systemTopics.stop()
+    const listenersClosed = this.#listeners.map((listener) => listener.close())
+    registry.stop()
+    const connections = [...this.#connections]
+    for (const connection of connections) {
+      connection.end(ReasonCode.ServerShuttingDown, 'the broker is shutting down')
+    }
+    flusher.flushNow()
+    await Promise.all(connections.map(({ whenClosed }) => whenClosed))
+    await Promise.all(listenersClosed)
+    await store.close()
+    timers.close()
+  }
+
+  #acceptFor(configuration: ListenerConfiguration): (transport: Transport) => void {
+    const context = { ...this.#context, limits: limitsOf(this.configuration, configuration) }
+    const { connectionsMax } = configuration
+    let count = 0
+    return (transport) => {
+      const connection = this.#serve(context, transport)
+      count++
+      void connection.whenClosed.then(() => count--)
+      if (connectionsMax > 0 && count > connectionsMax) {
+        connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
+      }
+    }
+  }
+
+  #serve(context: ConnectionContext, transport: Transport): Connection {
+    return new Connection(context, transport)
+  }
+
+  #deliverRetained(subscription: LocalSubscription): void {
+    const { retained, clock } = this.#context
+    for (const match of retained.lookup(subscription.topicFilter, clock.now())) {
+      const message = Message.fromBody(retained.bodyOf(match), match.qos, true, match.expiresAt)
+      subscription.deliver(message, match.qos, true)
+    }
+  }
+
+  /** When there is room again, whoever was paused for memory goes on. */
+  #changeMemoryLevel(level: MemoryLevel): void {
+    const { budget, limitedLog } = this.#context
+    const { usedBytes, limitBytes } = budget
+    limitedLog.warn('memory', { level, usedBytes, limitBytes }, 'memory budget level changed')
+    if (level >= MemoryLevel.PauseReaders) return
+    // Not from within whatever released the bytes.
+    setImmediate(() => {
+      for (const connection of this.#connections) connection.unpause(Pause.Memory)
+    })
+  }
+}

@@ -1,0 +1,36 @@
+/** From the keys of the configuration to what each room wants to know. */
+
+import { totalmem } from 'node:os'
+import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import type { ConnectionLimits } from '../connection/context.ts'
+
+/** The limits of connections: those of the configuration, with what a listener has of its own. */
+export function limitsOf(
+  { connection, session, security }: BrokerConfiguration,
+  listener?: ListenerConfiguration,
+): ConnectionLimits {
+  return {
+    ...connection,
+    maximumPacketSizeBytes: listener?.maximumPacketSizeBytes ?? connection.maximumPacketSizeBytes,
+    sessionExpiryMaxSeconds: session.expiryMaxSeconds,
+    sessionExpiryV3Seconds: session.v3SessionExpirySeconds,
+    willDelayMaxSeconds: session.willDelayMaxSeconds,
+    subscriptionsMax: session.subscriptionsMax,
+    allowAnonymous: listener?.allowAnonymous ?? security.allowAnonymous ?? isLoopback(listener),
+    unauthorizedPublishV3: security.unauthorizedPublishV3,
+  }
+}
+
+/** Whether only programs of this machine reach the listener; the host's own transports are as near. */
+export function isLoopback(listener: ListenerConfiguration | undefined): boolean {
+  if (listener === undefined || listener.type === 'unix') return true
+  return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(listener.host)
+}
+
+/** Half of what the process may use, unless the configuration says how much. */
+export function memoryBudgetBytes({ memory }: BrokerConfiguration): number {
+  if (memory.budgetBytes > 0) return memory.budgetBytes
+  const constrained = process.constrainedMemory()
+  const isConstrained = constrained !== undefined && constrained > 0 && constrained < totalmem()
+  return (isConstrained ? constrained : totalmem()) / 2
+}

@@ -1,0 +1,150 @@
+/** Opens the listeners of the configuration: all of them, or none. */
+
+import { readFile } from 'node:fs/promises'
+import type { ListenerConfiguration } from '../config/options.ts'
+import { ListenError } from '../transport/listen.ts'
+import type { ListenOptions } from '../transport/peer.ts'
+import { listenTcp } from '../transport/tcp.ts'
+import { listenTls, type TlsCredentials } from '../transport/tls.ts'
+import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
+import { listenUnix } from '../transport/unix.ts'
+import { listenWebSocket } from '../transport/websocket.ts'
+import type { LimitedLog, Logger } from '../util/logger.ts'
+
+export interface OpenListener extends Listener {
+  /** Reads key, certificate and CA again, for clients to come. */
+  reloadCertificates(): Promise<void>
+}
+
+interface Logs {
+  readonly log: Logger
+  readonly limitedLog: LimitedLog
+}
+
+type EncryptedListener = Extract<ListenerConfiguration, { keyFile: string }>
+
+/** Opens every listener; if one fails, closes those that were open and throws its `ListenError`. */
+export async function openListeners(
+  configurations: readonly ListenerConfiguration[],
+  logs: Logs,
+  acceptFor: (configuration: ListenerConfiguration) => AcceptTransport,
+): Promise<OpenListener[]> {
+  const open: OpenListener[] = []
+  try {
+    for (const configuration of configurations) {
+      open.push(await openListener(configuration, logs, acceptFor(configuration)))
+    }
+  } catch (error) {
+    await Promise.all(open.map((listener) => listener.close()))
+    throw error
+  }
+  return open
+}
+
+async function openListener(
+  configuration: ListenerConfiguration,
+  logs: Logs,
+  accept: AcceptTransport,
+): Promise<OpenListener> {
+  const common = commonOptions(configuration.name, logs)
+  switch (configuration.type) {
+    case 'tcp':
+      return withoutCertificates(await listenTcp({ ...configuration, ...common }, accept))
+    case 'unix': {
+      const mode = Number.parseInt(configuration.mode, 8)
+      return withoutCertificates(
+        await listenUnix({ ...common, path: configuration.path, mode }, accept),
+      )
+    }
+    case 'ws': {
+      const allowedOrigins = listOrAll(configuration.allowedOrigins)
+      const options = { ...configuration, ...common, allowedOrigins }
+      return withoutCertificates(await listenWebSocket(options, accept))
+    }
+    case 'tls': {
+      const options = { ...configuration, ...common, ...(await encryptionOf(configuration)) }
+      return withCertificates(await listenTls(options, accept), configuration)
+    }
+    case 'wss': {
+      const allowedOrigins = listOrAll(configuration.allowedOrigins)
+      const encryption = await encryptionOf(configuration)
+      const options = { ...configuration, ...common, ...encryption, allowedOrigins }
+      return withCertificates(await listenWebSocket(options, accept), configuration)
+    }
+  }
+}
+
+function commonOptions(name: string, { log, limitedLog }: Logs): ListenOptions {
+  return {
+    name,
+    refused: (peer: Peer, sentence: string) =>
+      limitedLog.warn(
+        'refused',
+        { address: `${peer.address}:${peer.port}`, listener: name, rule: sentence },
+        'connection refused',
+      ),
+    failed: (sentence) => log.error({ listener: name }, sentence),
+  }
+}
+
+async function encryptionOf(configuration: EncryptedListener): Promise<{
+  credentials: TlsCredentials
+  requestCert: boolean
+  requireCert: boolean
+  minVersion: 'TLSv1.2' | 'TLSv1.3'
+}> {
+  const { requestClientCertificate, minTlsVersion } = configuration
+  return {
+    credentials: await readCredentials(configuration),
+    requestCert: requestClientCertificate !== 'no',
+    requireCert: requestClientCertificate === 'required',
+    minVersion: minTlsVersion,
+  }
+}
+
+async function readCredentials(configuration: EncryptedListener): Promise<TlsCredentials> {
+  const { name, keyFile, certFile, caFile } = configuration
+  return {
+    key: await readPem(name, 'keyFile', keyFile),
+    cert: await readPem(name, 'certFile', certFile),
+    ca: caFile === undefined ? undefined : await readPem(name, 'caFile', caFile),
+  }
+}
+
+const fileFaults: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this user may not read it',
+  EISDIR: 'it is a directory',
+}
+
+async function readPem(listener: string, key: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const { code = 'EIO', message } = error as NodeJS.ErrnoException
+    const why = fileFaults[code] ?? message
+    throw new ListenError(
+      code,
+      `Cannot open listener ${listener}: ${key} ${path}: ${why}. Correct ${key} in the configuration.`,
+      error,
+    )
+  }
+}
+
+function withoutCertificates(listener: Listener): OpenListener {
+  return { ...listener, reloadCertificates: async () => {} }
+}
+
+function withCertificates(
+  listener: Listener & { reload?(credentials: TlsCredentials): void },
+  configuration: EncryptedListener,
+): OpenListener {
+  return {
+    ...listener,
+    reloadCertificates: async () => listener.reload?.(await readCredentials(configuration)),
+  }
+}
+
+function listOrAll(list: readonly string[]): readonly string[] | undefined {
+  return list.length === 0 ? undefined : list
+}

@@ -1,0 +1,184 @@
+/**
+ * The fast path for PUBLISH: checks a whole frame and makes a `Message` of offsets into it, without
+ * mqtt-packet and without an object per field. `decodePublishInFull` (packet-codec.ts) is its slow twin;
+ * spec/properties/publish.spec.ts shows that they agree.
+ */
+
+import { Buffer } from 'node:buffer'
+import { MalformedPacketError, ProtocolError } from '../protocol/errors.ts'
+import { Message } from '../protocol/message.ts'
+import type { MqttVersion, Qos } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { PropertyCursor } from './property-cursor.ts'
+import { isWellFormedString } from './utf8.ts'
+
+/** What a PUBLISH says beside its message. One object serves every packet: read it at once. */
+export class PublishHeader {
+  isDuplicate = false
+  /** 0 at QoS 0. */
+  packetIdentifier = 0
+  /** 0: none. Never 0 on the wire, see `decodePublish`. */
+  topicAlias = 0
+  /** Payload Format Indicator 1: the payload says it is UTF-8. */
+  isPayloadUtf8 = false
+}
+
+const PAYLOAD_FORMAT_INDICATOR = 0x01
+const MESSAGE_EXPIRY_INTERVAL = 0x02
+const TOPIC_ALIAS = 0x23
+
+const cursor = new PropertyCursor()
+
+/**
+ * Decodes the PUBLISH between `start` (its first byte) and `end`; its variable header begins at
+ * `bodyStart`. Fills `header`. Throws `ProtocolError` for whatever a client must not send.
+ */
+export function decodePublish(
+  bytes: Buffer,
+  start: number,
+  bodyStart: number,
+  end: number,
+  version: MqttVersion,
+  now: number,
+  header: PublishHeader,
+): Message {
+  const first = bytes[start] as number
+  const qos = ((first >> 1) & 3) as Qos
+  header.isDuplicate = (first & 0x08) !== 0
+  if (qos > 2) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
+  if (qos === 0 && header.isDuplicate) throw new MalformedPacketError('PUBLISH with DUP at QoS 0') // [MQTT-3.3.1-2]
+
+  if (bodyStart + 2 > end) throw new MalformedPacketError('PUBLISH without a Topic Name') // [MQTT-3.3.2-1]
+  const topicEnd =
+    bodyStart + 2 + (((bytes[bodyStart] as number) << 8) | (bytes[bodyStart + 1] as number))
+  if (topicEnd > end) throw new MalformedPacketError('PUBLISH whose Topic Name runs past its end')
+  const topic = readTopicName(bytes, bodyStart + 2, topicEnd)
+
+  let at = topicEnd
+  header.packetIdentifier = 0
+  if (qos > 0) {
+    if (at + 2 > end) throw new MalformedPacketError('PUBLISH without a Packet Identifier')
+    header.packetIdentifier = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+    if (header.packetIdentifier === 0) throw new MalformedPacketError('Packet Identifier 0') // [MQTT-2.2.1-3]
+    at += 2
+  }
+
+  header.topicAlias = 0
+  header.isPayloadUtf8 = false
+  if (version === 5)
+    return decodeProperties(bytes, start, bodyStart, at, end, topic, qos, now, header)
+
+  if (topic.length === 0) throw new ProtocolError(ReasonCode.TopicNameInvalid, 'empty Topic Name') // [MQTT-4.7.3-1]
+  const message = new Message(topic, qos, (first & 1) === 1, Number.POSITIVE_INFINITY, bytes)
+  message.topicStart = bodyStart
+  message.payloadStart = at
+  message.payloadEnd = end
+  message.frameStart = start
+  if (first === 0x30) message.frameShape = 4
+  return message
+}
+
+/** The part behind the Packet Identifier in MQTT 5.0. */
+function decodeProperties(
+  bytes: Buffer,
+  start: number,
+  bodyStart: number,
+  at: number,
+  end: number,
+  topic: string,
+  qos: Qos,
+  now: number,
+  header: PublishHeader,
+): Message {
+  let expiresAt = Number.POSITIVE_INFINITY
+  // Where Message Expiry Interval and Topic Alias stand: they are not forwarded as they came.
+  let expiryAt = -1
+  let aliasAt = -1
+  cursor.open(bytes, at, end, 'publish')
+  while (cursor.next()) {
+    switch (cursor.rule.identifier) {
+      case PAYLOAD_FORMAT_INDICATOR:
+        header.isPayloadUtf8 = cursor.value === 1
+        break
+      case MESSAGE_EXPIRY_INTERVAL:
+        expiresAt = now + cursor.value * 1000
+        expiryAt = cursor.propertyStart
+        break
+      case TOPIC_ALIAS:
+        header.topicAlias = cursor.value
+        aliasAt = cursor.propertyStart
+        if (cursor.value === 0)
+          throw new ProtocolError(ReasonCode.TopicAliasInvalid, 'Topic Alias 0') // [MQTT-3.3.2-8]
+        break
+    }
+  }
+  if (topic.length === 0 && header.topicAlias === 0) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'empty Topic Name without a Topic Alias')
+  }
+
+  const first = bytes[start] as number
+  const message = new Message(topic, qos, (first & 1) === 1, expiresAt, bytes)
+  if (topic.length > 0) message.topicStart = bodyStart
+  message.payloadStart = cursor.end
+  message.payloadEnd = end
+  if (expiryAt === -1 && aliasAt === -1) {
+    message.propertyBytes = bytes
+    message.propertiesStart = cursor.start
+    message.propertiesEnd = cursor.end
+    message.frameStart = start
+    if (first === 0x30) message.frameShape = 5
+  } else {
+    cutProperties(message, bytes, cursor.start, cursor.end, expiryAt, aliasAt)
+  }
+  return message
+}
+
+const EXPIRY_SIZE = 5
+const ALIAS_SIZE = 3
+
+/** Copies the properties from `start` to `end` without the two that are the broker's business. */
+function cutProperties(
+  message: Message,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  expiryAt: number,
+  aliasAt: number,
+): void {
+  const isAliasFirst = aliasAt !== -1 && (expiryAt === -1 || aliasAt < expiryAt)
+  const firstCut = isAliasFirst ? aliasAt : expiryAt
+  const firstSize = isAliasFirst ? ALIAS_SIZE : EXPIRY_SIZE
+  const parts = [bytes.subarray(start, firstCut)]
+  let at = firstCut + firstSize
+  if (expiryAt !== -1 && aliasAt !== -1) {
+    const secondCut = isAliasFirst ? expiryAt : aliasAt
+    parts.push(bytes.subarray(at, secondCut))
+    at = secondCut + (isAliasFirst ? EXPIRY_SIZE : ALIAS_SIZE)
+  }
+  parts.push(bytes.subarray(at, end))
+  message.propertyBytes = Buffer.concat(parts)
+  message.propertiesEnd = message.propertyBytes.length
+}
+
+/** Checks and decodes a Topic Name in one pass when it is ASCII, as nearly all are. */
+function readTopicName(bytes: Buffer, start: number, end: number): string {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number
+    if (byte === 0x2b || byte === 0x23) {
+      throw new ProtocolError(ReasonCode.TopicNameInvalid, 'wildcard in a Topic Name') // [MQTT-3.3.2-2]
+    }
+    if (byte === 0 || byte >= 0x80) return readUnicodeTopicName(bytes, start, end)
+  }
+  return bytes.toString('latin1', start, end)
+}
+
+function readUnicodeTopicName(bytes: Buffer, start: number, end: number): string {
+  if (!isWellFormedString(bytes, start, end)) {
+    throw new MalformedPacketError('Topic Name is not well-formed UTF-8 without U+0000') // [MQTT-1.5.4-1] [MQTT-4.7.3-2]
+  }
+  const topic = bytes.toString('utf8', start, end)
+  if (topic.includes('+') || topic.includes('#')) {
+    throw new ProtocolError(ReasonCode.TopicNameInvalid, 'wildcard in a Topic Name') // [MQTT-3.3.2-2]
+  }
+  return topic
+}

@@ -1,0 +1,204 @@
+/**
+ * Encodes a message once per shape and hands the same bytes to all receivers of that shape.
+ *
+ * A shape is version, QoS and RETAIN; DUP and the Packet Identifier are written into each receiver's own
+ * copy afterwards. Receivers with Subscription Identifiers or a Topic Alias get an encoding of their own.
+ * Where the bytes that came in are already right (QoS 0, same version), they are passed on as they are.
+ */
+
+import { Buffer } from 'node:buffer'
+import type { Message } from '../protocol/message.ts'
+import type { MqttVersion, Qos } from '../protocol/packets.ts'
+import { variableByteIntegerSize, writeVariableByteInteger } from './variable-byte-integer.ts'
+
+/** What differs between receivers of one message. */
+export interface PublishShape {
+  readonly version: MqttVersion
+  readonly qos: Qos
+  readonly retain: boolean
+  readonly subscriptionIdentifiers: readonly number[] | undefined
+  /** 0: none. */
+  readonly topicAlias: number
+  /** False when the client already knows what the alias stands for. */
+  readonly isTopicSent: boolean
+}
+
+/** Payloads of at least this size are not copied into the frame but follow it by reference. */
+export const SHARED_PAYLOAD_MIN_BYTES = 16_384
+
+const MESSAGE_EXPIRY_INTERVAL = 0x02
+const SUBSCRIPTION_IDENTIFIER = 0x0b
+const TOPIC_ALIAS = 0x23
+const SCRATCH_BYTES = 256 * 1024
+
+/** An encoded PUBLISH: valid until the next message is encoded. */
+export class PublishFrame {
+  bytes: Buffer = Buffer.alloc(0)
+  start = 0
+  /** End of the bytes in `bytes`; the payload follows from elsewhere if `hasSharedPayload`. */
+  end = 0
+  /** Where the Packet Identifier goes, counted from `start`; 0 at QoS 0. */
+  packetIdentifierAt = 0
+  hasSharedPayload = false
+  /** Size of the whole packet, a shared payload included. */
+  size = 0
+}
+
+export class PublishEncoder {
+  #message: Message | undefined
+  #seconds = 0
+  readonly #frames: readonly PublishFrame[] = Array.from({ length: 12 }, () => new PublishFrame())
+  readonly #own = new PublishFrame()
+  #encoded = 0 // Bit n: frames[n] holds #message.
+  #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  #used = 0
+
+  /** Returns the message as `shape` wants it. `now` tells how much of its expiry interval is left. */
+  encode(message: Message, shape: PublishShape, now: number): PublishFrame {
+    const remaining = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : secondsLeft(message, now)
+    if (this.#message !== message || this.#seconds !== remaining) {
+      this.#message = message
+      this.#seconds = remaining
+      this.#encoded = 0
+      this.#used = 0
+    }
+    if (shape.subscriptionIdentifiers !== undefined || shape.topicAlias !== 0) {
+      this.#write(this.#own, message, shape, remaining)
+      return this.#own
+    }
+    const index = (shape.version === 5 ? 6 : 0) + shape.qos * 2 + (shape.retain ? 1 : 0)
+    const frame = this.#frames[index] as PublishFrame
+    if ((this.#encoded & (1 << index)) === 0) {
+      if (index === 0 && message.frameShape === 4) passOn(frame, message)
+      else if (index === 6 && message.frameShape === 5) passOn(frame, message)
+      else this.#write(frame, message, shape, remaining)
+      this.#encoded |= 1 << index
+    }
+    return frame
+  }
+
+  /** Forgets the last message, so that it can be collected. */
+  release(): void {
+    this.#message = undefined
+    this.#encoded = 0
+  }
+
+  #write(frame: PublishFrame, message: Message, shape: PublishShape, remaining: number): void {
+    const payloadLength = message.payloadLength
+    const topicLength = topicLengthOf(message, shape)
+    let variableLength = 2 + topicLength + (shape.qos > 0 ? 2 : 0)
+    let propertiesLength = 0
+    if (shape.version === 5) {
+      propertiesLength = propertiesLengthOf(message, shape)
+      variableLength += variableByteIntegerSize(propertiesLength) + propertiesLength
+    }
+    const remainingLength = variableLength + payloadLength
+    const headLength = 1 + variableByteIntegerSize(remainingLength) + variableLength
+    const isShared = payloadLength >= SHARED_PAYLOAD_MIN_BYTES
+    const bytes = this.#reserve(isShared ? headLength : headLength + payloadLength, frame)
+
+    let at = frame.start
+    bytes[at++] = 0x30 | (shape.qos << 1) | (shape.retain ? 1 : 0) // [MQTT-3.3.1-3]
+    at = writeVariableByteInteger(bytes, at, remainingLength)
+    at = writeTopic(bytes, at, message, topicLength)
+    frame.packetIdentifierAt = 0
+    if (shape.qos > 0) {
+      frame.packetIdentifierAt = at - frame.start
+      at += 2
+    }
+    if (shape.version === 5) {
+      at = writeVariableByteInteger(bytes, at, propertiesLength)
+      at = writeProperties(bytes, at, message, shape, remaining)
+    }
+    if (!isShared) {
+      at += message.bytes.copy(bytes, at, message.payloadStart, message.payloadEnd)
+    }
+    frame.end = at
+    frame.hasSharedPayload = isShared
+    frame.size = headLength + payloadLength
+  }
+
+  /** Finds room for one frame: the scratch buffer begins anew with each message. */
+  #reserve(length: number, frame: PublishFrame): Buffer {
+    if (this.#used + length > SCRATCH_BYTES) {
+      frame.bytes = Buffer.allocUnsafe(length)
+      frame.start = 0
+    } else {
+      frame.bytes = this.#scratch
+      frame.start = this.#used
+      // Encodings for one receiver are read before the next is written: they need no room for good.
+      if (frame !== this.#own) this.#used += length
+    }
+    return frame.bytes
+  }
+}
+
+function passOn(frame: PublishFrame, message: Message): void {
+  frame.bytes = message.bytes
+  frame.start = message.frameStart
+  frame.end = message.payloadEnd
+  frame.packetIdentifierAt = 0
+  frame.hasSharedPayload = false
+  frame.size = frame.end - frame.start
+}
+
+/** The Message Expiry Interval to send: what came less the time the message waited [MQTT-3.3.2-6]. */
+function secondsLeft(message: Message, now: number): number {
+  return Math.max(1, Math.ceil((message.expiresAt - now) / 1000))
+}
+
+function topicLengthOf(message: Message, shape: PublishShape): number {
+  if (!shape.isTopicSent) return 0
+  return message.topicStart === -1
+    ? Buffer.byteLength(message.topic)
+    : message.bytes.readUInt16BE(message.topicStart)
+}
+
+function writeTopic(bytes: Buffer, at: number, message: Message, length: number): number {
+  if (length > 0 && message.topicStart !== -1) {
+    return at + message.bytes.copy(bytes, at, message.topicStart, message.topicStart + 2 + length)
+  }
+  bytes[at] = length >> 8
+  bytes[at + 1] = length & 0xff
+  if (length > 0) bytes.write(message.topic, at + 2)
+  return at + 2 + length
+}
+
+function propertiesLengthOf(message: Message, shape: PublishShape): number {
+  let length = message.propertiesEnd - message.propertiesStart
+  if (message.expiresAt !== Number.POSITIVE_INFINITY) length += 5
+  if (shape.topicAlias !== 0) length += 3
+  if (shape.subscriptionIdentifiers !== undefined) {
+    for (const identifier of shape.subscriptionIdentifiers) {
+      length += 1 + variableByteIntegerSize(identifier)
+    }
+  }
+  return length
+}
+
+function writeProperties(
+  bytes: Buffer,
+  start: number,
+  message: Message,
+  shape: PublishShape,
+  remaining: number,
+): number {
+  let at = start
+  if (message.expiresAt !== Number.POSITIVE_INFINITY) {
+    bytes[at++] = MESSAGE_EXPIRY_INTERVAL
+    at = bytes.writeUInt32BE(remaining, at)
+  }
+  if (shape.topicAlias !== 0) {
+    bytes[at++] = TOPIC_ALIAS
+    at = bytes.writeUInt16BE(shape.topicAlias, at)
+  }
+  if (shape.subscriptionIdentifiers !== undefined) {
+    for (const identifier of shape.subscriptionIdentifiers) {
+      bytes[at++] = SUBSCRIPTION_IDENTIFIER
+      at = writeVariableByteInteger(bytes, at, identifier)
+    }
+  }
+  // Everything else goes on as it came [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16]
+  // [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20].
+  return at + message.propertyBytes.copy(bytes, at, message.propertiesStart, message.propertiesEnd)
+}

@@ -1,0 +1,121 @@
+/** AUTH: enhanced authentication on CONNECT, and re-authentication later (section 4.12). */
+
+import { ProtocolError } from '../protocol/errors.ts'
+import type { Auth, Connect, Properties } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
+import { accept, refuse } from './connack.ts'
+import type { Connection } from './connection.ts'
+
+/** An enhanced authentication of this connection (section 4.12). */
+export interface Authentication {
+  readonly method: string
+  exchange: AuthenticationExchange | undefined
+  /** The CONNECT that waits for it; undefined in a re-authentication. */
+  connect: Connect | undefined
+}
+
+/** CONNECT named an Authentication Method. */
+export async function beginAuthentication(connection: Connection, connect: Connect): Promise<void> {
+  const method = connect.properties.authenticationMethod as string
+  const begin = connection.context.hooks.authenticationMethods?.[method]
+  if (begin === undefined) {
+    refuse(connection, ReasonCode.BadAuthenticationMethod, `no Authentication Method "${method}"`) // [MQTT-4.12.0-1]
+    return
+  }
+  const exchange = begin(connection.client as ClientInfo)
+  connection.authentication = { method, exchange, connect }
+  await takeStep(connection, await exchange.next(connect.properties.authenticationData))
+}
+
+export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
+  const authentication = connection.authentication
+  const method = auth.properties.authenticationMethod
+  if (authentication === undefined) {
+    throw new ProtocolError(
+      ReasonCode.ProtocolError,
+      'AUTH without an Authentication Method in CONNECT',
+    ) // [MQTT-4.12.0-7]
+  }
+  if (method !== authentication.method) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another Authentication Method') // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
+  }
+  if (auth.reasonCode === ReasonCode.ReAuthenticate && connection.state === 'connected') {
+    authentication.exchange = beginAgain(connection, method)
+  } else if (
+    auth.reasonCode !== ReasonCode.ContinueAuthentication || // [MQTT-4.12.0-3]
+    authentication.exchange === undefined
+  ) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH out of turn')
+  }
+  return continueWith(connection, authentication.exchange as AuthenticationExchange, auth)
+}
+
+async function continueWith(
+  connection: Connection,
+  exchange: AuthenticationExchange,
+  auth: Auth,
+): Promise<void> {
+  await takeStep(connection, await exchange.next(auth.properties.authenticationData))
+}
+
+function beginAgain(connection: Connection, method: string): AuthenticationExchange {
+  const begin = connection.context.hooks.authenticationMethods?.[method]
+  if (begin === undefined) {
+    throw new ProtocolError(
+      ReasonCode.BadAuthenticationMethod,
+      `no Authentication Method "${method}"`,
+    )
+  }
+  return begin(connection.client as ClientInfo)
+}
+
+/** Does what the exchange decided, during CONNECT or later. */
+async function takeStep(connection: Connection, step: AuthenticationStep): Promise<void> {
+  if (connection.state === 'closed') return
+  const authentication = connection.authentication as Authentication
+  const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
+  if (step.kind !== 'failure' && step.data !== undefined) properties.authenticationData = step.data
+  switch (step.kind) {
+    case 'continue':
+      if (connection.state !== 'connected') connection.state = 'authenticating'
+      connection.outlet.send({
+        type: 'auth',
+        reasonCode: ReasonCode.ContinueAuthentication, // [MQTT-4.12.0-2]
+        properties,
+      })
+      return
+    case 'success':
+      await succeed(connection, authentication, step.userName, properties)
+      return
+    case 'failure':
+      fail(connection, step.reasonCode ?? ReasonCode.NotAuthorized, step.reason)
+  }
+}
+
+async function succeed(
+  connection: Connection,
+  authentication: Authentication,
+  userName: string | undefined,
+  properties: Properties,
+): Promise<void> {
+  authentication.exchange = undefined
+  if (userName !== undefined) {
+    connection.client = { ...(connection.client as ClientInfo), userName }
+  }
+  const { connect } = authentication
+  authentication.connect = undefined
+  if (connect === undefined) {
+    connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
+  } else {
+    connection.state = 'connecting'
+    await accept(connection, connect, properties)
+  }
+}
+
+function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
+  const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
+  if (connection.state === 'connected')
+    connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
+  else refuse(connection, reasonCode, rule, reason) // [MQTT-4.12.0-4]
+}

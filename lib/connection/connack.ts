@@ -1,0 +1,168 @@
+/** CONNACK: opens the session and says what was agreed, or says why not. */
+
+import { encodePropertyList } from '../codec/property-block.ts'
+import type { ProtocolError } from '../protocol/errors.ts'
+import { composeBody } from '../protocol/message.ts'
+import type { Connect, ConnectWill, MqttVersion, Properties } from '../protocol/packets.ts'
+import { connectReturnCode, ReasonCode } from '../protocol/reason-codes.ts'
+import type { ClientInfo } from '../security/access.ts'
+import type { Session } from '../session/session.ts'
+import type { Will } from '../session/will.ts'
+import type { Connection } from './connection.ts'
+import type { ConnectionLimits } from './context.ts'
+import { reportConnected } from './log.ts'
+import type { Negotiated } from './negotiated.ts'
+
+const publicationProperties = [
+  'payloadFormatIndicator',
+  'contentType',
+  'responseTopic',
+  'correlationData',
+  'userProperties',
+] as const
+
+/** Opens the session and sends CONNACK. `extra` is what an enhanced authentication adds to it. */
+export async function accept(
+  connection: Connection,
+  connect: Connect,
+  extra: Properties,
+): Promise<void> {
+  // The client may have gone while a hook was asked.
+  if (connection.state === 'closed') return
+  const { registry } = connection.context
+  const negotiated = connection.negotiated as Negotiated
+  const client = connection.client as ClientInfo
+  const { session, present } = await registry.open({
+    clientIdentifier: client.clientIdentifier,
+    cleanStart: connect.cleanStart,
+    expirySeconds: negotiated.sessionExpirySeconds,
+    receiveMaximum: negotiated.clientReceiveMaximum,
+    will: connect.will === undefined ? undefined : toWill(connect.will, connection.context.limits),
+    outlet: connection.outlet,
+  })
+  if ((connection.state as string) === 'closed') {
+    registry.close(session, connection.outlet, 'with will')
+    return
+  }
+  connection.context.counters.connectionsOpened++
+  connection.outlet.send({
+    type: 'connack',
+    sessionPresent: present, // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
+    reasonCode: ReasonCode.Success, // [MQTT-3.1.4-5]
+    properties: { ...describeLimits(connection, connect), ...extra },
+  })
+  establish(connection, session, present)
+}
+
+function establish(connection: Connection, session: Session, present: boolean): void {
+  connection.establish(session)
+  reportConnected(connection, present)
+  connection.context.observers.connected(connection, present)
+  session.resume()
+}
+
+/** What CONNACK tells an MQTT 5.0 client: every limit that is not the standard's default. */
+function describeLimits(connection: Connection, connect: Connect): Properties {
+  const { limits } = connection.context
+  const negotiated = connection.negotiated as Negotiated
+  const properties: Properties = {
+    maximumPacketSize: limits.maximumPacketSizeBytes,
+    receiveMaximum: limits.receiveMaximum,
+    topicAliasMaximum: limits.topicAliasMaximum,
+  }
+  if (limits.maximumQos < 2) properties.maximumQos = limits.maximumQos as 0 | 1 // [MQTT-3.2.2-9]
+  if (!limits.retainAvailable) properties.retainAvailable = 0
+  if (!limits.wildcardSubscriptions) properties.wildcardSubscriptionAvailable = 0
+  if (!limits.subscriptionIdentifiers) properties.subscriptionIdentifiersAvailable = 0
+  if (!limits.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0
+  if (connect.clientIdentifier === '') {
+    properties.assignedClientIdentifier = (connection.client as ClientInfo).clientIdentifier // [MQTT-3.1.3-7]
+  }
+  if (negotiated.keepAliveSeconds !== connect.keepAliveSeconds) {
+    properties.serverKeepAlive = negotiated.keepAliveSeconds
+  }
+  const askedExpiry = connect.properties.sessionExpiryInterval ?? 0
+  if (negotiated.sessionExpirySeconds !== askedExpiry) {
+    properties.sessionExpiryInterval = negotiated.sessionExpirySeconds
+  }
+  if (negotiated.isResponseInformationRequested && limits.responseInformation !== undefined) {
+    properties.responseInformation = limits.responseInformation // [MQTT-3.1.2-28]
+  }
+  return properties
+}
+
+function toWill(will: ConnectWill, limits: ConnectionLimits): Will {
+  const forwarded: Properties = {}
+  for (const name of publicationProperties) {
+    if (will.properties[name] !== undefined)
+      Object.assign(forwarded, { [name]: will.properties[name] })
+  }
+  return {
+    topic: will.topicName,
+    body: composeBody(will.topicName, encodePropertyList(forwarded), will.payload), // [MQTT-3.1.3-10]
+    qos: will.qos,
+    retain: will.retain,
+    delaySeconds: Math.min(will.properties.willDelayInterval ?? 0, limits.willDelayMaxSeconds),
+    expirySeconds: will.properties.messageExpiryInterval,
+  }
+}
+
+/** Sends a CONNACK that refuses, and closes. `rule` is for the log, `reason` for the client. */
+export function refuse(
+  connection: Connection,
+  reasonCode: number,
+  rule: string,
+  reason?: string,
+): void {
+  if (connection.state === 'closed') return
+  sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason ?? rule)
+  connection.endRefused(reasonCode, rule)
+}
+
+/** Answers a CONNECT that cannot be read, in the version it seems to be of, before the error ends it. */
+export function refuseUnreadableConnect(connection: Connection, error: ProtocolError): void {
+  const version = versionToAnswer(connection)
+  if (version === undefined) return
+  connection.outlet.configure(version, Number.POSITIVE_INFINITY, 0)
+  // 3.x has return codes for few faults: the others are answered by closing [3.1.1: MQTT-3.1.4-1].
+  if (version < 5 && error.reasonCode !== ReasonCode.UnsupportedProtocolVersion) return
+  sendRefusal(connection, version, error.reasonCode, error.message)
+}
+
+function sendRefusal(
+  connection: Connection,
+  version: MqttVersion,
+  reasonCode: number,
+  reason: string,
+): void {
+  const { serverReference } = connection.context.limits
+  const properties: Properties = { reasonString: reason }
+  const isRedirect =
+    reasonCode === ReasonCode.UseAnotherServer || reasonCode === ReasonCode.ServerMoved
+  if (isRedirect && serverReference !== undefined) properties.serverReference = serverReference
+  connection.outlet.send({
+    type: 'connack',
+    sessionPresent: false, // [MQTT-3.2.2-6]
+    reasonCode: version === 5 ? reasonCode : connectReturnCode(reasonCode),
+    properties: version === 5 ? properties : {},
+  })
+}
+
+/**
+ * The version in which an unreadable CONNECT is answered: its own if we speak it; 3.1.1 for older
+ * levels of "MQTT" and "MQIsdp", 5.0 for newer ones; none for another protocol name [MQTT-3.1.2-1].
+ */
+function versionToAnswer(connection: Connection): MqttVersion | undefined {
+  const { bytes, bodyStart, end } = connection.decoder
+  const body = bytes.subarray(bodyStart, end)
+  for (const [name, levelAt] of [
+    ['\0\u0004MQTT', 6],
+    ['\0\u0006MQIsdp', 8],
+  ] as const) {
+    if (body.toString('latin1', 0, levelAt) !== name) continue
+    const level = body[levelAt]
+    if (level === undefined) return undefined
+    return level >= 5 ? 5 : 4
+  }
+  return undefined
+}

@@ -1,0 +1,294 @@
+/**
+ * One network connection: bytes in, packets dispatched by state, packets out.
+ *
+ * Everything here is synchronous. A handler that has to wait (hooks, store) returns a promise: nothing
+ * more of the connection is read until it settles, so that packets keep their order and what waits is
+ * bounded by one chunk. Handlers throw `ProtocolError`; it is caught here, once.
+ */
+
+import type { Buffer } from 'node:buffer'
+import { Decoder } from '../codec/decoder.ts'
+import { checkPacket } from '../codec/packet-check.ts'
+import { decodePacket } from '../codec/packet-codec.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import { type Connect, PacketType } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { ClientInfo } from '../security/access.ts'
+import type { Session } from '../session/session.ts'
+import type { Transport, TransportEvents } from '../transport/transport.ts'
+import type { Timer } from '../util/timers.ts'
+import { type Authentication, handleAuth } from './auth.ts'
+import { refuseUnreadableConnect } from './connack.ts'
+import { handleConnect } from './connect.ts'
+import type { ConnectionContext, ConnectionEnd } from './context.ts'
+import { handleDisconnect } from './disconnect.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { reportEnd, reportProtocolError } from './log.ts'
+import type { Negotiated } from './negotiated.ts'
+import { ConnectionOutlet } from './outlet.ts'
+import { Pause } from './pause.ts'
+import { handlePublish, InboundFlow } from './publish.ts'
+import { handleAcknowledgement } from './publish-ack.ts'
+import { handleSubscribe } from './subscribe.ts'
+import { handleUnsubscribe } from './unsubscribe.ts'
+
+/** `authenticating` is a `connecting` in which the client has to send AUTH. */
+export type ConnectionState =
+  | 'awaiting connect'
+  | 'connecting'
+  | 'authenticating'
+  | 'connected'
+  | 'closed'
+
+export class Connection implements TransportEvents {
+  readonly context: ConnectionContext
+  readonly transport: Transport
+  readonly decoder: Decoder
+  /** Where PUBLISH and all other packets leave. */
+  readonly outlet: ConnectionOutlet
+  /** The client's messages that are not acknowledged yet. */
+  readonly inboundFlow: InboundFlow
+  state: ConnectionState = 'awaiting connect'
+  /** Set from CONNECT on. */
+  client: ClientInfo | undefined
+  negotiated: Negotiated | undefined
+  /** Set while `connected`. */
+  session: Session | undefined
+  /** The enhanced authentication under way, or that has been. */
+  authentication: Authentication | undefined
+  /** When bytes last arrived, in ms. */
+  receivedAt: number
+  /** When CONNACK was sent, in ms. */
+  connectedAt = 0
+  /** Set by DISCONNECT: what it says decides about the will. */
+  clientEnd: ConnectionEnd | undefined
+  /** Resolves when the transport is closed. */
+  readonly whenClosed: Promise<void>
+  #resolveClosed: () => void = () => {}
+  #pauses = 0
+  #connectTimer: Timer | undefined
+  readonly #keepAlive: KeepAlive
+
+  constructor(context: ConnectionContext, transport: Transport) {
+    this.context = context
+    this.transport = transport
+    this.decoder = new Decoder(context.limits.maximumPacketSizeBytes)
+    this.outlet = new ConnectionOutlet(this)
+    this.inboundFlow = new InboundFlow(this)
+    this.receivedAt = context.clock.now()
+    this.whenClosed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    this.#keepAlive = new KeepAlive(this)
+    this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
+      this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
+    )
+    context.connections.add(this)
+    context.counters.socketsOpened++
+    transport.events = this
+  }
+
+  // --- What the transport tells ----------------------------------------------------------------------
+
+  received(chunk: Buffer): void {
+    if (this.state === 'closed') return
+    this.context.counters.bytesReceived += chunk.length
+    this.receivedAt = this.context.clock.now()
+    this.decoder.push(chunk)
+    if (this.#pauses === 0) this.#work()
+  }
+
+  drained(): void {
+    this.unpause(Pause.Output)
+    this.outlet.noteDrained()
+    this.session?.pump()
+  }
+
+  closed(error: string | undefined): void {
+    this.#finish({
+      reasonCode: ReasonCode.UnspecifiedError,
+      rule: error ?? 'the client closed the connection without DISCONNECT',
+      by: 'network',
+    })
+    this.#resolveClosed()
+  }
+
+  // --- Reading ---------------------------------------------------------------------------------------
+
+  get isPaused(): boolean {
+    return this.#pauses !== 0
+  }
+
+  /** Stops reading for a reason, until `unpause` with the same. */
+  pause(reason: Pause): void {
+    if (this.#pauses === 0) this.transport.pause()
+    this.#pauses |= reason
+  }
+
+  unpause(reason: Pause): void {
+    if ((this.#pauses & reason) === 0) return
+    this.#pauses &= ~reason
+    if (this.#pauses !== 0 || this.state === 'closed') return
+    this.receivedAt = this.context.clock.now() // While paused the keep-alive clock stands.
+    this.transport.resume()
+    this.#work()
+  }
+
+  /** Handles every whole packet there is, until one has to be waited for. */
+  #work(): void {
+    try {
+      while (this.#pauses === 0 && this.state !== 'closed') {
+        const type = this.decoder.next()
+        if (type === 0) return
+        const waiting = this.#dispatch(type)
+        if (waiting !== undefined) this.#waitFor(waiting)
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #waitFor(waiting: Promise<void>): void {
+    this.pause(Pause.Handler)
+    waiting
+      .catch((error: unknown) => this.fail(error))
+      .finally(() => this.unpause(Pause.Handler))
+      .catch((error: unknown) => this.fail(error))
+  }
+
+  #dispatch(type: number): Promise<void> | undefined {
+    this.context.counters.packetsReceived[type]!++
+    if (this.state === 'connected') return this.#dispatchConnected(type)
+    return this.#dispatchConnecting(type)
+  }
+
+  #dispatchConnected(type: number): Promise<void> | undefined {
+    const { bytes, start, bodyStart, end } = this.decoder
+    const version = this.negotiated?.version
+    switch (type) {
+      case PacketType.Publish:
+        return handlePublish(this)
+      case PacketType.Puback:
+      case PacketType.Pubrec:
+      case PacketType.Pubrel:
+      case PacketType.Pubcomp:
+        return handleAcknowledgement(this, type)
+    }
+    checkPacket(bytes, start, bodyStart, end, version)
+    if (type === PacketType.Pingreq) {
+      this.outlet.sendPingresp() // [MQTT-3.12.4-1]
+      return undefined
+    }
+    const packet = decodePacket(bytes, start, end, version)
+    switch (packet.type) {
+      case 'subscribe':
+        return handleSubscribe(this, packet)
+      case 'unsubscribe':
+        return handleUnsubscribe(this, packet)
+      case 'disconnect':
+        handleDisconnect(this, packet)
+        return undefined
+      case 'auth':
+        return handleAuth(this, packet)
+      case 'connect':
+        throw new ProtocolError(ReasonCode.ProtocolError, 'a second CONNECT') // [MQTT-3.1.0-2]
+      default:
+        throw new ProtocolError(ReasonCode.ProtocolError, `unexpected ${packet.type}`)
+    }
+  }
+
+  #dispatchConnecting(type: number): Promise<void> | undefined {
+    const { bytes, start, bodyStart, end } = this.decoder
+    if (this.state === 'awaiting connect') {
+      if (type !== PacketType.Connect) {
+        throw new ProtocolError(ReasonCode.ProtocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
+      }
+      this.state = 'connecting'
+      this.#checkConnect()
+      return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
+    }
+    // Until CONNACK a client that authenticates may send AUTH and DISCONNECT only [MQTT-3.1.2-30].
+    checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
+    const packet = decodePacket(bytes, start, end, this.negotiated?.version)
+    if (packet.type === 'auth') return handleAuth(this, packet)
+    if (packet.type !== 'disconnect') {
+      throw new ProtocolError(ReasonCode.ProtocolError, `${packet.type} before CONNACK`)
+    }
+    handleDisconnect(this, packet)
+    return undefined
+  }
+
+  #checkConnect(): void {
+    const { bytes, start, bodyStart, end } = this.decoder
+    try {
+      checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
+    } catch (error) {
+      if (error instanceof ProtocolError) refuseUnreadableConnect(this, error)
+      throw error
+    }
+  }
+
+  // --- The life of the connection --------------------------------------------------------------------
+
+  /** CONNACK is sent: from now on the client is served. */
+  establish(session: Session): void {
+    this.state = 'connected'
+    this.session = session
+    this.connectedAt = this.context.clock.now()
+    this.#connectTimer?.cancel()
+    this.#connectTimer = undefined
+    this.#keepAlive.start()
+  }
+
+  /** Something was thrown while a packet of this connection was handled. */
+  fail(error: unknown): void {
+    if (this.state === 'closed') return
+    if (error instanceof ProtocolError) {
+      reportProtocolError(this, error)
+      this.end(error.reasonCode, error.message) // [MQTT-4.13.1-1]
+      return
+    }
+    this.context.log.error(
+      { err: error, ...this.client },
+      'a defect of the broker ended a connection',
+    )
+    this.end(ReasonCode.UnspecifiedError, 'a defect of the broker')
+  }
+
+  /** Ends the connection from our side; an MQTT 5.0 client is told why. */
+  end(reasonCode: number, rule: string): void {
+    if (this.state === 'closed') return
+    if (this.state === 'connected') this.outlet.sendDisconnect(reasonCode, rule) // [MQTT-3.14.0-1]
+    this.#finish({ reasonCode, rule, by: 'broker' })
+    this.transport.close() // [MQTT-3.14.4-2] [MQTT-4.13.2-1]
+  }
+
+  /** The client said DISCONNECT. */
+  endByClient(end: ConnectionEnd): void {
+    this.clientEnd = end
+    this.#finish(end)
+    this.transport.close()
+  }
+
+  /** A CONNACK that refuses has been sent. */
+  endRefused(reasonCode: number, rule: string): void {
+    this.#finish({ reasonCode, rule, by: 'broker' })
+    this.transport.close() // [MQTT-3.2.2-7]
+  }
+
+  #finish(end: ConnectionEnd): void {
+    if (this.state === 'closed') return
+    const wasConnected = this.state === 'connected'
+    this.state = 'closed'
+    this.#connectTimer?.cancel()
+    this.#keepAlive.stop()
+    this.outlet.close()
+    this.context.connections.delete(this)
+    if (wasConnected && this.session !== undefined) {
+      const isNormal = this.clientEnd?.reasonCode === ReasonCode.Success
+      this.context.registry.close(this.session, this.outlet, isNormal ? 'normal' : 'with will')
+    }
+    reportEnd(this, end, wasConnected)
+    if (wasConnected) this.context.observers.disconnected(this, end)
+  }
+}

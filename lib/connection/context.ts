@@ -1,0 +1,95 @@
+/** What all connections of a broker share. `broker/` puts it together. */
+
+import type { PublishEncoder } from '../codec/publish-encoder.ts'
+import type { Message } from '../protocol/message.ts'
+import type { Qos } from '../protocol/packets.ts'
+import type { Subscription } from '../protocol/subscription.ts'
+import type { RetainedMessages } from '../retained/retained-messages.ts'
+import type { Router } from '../router/router.ts'
+import type { AccessHooks, ClientInfo } from '../security/access.ts'
+import type { SessionRegistry } from '../session/session-registry.ts'
+import type { Store } from '../storage/storage.ts'
+import type { Flusher } from '../transport/outbox.ts'
+import type { Clock } from '../util/clock.ts'
+import type { Counters } from '../util/counters.ts'
+import type { LimitedLog, Logger } from '../util/logger.ts'
+import type { MemoryBudget } from '../util/memory-budget.ts'
+import type { Timers } from '../util/timers.ts'
+import type { Connection } from './connection.ts'
+
+/** What the broker allows and announces; the keys of `connection` and `session` in the configuration. */
+export interface ConnectionLimits {
+  readonly connectTimeoutMs: number
+  /** 0: the client's Keep Alive stands. */
+  readonly keepAliveMaxSeconds: number
+  readonly maximumPacketSizeBytes: number
+  readonly receiveMaximum: number
+  readonly maximumQos: Qos
+  readonly retainAvailable: boolean
+  readonly topicAliasMaximum: number
+  readonly topicAliasMaximumOut: number
+  readonly wildcardSubscriptions: boolean
+  readonly subscriptionIdentifiers: boolean
+  readonly sharedSubscriptions: boolean
+  readonly sharedSubscriptionsV3: boolean
+  readonly topicLevelsMax: number
+  readonly topicBytesMax: number
+  readonly responseInformation: string | undefined
+  readonly serverReference: string | undefined
+  /** 0: as many as the system allows. */
+  readonly connectionsMax: number
+  readonly outBufferBytesMax: number
+  readonly assignClientIdentifiers: boolean
+  readonly clientIdentifierBytesMax: number
+  readonly sessionExpiryMaxSeconds: number
+  readonly sessionExpiryV3Seconds: number
+  readonly willDelayMaxSeconds: number
+  readonly subscriptionsMax: number
+  readonly allowAnonymous: boolean
+  readonly unauthorizedPublishV3: 'acknowledge' | 'disconnect'
+}
+
+/** Told what happens. The two of the hot path are absent while nobody listens, and then cost nothing. */
+export interface Observers {
+  readonly connected: (connection: Connection, sessionPresent: boolean) => void
+  readonly disconnected: (connection: Connection, end: ConnectionEnd) => void
+  readonly subscribed: (client: ClientInfo, subscription: Subscription) => void
+  readonly unsubscribed: (client: ClientInfo, topicFilter: string) => void
+  published?: ((message: Message, client: ClientInfo) => void) | undefined
+  delivered?: ((message: Message, qos: Qos, client: ClientInfo) => void) | undefined
+}
+
+/** Why a connection ended: the reason code sent or received, and a sentence. */
+export interface ConnectionEnd {
+  readonly reasonCode: number
+  readonly rule: string
+  readonly by: 'client' | 'broker' | 'network'
+}
+
+export interface ConnectionContext {
+  readonly limits: ConnectionLimits
+  readonly hooks: AccessHooks
+  readonly observers: Observers
+  readonly router: Router
+  readonly registry: SessionRegistry
+  readonly retained: RetainedMessages
+  readonly store: Store
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly counters: Counters
+  readonly budget: MemoryBudget
+  readonly flusher: Flusher
+  readonly encoder: PublishEncoder
+  readonly log: Logger
+  readonly limitedLog: LimitedLog
+  /** Every connection that is not closed. */
+  readonly connections: Set<Connection>
+  /** Retained values that are computed when asked for: `$SYS`. */
+  readonly systemTopics: SystemTopics
+}
+
+/** `$SYS`: topics whose retained value is computed at the moment somebody subscribes. */
+export interface SystemTopics {
+  /** Undefined when the filter cannot match any. */
+  retained(topicFilter: string): Iterator<Message> | undefined
+}

@@ -1,0 +1,70 @@
+/**
+ * What the log says about connections: one line per event of a client's life, always with client, user,
+ * address, listener, reason code and the rule that decided. Lines that a peer can cause at will are limited.
+ */
+
+import type { ProtocolError } from '../protocol/errors.ts'
+import { describeReasonCode } from '../protocol/reason-codes.ts'
+import type { Connection } from './connection.ts'
+import type { ConnectionEnd } from './context.ts'
+
+const versionNames = { 3: '3.1', 4: '3.1.1', 5: '5.0' } as const
+
+/** Who it is about, as far as it is known. */
+function who(connection: Connection): Record<string, unknown> {
+  const { client } = connection
+  const { peer } = connection.transport
+  return {
+    client: client?.clientIdentifier,
+    user: client?.userName,
+    address: peer.port === 0 ? peer.address : `${peer.address}:${peer.port}`,
+    listener: peer.listener,
+  }
+}
+
+export function reportConnected(connection: Connection, sessionPresent: boolean): void {
+  const { negotiated, context } = connection
+  context.log.info(
+    {
+      ...who(connection),
+      version: versionNames[negotiated?.version ?? 4],
+      keepAliveSeconds: negotiated?.keepAliveSeconds,
+      sessionExpirySeconds: negotiated?.sessionExpirySeconds,
+      sessionPresent,
+    },
+    'client connected',
+  )
+}
+
+export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnected: boolean): void {
+  const fields = {
+    ...who(connection),
+    by: end.by,
+    reason: describeReasonCode(end.reasonCode),
+    rule: end.rule,
+  }
+  const { log, limitedLog } = connection.context
+  if (wasConnected) log.info(fields, 'client disconnected')
+  else limitedLog.warn('refused', fields, 'connection refused')
+}
+
+export function reportProtocolError(connection: Connection, error: ProtocolError): void {
+  connection.context.counters.protocolErrors++
+  const fields = {
+    ...who(connection),
+    reason: describeReasonCode(error.reasonCode),
+    rule: error.message,
+  }
+  connection.context.limitedLog.warn('protocol error', fields, 'protocol error')
+}
+
+export function reportDenied(
+  connection: Connection,
+  action: 'publish' | 'subscribe',
+  topic: string,
+  reasonCode: number,
+  rule: string,
+): void {
+  const fields = { ...who(connection), action, topic, reason: describeReasonCode(reasonCode), rule }
+  connection.context.limitedLog.warn(`denied ${action}`, fields, `${action} denied`)
+}

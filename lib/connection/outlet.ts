@@ -1,0 +1,236 @@
+/**
+ * Everything that leaves on one connection. PUBLISH and acknowledgements are written straight into the
+ * outbox; all other packets are rare and go through mqtt-packet.
+ *
+ * Whether a client keeps up is judged by what its socket has not taken, never by what was not offered yet.
+ */
+
+import type { Buffer } from 'node:buffer'
+import { encodePacket } from '../codec/packet-codec.ts'
+import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
+import type { Message } from '../protocol/message.ts'
+import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
+import { PacketType } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { Outlet } from '../session/outlet.ts'
+import { Outbox } from '../transport/outbox.ts'
+import { MemoryLevel } from '../util/memory-budget.ts'
+import type { Connection } from './connection.ts'
+import { Pause } from './pause.ts'
+import { OutboundAliases } from './topic-aliases.ts'
+
+/** The shape of the PUBLISH being sent; one object serves all, as encoding is synchronous. */
+const shape: { -readonly [Key in keyof PublishShape]: PublishShape[Key] } = {
+  version: 4,
+  qos: 0,
+  retain: false,
+  subscriptionIdentifiers: undefined,
+  topicAlias: 0,
+  isTopicSent: true,
+}
+
+const acknowledgementBytes = {
+  puback: PacketType.Puback << 4,
+  pubrec: PacketType.Pubrec << 4,
+  pubrel: (PacketType.Pubrel << 4) | 2,
+  pubcomp: PacketType.Pubcomp << 4,
+} as const
+
+const packetTypes: Readonly<Record<OutboundPacket['type'], number>> = {
+  connack: PacketType.Connack,
+  puback: PacketType.Puback,
+  pubrec: PacketType.Pubrec,
+  pubrel: PacketType.Pubrel,
+  pubcomp: PacketType.Pubcomp,
+  suback: PacketType.Suback,
+  unsuback: PacketType.Unsuback,
+  pingresp: PacketType.Pingresp,
+  disconnect: PacketType.Disconnect,
+  auth: PacketType.Auth,
+}
+
+export class ConnectionOutlet implements Outlet {
+  readonly #connection: Connection
+  readonly #outbox: Outbox
+  #version: MqttVersion = 4
+  #maximumPacketSize = Number.POSITIVE_INFINITY
+  #aliases: OutboundAliases | undefined
+  #isClosed = false
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.#outbox = new Outbox(
+      connection.transport,
+      connection.context.flusher,
+      connection.context.budget,
+    )
+  }
+
+  /** CONNECT told what the client speaks and takes. */
+  configure(version: MqttVersion, maximumPacketSize: number, topicAliasMaximum: number): void {
+    this.#version = version
+    this.#maximumPacketSize = maximumPacketSize
+    if (topicAliasMaximum > 0) this.#aliases = new OutboundAliases(topicAliasMaximum)
+  }
+
+  get isWritable(): boolean {
+    return (
+      !this.#isClosed &&
+      this.#outbox.blockedBytes <= this.#connection.context.limits.outBufferBytesMax
+    )
+  }
+
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    isDuplicate: boolean,
+    packetIdentifier: number,
+    identifiers: readonly number[] | undefined,
+  ): boolean {
+    if (this.#isClosed || (qos === 0 && this.#mustShed())) return false
+    const { context, receivedAt } = this.#connection
+    const now = message.expiresAt === Number.POSITIVE_INFINITY ? receivedAt : context.clock.now()
+    if (qos === 0 && message.isExpired(now)) return false
+    const alias = this.#aliases === undefined ? 0 : this.#aliases.get(message.topic)
+    const newAlias = this.#aliases === undefined || alias !== 0 ? 0 : this.#aliases.next
+    shape.version = this.#version
+    shape.qos = qos
+    shape.retain = retain
+    shape.subscriptionIdentifiers = this.#version === 5 ? identifiers : undefined
+    shape.topicAlias = alias === 0 ? newAlias : alias
+    shape.isTopicSent = alias === 0
+    const frame = context.encoder.encode(message, shape, now)
+    if (frame.size > this.#maximumPacketSize) return false // [MQTT-3.1.2-24]
+
+    this.#writeFrame(frame, message, isDuplicate, packetIdentifier)
+    if (newAlias !== 0) this.#aliases?.learn(message.topic)
+    context.counters.packetsSent[PacketType.Publish]!++
+    context.counters.publishBytesSent += message.payloadLength
+    if (context.observers.delivered !== undefined && this.#connection.client !== undefined) {
+      context.observers.delivered(message, qos, this.#connection.client)
+    }
+    return true
+  }
+
+  #writeFrame(
+    frame: PublishFrame,
+    message: Message,
+    isDuplicate: boolean,
+    packetIdentifier: number,
+  ): void {
+    const outbox = this.#outbox
+    const length = frame.end - frame.start
+    this.#connection.context.counters.bytesSent += frame.size
+    if (frame.bytes === message.bytes) {
+      outbox.append(frame.bytes, frame.start, frame.end)
+    } else if (packetIdentifier === 0) {
+      outbox.appendCopy(frame.bytes, frame.start, frame.end)
+    } else {
+      const at = outbox.reserve(length)
+      const block = outbox.block
+      frame.bytes.copy(block, at, frame.start, frame.end)
+      if (isDuplicate) block[at] = (block[at] as number) | 0x08 // [MQTT-3.3.1-1]
+      block[at + frame.packetIdentifierAt] = packetIdentifier >> 8
+      block[at + frame.packetIdentifierAt + 1] = packetIdentifier & 0xff
+    }
+    if (frame.hasSharedPayload) {
+      outbox.append(message.bytes, message.payloadStart, message.payloadEnd)
+    }
+  }
+
+  /** QoS 0 is shed first: towards a blocked socket beyond its bound, and sooner when memory is short. */
+  #mustShed(): boolean {
+    const blocked = this.#outbox.blockedBytes
+    if (blocked === 0) return false
+    const { limits, budget } = this.#connection.context
+    return blocked > limits.outBufferBytesMax || budget.level >= MemoryLevel.ShedQos0
+  }
+
+  sendPubrel(packetIdentifier: number, reasonCode: number): void {
+    this.sendAcknowledgement('pubrel', packetIdentifier, reasonCode)
+  }
+
+  /** Sends one of the four acknowledgements; without properties, and as short as the version allows. */
+  sendAcknowledgement(
+    type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
+    packetIdentifier: number,
+    reasonCode: number,
+  ): void {
+    if (this.#isClosed) return
+    const isLong = this.#version === 5 && reasonCode !== ReasonCode.Success
+    const size = isLong ? 5 : 4
+    const at = this.#outbox.reserve(size)
+    const block = this.#outbox.block
+    block[at] = acknowledgementBytes[type]
+    block[at + 1] = size - 2
+    block[at + 2] = packetIdentifier >> 8
+    block[at + 3] = packetIdentifier & 0xff
+    if (isLong) block[at + 4] = reasonCode
+    this.#count(packetTypes[type], size)
+  }
+
+  sendPingresp(): void {
+    if (this.#isClosed) return
+    const at = this.#outbox.reserve(2)
+    this.#outbox.block[at] = PacketType.Pingresp << 4
+    this.#outbox.block[at + 1] = 0
+    this.#count(PacketType.Pingresp, 2)
+  }
+
+  sendDisconnect(reasonCode: number, reasonString: string): void {
+    if (this.#version !== 5) return
+    const { serverReference } = this.#connection.context.limits
+    const properties: Properties = { reasonString }
+    const isRedirect =
+      reasonCode === ReasonCode.UseAnotherServer || reasonCode === ReasonCode.ServerMoved
+    if (isRedirect && serverReference !== undefined) properties.serverReference = serverReference
+    this.send({ type: 'disconnect', reasonCode, properties })
+  }
+
+  /**
+   * Sends any other packet. What makes it larger than the client takes is left out: first the Reason
+   * String, then the User Properties [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.9.2-1]
+   * [MQTT-3.11.2-1] [MQTT-3.14.2-3]; a packet that is still too large is not sent [MQTT-3.1.2-24].
+   */
+  send(packet: OutboundPacket): void {
+    if (this.#isClosed) return
+    const bytes = this.#encodeToFit(packet)
+    if (bytes === undefined) return
+    this.#outbox.append(bytes, 0, bytes.length)
+    this.#count(packetTypes[packet.type], bytes.length)
+  }
+
+  #encodeToFit(packet: OutboundPacket): Buffer | undefined {
+    const bytes = encodePacket(packet, this.#version)
+    if (bytes.length <= this.#maximumPacketSize || packet.type === 'pingresp') return bytes
+    const { reasonString, userProperties, ...needed } = packet.properties
+    if (reasonString === undefined && userProperties === undefined) return undefined
+    const without =
+      reasonString === undefined ? needed : { ...needed, ...(userProperties && { userProperties }) }
+    return this.#encodeToFit({ ...packet, properties: without })
+  }
+
+  #count(type: number, size: number): void {
+    const { counters, limits } = this.#connection.context
+    counters.packetsSent[type]!++
+    counters.bytesSent += size
+    // A client that sends and never reads must not make us keep its acknowledgements without end.
+    if (this.#outbox.blockedBytes > limits.outBufferBytesMax) this.#connection.pause(Pause.Output)
+  }
+
+  /** The socket has taken everything. */
+  noteDrained(): void {
+    this.#outbox.noteBlocked()
+  }
+
+  endFor(reasonCode: number, rule: string): void {
+    this.#connection.end(reasonCode, rule)
+  }
+
+  /** Nothing is sent any more [MQTT-3.14.4-1]. */
+  close(): void {
+    this.#isClosed = true
+    this.#outbox.close()
+  }
+}

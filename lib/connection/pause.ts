@@ -1,0 +1,14 @@
+/** Why a connection is not being read; each is a bit, as several may hold at once. */
+export const Pause = {
+  /** A handler waits for a hook or the store. */
+  Handler: 1,
+  /** A 3.x publisher has Receive Maximum messages unacknowledged: it is slowed, not closed. */
+  OwedAcknowledgements: 2,
+  /** The memory budget is nearly used up. */
+  Memory: 4,
+  /** The store has more to write than it may hold. */
+  Store: 8,
+  /** The client does not take the acknowledgements for what it sends. */
+  Output: 16,
+} as const
+export type Pause = (typeof Pause)[keyof typeof Pause]

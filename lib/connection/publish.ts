@@ -1,0 +1,304 @@
+/**
+ * PUBLISH from the client: validate, resolve the alias, authorize, recognise a QoS 2 duplicate, route,
+ * acknowledge. The hot path of the broker: synchronous unless a hook answers with a promise.
+ */
+
+import { Buffer, isUtf8 } from 'node:buffer'
+import { decodePublish, PublishHeader } from '../codec/publish-decoder.ts'
+import { ProtocolError } from '../protocol/errors.ts'
+import type { Message } from '../protocol/message.ts'
+import type { MqttVersion } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { countLevels, isSystemTopic } from '../protocol/topics.ts'
+import type { Publication, PublicationObserver } from '../router/router.ts'
+import { type Answer, type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import { OwedAcknowledgements, type OwedHandle } from '../session/owed-acknowledgements.ts'
+import type { Session } from '../session/session.ts'
+import type { StoreError } from '../storage/storage.ts'
+import { MemoryLevel } from '../util/memory-budget.ts'
+import type { Connection } from './connection.ts'
+import { reportDenied } from './log.ts'
+import { Pause } from './pause.ts'
+import { InboundAliases } from './topic-aliases.ts'
+
+const header = new PublishHeader()
+
+/** What the store may have pending before publishers are paused. */
+const STORE_UNITS_MAX = 100_000
+const STORE_BYTES_MAX = 64 * 1024 * 1024
+
+/** The client's messages of one connection: its aliases, and what we owe it. */
+export class InboundFlow implements PublicationObserver {
+  readonly owed: OwedAcknowledgements
+  readonly #connection: Connection
+  #version: MqttVersion = 4
+  #aliases: InboundAliases | undefined
+  /** PUBLISH packets at QoS 1 and 2 that the client may count as unacknowledged (section 4.9). */
+  #unacknowledged = 0
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
+      if (type === 'puback' || reasonCode >= 0x80) this.#credit()
+      connection.outlet.sendAcknowledgement(type, packetIdentifier, reasonCode)
+    })
+  }
+
+  configure(version: MqttVersion): void {
+    this.#version = version
+  }
+
+  /** Returns the Topic Name that `alias` stands for. */
+  resolveAlias(alias: number, topicName: string): string {
+    this.#aliases ??= new InboundAliases(this.#connection.context.limits.topicAliasMaximum)
+    return this.#aliases.resolve(alias, topicName)
+  }
+
+  /** Counts a PUBLISH at QoS 1 or 2 against the Receive Maximum that we announced. */
+  debit(): void {
+    const { receiveMaximum } = this.#connection.context.limits
+    this.#unacknowledged++
+    if (this.#unacknowledged < receiveMaximum) return
+    if (this.#version === 5) {
+      if (this.#unacknowledged > receiveMaximum) {
+        throw new ProtocolError(
+          ReasonCode.ReceiveMaximumExceeded,
+          `more than ${receiveMaximum} messages unacknowledged`, // [MQTT-3.3.4-7]
+        )
+      }
+    } else if (this.owed.length >= receiveMaximum) {
+      this.#connection.pause(Pause.OwedAcknowledgements)
+    }
+  }
+
+  /** PUBCOMP has been sent. */
+  creditExchange(): void {
+    this.#credit()
+  }
+
+  #credit(): void {
+    if (this.#unacknowledged > 0) this.#unacknowledged--
+    if (this.owed.length <= this.#connection.context.limits.receiveMaximum / 2) {
+      this.#connection.unpause(Pause.OwedAcknowledgements)
+    }
+  }
+
+  published(publication: Publication): void {
+    this.owed.settle(publication.handle as OwedHandle, ReasonCode.Success)
+    this.#connection.unpause(Pause.Store)
+  }
+
+  publicationFailed(publication: Publication, error: StoreError): void {
+    const { publisher } = publication
+    const { session } = this.#connection
+    if (publisher !== undefined) session?.inbound.delete(publisher.packetIdentifier)
+    this.#connection.end(
+      ReasonCode.UnspecifiedError,
+      `the store did not take a message: ${error.message}`,
+    )
+  }
+}
+
+export function handlePublish(connection: Connection): Promise<void> | undefined {
+  const { context, decoder, inboundFlow } = connection
+  const message = decodePublish(
+    decoder.bytes,
+    decoder.start,
+    decoder.bodyStart,
+    decoder.end,
+    connection.negotiated!.version,
+    connection.receivedAt,
+    header,
+  )
+  context.counters.publishBytesReceived += message.payloadLength
+  const { packetIdentifier, isPayloadUtf8 } = header
+  if (header.topicAlias !== 0) {
+    message.topic = inboundFlow.resolveAlias(header.topicAlias, message.topic)
+  }
+  const session = connection.session as Session
+  if (message.qos > 0) inboundFlow.debit()
+  if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
+    inboundFlow.owed.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
+    return undefined
+  }
+  const fault = findFault(connection, message, isPayloadUtf8)
+  if (fault !== undefined) {
+    refuse(connection, message, packetIdentifier, fault)
+    return undefined
+  }
+  // Whoever still owes us acknowledgements must be read, else its messages would stay for ever.
+  if (context.budget.level >= MemoryLevel.PauseReaders && session.inFlightCount === 0) {
+    connection.pause(Pause.Memory)
+  }
+  if (context.hooks.authorizePublish === undefined) {
+    accept(connection, session, message, packetIdentifier)
+    return undefined
+  }
+  return authorize(connection, session, message, packetIdentifier)
+}
+
+/** Why a well-formed message is not taken; undefined: it is. Limits that were announced end the connection. */
+function findFault(
+  connection: Connection,
+  message: Message,
+  isPayloadUtf8: boolean,
+): Decision | undefined {
+  const { limits, retained } = connection.context
+  if (message.qos > limits.maximumQos) {
+    throw new ProtocolError(ReasonCode.QosNotSupported, 'QoS above connection.maximumQos') // [MQTT-3.2.2-11]
+  }
+  if (message.retain) {
+    if (!limits.retainAvailable) {
+      throw new ProtocolError(
+        ReasonCode.RetainNotSupported,
+        'RETAIN where retained messages are off',
+      ) // [MQTT-3.2.2-14]
+    }
+    if (message.payloadLength > 0 && !retained.hasRoomFor(message.topic, message.keptBytes)) {
+      return denial(
+        ReasonCode.QuotaExceeded,
+        'retained.messagesMax or retained.bytesMax is reached',
+      )
+    }
+  }
+  const { topic } = message
+  if (topic.charCodeAt(0) === 0x24 && isSystemTopic(topic)) {
+    return denial(ReasonCode.NotAuthorized, '$SYS belongs to the broker')
+  }
+  // A topic of few characters cannot have too many levels or bytes.
+  if (topic.length >= limits.topicLevelsMax || topic.length * 3 > limits.topicBytesMax) {
+    if (
+      countLevels(topic) > limits.topicLevelsMax ||
+      Buffer.byteLength(topic) > limits.topicBytesMax
+    ) {
+      return denial(
+        ReasonCode.TopicNameInvalid,
+        'topic beyond connection.topicLevelsMax or topicBytesMax',
+      )
+    }
+  }
+  if (isPayloadUtf8 && !isUtf8(message.payload)) {
+    return denial(ReasonCode.PayloadFormatInvalid, 'the payload is not the UTF-8 it says it is')
+  }
+  return undefined
+}
+
+function denial(reasonCode: number, rule: string): Decision {
+  return { isAllowed: false, reasonCode, rule }
+}
+
+function authorize(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  packetIdentifier: number,
+): Promise<void> | undefined {
+  const { topic, qos, retain, payload } = message
+  const client = connection.client as ClientInfo
+  const answer = connection.context.hooks.authorizePublish?.(client, {
+    topic,
+    qos,
+    retain,
+    payload,
+  })
+  if (answer instanceof Promise) {
+    message.body() // The chunk is not ours beyond this turn.
+    return answer.then((late) => {
+      if (connection.state === 'connected') {
+        decide(connection, session, message, packetIdentifier, late)
+      }
+    })
+  }
+  decide(connection, session, message, packetIdentifier, answer as Answer)
+  return undefined
+}
+
+function decide(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  packetIdentifier: number,
+  answer: Answer,
+): void {
+  if (answer === true) {
+    accept(connection, session, message, packetIdentifier)
+    return
+  }
+  const decision = toDecision(answer)
+  if (decision.isAllowed) accept(connection, session, message, packetIdentifier)
+  else refuse(connection, message, packetIdentifier, decision)
+}
+
+/** Routes a message, and acknowledges it when it is where it has to be. */
+function accept(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  packetIdentifier: number,
+): void {
+  const { router, observers } = connection.context
+  const { qos } = message
+  observers.published?.(message, connection.client as ClientInfo)
+  if (qos === 0) {
+    router.route(message, session)
+    return
+  }
+  const isExactlyOnce = qos === 2
+  if (isExactlyOnce) session.inbound.add(packetIdentifier)
+  const inbound =
+    isExactlyOnce && session.durable !== undefined
+      ? { session: session.durable, packetIdentifier }
+      : undefined
+  const publication = router.route(message, session, inbound) // [MQTT-4.5.0-1]
+  const type = isExactlyOnce ? 'pubrec' : 'puback' // [MQTT-3.3.4-1]
+  const { owed } = connection.inboundFlow
+  if (publication === undefined) {
+    const isHeard = router.lastMatchCount > 0
+    owed.acknowledge(
+      type,
+      packetIdentifier,
+      isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
+    ) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+  } else {
+    publication.observer = connection.inboundFlow
+    publication.handle = owed.add(type, packetIdentifier)
+    slowForStore(connection)
+  }
+}
+
+/** A store that has much to write slows those who publish to it, until what this one published is safe. */
+function slowForStore(connection: Connection): void {
+  const { pendingUnits, pendingBytes } = connection.context.store.pressure()
+  if (pendingUnits > STORE_UNITS_MAX || pendingBytes > STORE_BYTES_MAX) {
+    connection.pause(Pause.Store)
+  }
+}
+
+/** A message that is not taken: MQTT 5.0 says why and goes on; 3.x cannot say it. */
+function refuse(
+  connection: Connection,
+  message: Message,
+  packetIdentifier: number,
+  decision: Decision,
+): void {
+  const reasonCode = decision.reasonCode ?? ReasonCode.NotAuthorized
+  const rule = decision.rule ?? 'not authorized'
+  reportDenied(connection, 'publish', message.topic, reasonCode, rule)
+  const { owed } = connection.inboundFlow
+  if (connection.negotiated?.version === 5) {
+    if (message.qos > 0) {
+      owed.acknowledge(message.qos === 1 ? 'puback' : 'pubrec', packetIdentifier, reasonCode) // [MQTT-4.3.3-9]
+    } else if (reasonCode === ReasonCode.PayloadFormatInvalid) {
+      throw new ProtocolError(reasonCode, rule)
+    }
+    return
+  }
+  if (connection.context.limits.unauthorizedPublishV3 === 'disconnect') {
+    throw new ProtocolError(reasonCode, rule)
+  }
+  if (message.qos === 1) owed.acknowledge('puback', packetIdentifier, ReasonCode.Success)
+  if (message.qos === 2) {
+    ;(connection.session as Session).inbound.add(packetIdentifier)
+    owed.acknowledge('pubrec', packetIdentifier, ReasonCode.Success)
+  }
+}

@@ -1,0 +1,159 @@
+/** SUBSCRIBE: each Topic Filter is judged by itself; SUBACK waits until the store has them all. */
+
+import { Buffer } from 'node:buffer'
+import { ProtocolError } from '../protocol/errors.ts'
+import type { MqttVersion, Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { Subscription } from '../protocol/subscription.ts'
+import {
+  countLevels,
+  hasWildcard,
+  isShared,
+  isTopicFilter,
+  parseSharedFilter,
+} from '../protocol/topics.ts'
+import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import type { Session } from '../session/session.ts'
+import type { Connection } from './connection.ts'
+import { reportDenied } from './log.ts'
+
+export async function handleSubscribe(connection: Connection, packet: Subscribe): Promise<void> {
+  const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0
+  const { limits } = connection.context
+  if (identifier !== 0 && !limits.subscriptionIdentifiers) {
+    throw new ProtocolError(
+      ReasonCode.SubscriptionIdentifiersNotSupported,
+      'Subscription Identifier where connection.subscriptionIdentifiers is off',
+    )
+  }
+  const session = connection.session as Session
+  const reasonCodes: number[] = []
+  const made: Subscription[] = []
+  for (const request of packet.subscriptions) {
+    const decision = await judge(connection, session, request)
+    if (connection.state !== 'connected') return
+    if (decision.isAllowed) {
+      const subscription = toSubscription(request, identifier)
+      subscribe(connection, session, subscription, request.retainHandling)
+      made.push(subscription)
+      reasonCodes.push(request.qos) // [MQTT-3.8.4-7]
+    } else {
+      const reasonCode = decision.reasonCode ?? ReasonCode.NotAuthorized
+      reportDenied(
+        connection,
+        'subscribe',
+        request.topicFilter,
+        reasonCode,
+        decision.rule ?? 'not authorized',
+      )
+      reasonCodes.push(reasonCode)
+    }
+  }
+  if (session.durable !== undefined && made.length > 0) {
+    await connection.context.store.update(session.durable, { subscribe: made })
+  }
+  acknowledge(connection, packet.packetIdentifier, reasonCodes)
+  session.pump()
+}
+
+/** Decides on one Topic Filter: its form, what this broker offers, and the host's hook. */
+async function judge(
+  connection: Connection,
+  session: Session,
+  request: SubscriptionRequest,
+): Promise<Decision> {
+  const { hooks } = connection.context
+  const fault = findFault(connection, session, request.topicFilter)
+  if (fault !== undefined) return fault
+  if (hooks.authorizeSubscribe === undefined) return { isAllowed: true }
+  const { topicFilter, qos } = request
+  return toDecision(
+    await hooks.authorizeSubscribe(connection.client as ClientInfo, { topicFilter, qos }),
+  )
+}
+
+function findFault(
+  connection: Connection,
+  session: Session,
+  topicFilter: string,
+): Decision | undefined {
+  const { limits } = connection.context
+  const version = connection.negotiated?.version as MqttVersion
+  let filter = topicFilter
+  if (isShared(topicFilter)) {
+    const isOffered = version === 5 ? limits.sharedSubscriptions : limits.sharedSubscriptionsV3
+    if (!isOffered) {
+      return denial(ReasonCode.SharedSubscriptionsNotSupported, 'shared subscriptions are off')
+    }
+    const shared = parseSharedFilter(topicFilter)
+    if (shared === undefined) return denial(ReasonCode.TopicFilterInvalid, 'not $share/NAME/FILTER') // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+    filter = shared.topicFilter
+  }
+  if (!isTopicFilter(filter)) return denial(ReasonCode.TopicFilterInvalid, 'not a Topic Filter')
+  if (!limits.wildcardSubscriptions && hasWildcard(filter)) {
+    return denial(ReasonCode.WildcardSubscriptionsNotSupported, 'wildcard subscriptions are off')
+  }
+  if (
+    countLevels(filter) > limits.topicLevelsMax ||
+    Buffer.byteLength(filter) > limits.topicBytesMax
+  ) {
+    return denial(
+      ReasonCode.TopicFilterInvalid,
+      'filter beyond connection.topicLevelsMax or topicBytesMax',
+    )
+  }
+  const isNew = !session.subscriptions.has(topicFilter)
+  if (isNew && session.subscriptions.size >= limits.subscriptionsMax) {
+    return denial(ReasonCode.QuotaExceeded, 'session.subscriptionsMax is reached')
+  }
+  return undefined
+}
+
+function denial(reasonCode: number, rule: string): Decision {
+  return { isAllowed: false, reasonCode, rule }
+}
+
+function toSubscription(
+  { topicFilter, qos, noLocal, retainAsPublished }: SubscriptionRequest,
+  subscriptionIdentifier: number,
+): Subscription {
+  return { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
+}
+
+/** Makes the subscription and notes which retained messages it brings (section 3.3.1.3). */
+function subscribe(
+  connection: Connection,
+  session: Session,
+  subscription: Subscription,
+  retainHandling: 0 | 1 | 2,
+): void {
+  const { observers, systemTopics } = connection.context
+  const existed = session.subscribe(subscription) // [MQTT-3.8.4-3] [MQTT-3.8.4-5]
+  observers.subscribed(connection.client as ClientInfo, subscription)
+  const { topicFilter } = subscription
+  const wantsRetained = retainHandling === 0 || (retainHandling === 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+  if (!wantsRetained || isShared(topicFilter)) return
+  session.promiseRetained(subscription, systemTopics.retained(topicFilter)) // [MQTT-3.8.4-4]
+}
+
+function acknowledge(
+  connection: Connection,
+  packetIdentifier: number,
+  reasonCodes: readonly number[],
+): void {
+  connection.outlet.send({
+    type: 'suback', // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.9.3-2]
+    packetIdentifier,
+    reasonCodes: reasonCodes.map((code) => asVersion(connection, code)),
+    properties: {},
+  })
+}
+
+/**
+ * 3.1.1 knows one failure, 0x80. 3.1 knows none: it is told that QoS 0 was granted, since a code it does
+ * not know would break it and closing would bring it back with the same request.
+ */
+function asVersion(connection: Connection, reasonCode: number): number {
+  if (reasonCode < 0x80 || connection.negotiated?.version === 5) return reasonCode
+  return connection.negotiated?.version === 3 ? 0 : 0x80
+}

@@ -1,0 +1,55 @@
+/** Noctule as a library: everything that a host program may use, and nothing else. */
+
+import { Broker, type BrokerParts } from './broker/broker.ts'
+import { type BrokerOptionsInput, parseConfiguration } from './config/schema.ts'
+
+export type {
+  ApplicationMessage,
+  PublishInput,
+  PublishProperties,
+} from './broker/application-message.ts'
+export { Broker, type BrokerParts } from './broker/broker.ts'
+export type { BrokerEvents } from './broker/events.ts'
+export type { LocalSubscription, MessageHandler } from './broker/local-subscription.ts'
+export type { BrokerConfiguration, BrokerOptionsInput } from './config/schema.ts'
+export type { ConnectionEnd } from './connection/context.ts'
+export type { MqttVersion, Properties, Qos, UserProperty } from './protocol/packets.ts'
+export { describeReasonCode, ReasonCode } from './protocol/reason-codes.ts'
+export type {
+  AccessHooks,
+  Answer,
+  AuthenticateRequest,
+  AuthenticationExchange,
+  AuthenticationStep,
+  ClientInfo,
+  Decision,
+  PublishRequest,
+  SubscribeRequest,
+} from './security/access.ts'
+export { StoreError } from './storage/storage.ts'
+export { connectInMemory, type InMemoryClientEnd } from './transport/in-memory.ts'
+export { ListenError } from './transport/listen.ts'
+export type { Peer, Transport, TransportEvents } from './transport/transport.ts'
+export type { Clock } from './util/clock.ts'
+export { createLogger, type Logger } from './util/logger.ts'
+
+/** Everything `createBroker` takes: the configuration, and the host program's own parts. */
+export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
+
+/**
+ * Makes a broker and starts it: when the promise resolves, it listens.
+ *
+ * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket) and lets everybody
+ * in. Rejects with `ConfigurationError` for options it does not know, with `ListenError` for a port that
+ * is taken.
+ *
+ * ```ts
+ * await using broker = await createBroker({ listeners: [{ type: 'tcp', port: 0 }] })
+ * ```
+ */
+export async function createBroker(options: CreateBrokerOptions = {}): Promise<Broker> {
+  const { hooks, logger, clock, random, ...configuration } = options
+  const broker = new Broker(parseConfiguration(configuration), { hooks, logger, clock, random })
+  await broker.start()
+  return broker
+}

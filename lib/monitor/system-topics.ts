@@ -1,0 +1,154 @@
+/**
+ * `$SYS`: figures under `$SYS/broker/`, published each interval where they changed, and the presence of
+ * clients under `$SYS/brokers/<node>/clients/<client>/`.
+ *
+ * Nothing here enters a store. A figure is computed when somebody is subscribed to it, or subscribes.
+ */
+
+import { Buffer } from 'node:buffer'
+import type { Connection } from '../connection/connection.ts'
+import type { ConnectionContext, ConnectionEnd } from '../connection/context.ts'
+import { composeBody, Message } from '../protocol/message.ts'
+import { describeReasonCode } from '../protocol/reason-codes.ts'
+import { matchesTopic } from '../protocol/topics.ts'
+import type { Timer } from '../util/timers.ts'
+import { type BrokerFigures, brokerFigures } from './broker-figures.ts'
+
+export interface MonitorOptions {
+  /** Seconds between updates; 0: no figures. */
+  readonly sysIntervalSeconds: number
+  /** Whether the coming and going of clients is published. */
+  readonly presence: boolean
+  /** Name of this broker in the topics of presence. */
+  readonly nodeName: string
+}
+
+const NO_PROPERTIES = Buffer.alloc(0)
+
+export class SystemTopics {
+  readonly #options: MonitorOptions
+  readonly #context: ConnectionContext
+  readonly #figures: BrokerFigures
+  /** What each topic said last. */
+  readonly #published = new Map<string, string>()
+  #timer: Timer | undefined
+  #updatedAt = 0
+
+  constructor(options: MonitorOptions, context: ConnectionContext, version: string) {
+    this.#options = options
+    this.#context = context
+    this.#figures = brokerFigures({ ...context, version })
+  }
+
+  start(): void {
+    if (this.#options.sysIntervalSeconds === 0) return
+    this.#updatedAt = this.#context.clock.now()
+    this.#wait()
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  /** The retained messages of `$SYS` that match, made as they are asked for. */
+  retained(topicFilter: string): Iterator<Message> | undefined {
+    return topicFilter.startsWith('$SYS') ? this.#matching(topicFilter) : undefined
+  }
+
+  clientConnected(connection: Connection): void {
+    if (!this.#options.presence) return
+    const topic = this.#presenceTopic(connection, 'connected')
+    if (this.#context.router.hasReceivers(topic)) this.#publish(topic, connectedFacts(connection))
+  }
+
+  clientDisconnected(connection: Connection, end: ConnectionEnd): void {
+    if (!this.#options.presence) return
+    const topic = this.#presenceTopic(connection, 'disconnected')
+    if (!this.#context.router.hasReceivers(topic)) return
+    const facts = {
+      ...clientFacts(connection),
+      reason: describeReasonCode(end.reasonCode),
+      rule: end.rule,
+      disconnected_at: this.#context.clock.now(),
+    }
+    this.#publish(topic, JSON.stringify(facts), false)
+  }
+
+  *#matching(topicFilter: string): Generator<Message, undefined> {
+    if (this.#options.sysIntervalSeconds > 0) {
+      for (const [name, figure] of this.#figures.figures) {
+        const topic = `$SYS/broker/${name}`
+        if (matchesTopic(topicFilter, topic)) yield systemMessage(topic, String(figure()), true)
+      }
+    }
+    if (this.#options.presence) {
+      for (const connection of this.#context.connections) {
+        if (connection.state !== 'connected') continue
+        const topic = this.#presenceTopic(connection, 'connected')
+        if (matchesTopic(topicFilter, topic)) {
+          yield systemMessage(topic, connectedFacts(connection), true)
+        }
+      }
+    }
+    return undefined
+  }
+
+  /** Ticks on whole multiples of the interval, as Mosquitto does. */
+  #wait(): void {
+    const intervalMs = this.#options.sysIntervalSeconds * 1000
+    const delayMs = intervalMs - (this.#context.clock.now() % intervalMs)
+    this.#timer = this.#context.timers.after(delayMs, () => {
+      this.#update()
+      this.#wait()
+    })
+  }
+
+  #update(): void {
+    const now = this.#context.clock.now()
+    const elapsedMs = now - this.#updatedAt
+    this.#updatedAt = now
+    if (elapsedMs > 0) for (const load of this.#figures.loads) load.update(elapsedMs)
+    for (const [name, figure] of this.#figures.figures) {
+      const topic = `$SYS/broker/${name}`
+      if (!this.#context.router.hasReceivers(topic)) continue
+      const value = String(figure())
+      if (this.#published.get(topic) === value) continue
+      this.#published.set(topic, value)
+      this.#publish(topic, value)
+    }
+  }
+
+  #publish(topic: string, payload: string, retain = true): void {
+    this.#context.router.routeVolatile(systemMessage(topic, payload, retain))
+  }
+
+  #presenceTopic(connection: Connection, event: 'connected' | 'disconnected'): string {
+    const client = encodeURIComponent(connection.client?.clientIdentifier ?? '')
+    return `$SYS/brokers/${this.#options.nodeName}/clients/${client}/${event}`
+  }
+}
+
+function systemMessage(topic: string, payload: string, retain: boolean): Message {
+  const body = composeBody(topic, NO_PROPERTIES, Buffer.from(payload))
+  return Message.fromBody(body, 0, retain, Number.POSITIVE_INFINITY)
+}
+
+function connectedFacts(connection: Connection): string {
+  return JSON.stringify({
+    ...clientFacts(connection),
+    keepalive: connection.negotiated?.keepAliveSeconds,
+    expiry_interval: connection.session?.expirySeconds,
+    connected_at: connection.connectedAt,
+  })
+}
+
+function clientFacts({ client, transport }: Connection): Record<string, unknown> {
+  return {
+    clientid: client?.clientIdentifier,
+    username: client?.userName,
+    ipaddress: transport.peer.address,
+    sockport: transport.peer.port,
+    listener: transport.peer.listener,
+    proto_ver: client?.protocolVersion,
+  }
+}

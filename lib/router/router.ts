@@ -1,0 +1,281 @@
+/**
+ * Who gets a message: matches it, merges overlapping subscriptions, lets shared groups choose, and hands
+ * it to each `Subscriber`.
+ *
+ * Volatile receivers are called at once. Durable ones are gathered into one `Unit` for the store, which
+ * reports each target when it is safe; only then does the message leave towards it, and only when all of
+ * the unit is safe is the publisher acknowledged.
+ */
+
+import type { Buffer } from 'node:buffer'
+import type { Message } from '../protocol/message.ts'
+import type { Qos } from '../protocol/packets.ts'
+import type { Subscription } from '../protocol/subscription.ts'
+import { isShared, parseSharedFilter } from '../protocol/topics.ts'
+import type { RetainedMessages } from '../retained/retained-messages.ts'
+import type { Seq, SessionRef, Sink, Store, StoreError, Target, Unit } from '../storage/storage.ts'
+import type { Clock } from '../util/clock.ts'
+import type { Random } from '../util/random.ts'
+import { MatchCache } from './match-cache.ts'
+import type { Receiver, Receivers } from './receivers.ts'
+import { SharedGroup, type SharedStrategy } from './shared-group.ts'
+import type { Subscriber } from './subscriber.ts'
+import { TopicTrie } from './topic-trie.ts'
+
+/** Hears how a durable publication went. */
+export interface PublicationObserver {
+  published(publication: Publication): void
+  publicationFailed(publication: Publication, error: StoreError): void
+}
+
+interface DurableTarget extends Target {
+  readonly subscriber: Subscriber
+  readonly group: SharedGroup | undefined
+}
+
+/** A message on its way into the store, with everyone it will be delivered to. */
+export class Publication implements Unit {
+  readonly message: Message
+  readonly topic: string
+  readonly body: Buffer
+  readonly expiresAt: number
+  readonly qos: Qos
+  readonly targets: DurableTarget[] = []
+  retain: 'set' | 'clear' | undefined
+  publisher: { readonly session: SessionRef; readonly packetIdentifier: number } | undefined
+  /** Who is told; set by the publisher's connection in the turn of `route`. */
+  observer: PublicationObserver | undefined
+  /** Whatever the observer needs to recognise the publication. */
+  handle: unknown
+
+  constructor(message: Message) {
+    this.message = message
+    this.topic = message.topic
+    this.body = message.body()
+    this.expiresAt = message.expiresAt
+    this.qos = message.qos
+  }
+}
+
+export interface RouterOptions {
+  readonly sharedStrategy: SharedStrategy
+}
+
+export interface RouterParts {
+  readonly store: Store
+  readonly retained: RetainedMessages
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export class Router implements Sink {
+  /** Receivers that the last routed message had. */
+  lastMatchCount = 0
+  readonly #options: RouterOptions
+  readonly #parts: RouterParts
+  readonly #trie = new TopicTrie<Subscriber, SharedGroup>()
+  readonly #cache = new MatchCache<Subscriber, SharedGroup>(this.#trie)
+  readonly #groups = new Map<string, SharedGroup>()
+  /** The publication that gathers the durable targets of the message being routed. */
+  #gathering: Publication | undefined
+
+  constructor(options: RouterOptions, parts: RouterParts) {
+    this.#options = options
+    this.#parts = parts
+  }
+
+  get subscriptionCount(): number {
+    return this.#trie.subscriptionCount + this.sharedSubscriptionCount
+  }
+
+  get sharedSubscriptionCount(): number {
+    let count = 0
+    for (const group of this.#groups.values()) count += group.size
+    return count
+  }
+
+  /** Adds or replaces a subscription; says whether it existed [MQTT-3.8.4-3]. */
+  subscribe(subscriber: Subscriber, subscription: Subscription): boolean {
+    const { topicFilter } = subscription
+    if (!isShared(topicFilter)) return this.#cache.subscribe(topicFilter, subscriber, subscription)
+    let group = this.#groups.get(topicFilter)
+    if (group === undefined) {
+      const filter = parseSharedFilter(topicFilter)?.topicFilter as string
+      group = new SharedGroup(topicFilter, filter, this.#options.sharedStrategy, this.#parts.random)
+      this.#groups.set(topicFilter, group)
+      this.#cache.addGroup(filter, group)
+    }
+    return group.join(subscriber, subscription)
+  }
+
+  /** Ends a subscription; says whether it existed. */
+  unsubscribe(subscriber: Subscriber, topicFilter: string): boolean {
+    if (!isShared(topicFilter)) return this.#cache.unsubscribe(topicFilter, subscriber)
+    const group = this.#groups.get(topicFilter)
+    if (group === undefined) return false
+    const wasMember = group.leave(subscriber)
+    if (group.size === 0) {
+      this.#groups.delete(topicFilter)
+      this.#cache.removeGroup(group.topicFilter, group)
+    }
+    return wasMember
+  }
+
+  groupOf(share: string): SharedGroup | undefined {
+    return this.#groups.get(share)
+  }
+
+  /** Whether anybody would get a message of this topic. */
+  hasReceivers(topicName: string): boolean {
+    const { single, groups } = this.#cache.receiversOf(topicName)
+    return single.length > 0 || groups.length > 0
+  }
+
+  /**
+   * Delivers `message` to all it concerns. Returns the publication if the store has to confirm it
+   * first, undefined if everything is done.
+   *
+   * `inbound` names the QoS 2 exchange that the store must remember with it.
+   */
+  route(
+    message: Message,
+    publisher: Subscriber | undefined,
+    inbound?: { readonly session: SessionRef; readonly packetIdentifier: number },
+  ): Publication | undefined {
+    this.#gathering = undefined
+    this.lastMatchCount = this.#deliverToAll(message, publisher)
+    if (message.retain) this.#retain(message)
+    if (inbound !== undefined) this.#publication(message).publisher = inbound
+
+    const publication = this.#gathering as Publication | undefined
+    if (publication !== undefined) {
+      this.#gathering = undefined
+      this.#parts.store.write(publication, this)
+    }
+    return publication
+  }
+
+  /** Delivers a message that never enters a store or the retained messages: `$SYS`. */
+  routeVolatile(message: Message): void {
+    const { single } = this.#cache.receiversOf(message.topic)
+    for (const { subscriber, retainAsPublished, identifiers } of single) {
+      subscriber.deliver(message, 0, message.retain && retainAsPublished, identifiers, undefined)
+    }
+  }
+
+  /** Hands a message to one receiver only, through the store if that is durable. */
+  deliverTo(
+    subscriber: Subscriber,
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup | undefined,
+  ): void {
+    if (qos === 0 || subscriber.durable === undefined) {
+      subscriber.deliver(message, qos, retain, identifiers, group)
+      return
+    }
+    const publication = new Publication(message)
+    this.#addTarget(publication, subscriber, qos, retain, identifiers, group)
+    this.#parts.store.write(publication, this)
+  }
+
+  stored(unit: Unit, target: number, seq: Seq): void {
+    const { message, targets } = unit as Publication
+    const { subscriber, qos, retain, subscriptionIdentifiers, group } = targets[
+      target
+    ] as DurableTarget
+    subscriber.deliverStored(seq, message, qos, retain, subscriptionIdentifiers, group)
+  }
+
+  done(unit: Unit): void {
+    const publication = unit as Publication
+    publication.observer?.published(publication)
+  }
+
+  failed(unit: Unit, error: StoreError): void {
+    const publication = unit as Publication
+    publication.observer?.publicationFailed(publication, error)
+  }
+
+  #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
+    const receivers: Receivers<Subscriber, SharedGroup> = this.#cache.receiversOf(message.topic)
+    const { single, groups } = receivers
+    let count = 0
+    for (let i = 0; i < single.length; i++) {
+      let receiver: Receiver<Subscriber> | undefined = single[i] as Receiver<Subscriber>
+      if (receiver.subscriber === publisher) {
+        receiver = receiver.own // [MQTT-3.8.3-3]
+        if (receiver === undefined) continue
+      }
+      count++
+      const qos = message.qos < receiver.qos ? message.qos : receiver.qos // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
+      const retain = message.retain && receiver.retainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+      this.#deliver(receiver.subscriber, message, qos, retain, receiver.identifiers, undefined)
+    }
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i] as SharedGroup
+      const member = group.pick(message, publisher?.clientIdentifier)
+      if (member === undefined) continue
+      count++
+      const qos = message.qos < member.qos ? message.qos : member.qos // [MQTT-4.8.2-3]
+      const retain = message.retain && member.retainAsPublished
+      this.#deliver(member.subscriber, message, qos, retain, member.identifiers, group)
+    }
+    return count
+  }
+
+  #deliver(
+    subscriber: Subscriber,
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup | undefined,
+  ): void {
+    if (qos === 0 || subscriber.durable === undefined) {
+      subscriber.deliver(message, qos, retain, identifiers, group)
+    } else if (subscriber.admits(message)) {
+      const publication = this.#publication(message)
+      this.#addTarget(publication, subscriber, qos, retain, identifiers, group)
+    }
+  }
+
+  #publication(message: Message): Publication {
+    this.#gathering ??= new Publication(message)
+    return this.#gathering
+  }
+
+  #addTarget(
+    publication: Publication,
+    subscriber: Subscriber,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup | undefined,
+  ): void {
+    publication.targets.push({
+      session: subscriber.durable as SessionRef,
+      qos,
+      retain,
+      subscriptionIdentifiers: identifiers,
+      share: group?.share,
+      subscriber,
+      group,
+    })
+  }
+
+  /** Replaces or removes the retained message of the topic, in memory at once and in the store. */
+  #retain(message: Message): void {
+    const { retained, clock } = this.#parts
+    if (message.payloadLength === 0) {
+      retained.clear(message.topic) // [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+      this.#publication(message).retain = 'clear'
+      return
+    }
+    const body = message.body()
+    retained.set(message.topic, body, message.qos, message.expiresAt, clock.now()) // [MQTT-3.3.1-5]
+    this.#publication(message).retain = 'set'
+  }
+}

@@ -1,0 +1,40 @@
+/** What the router asks of a receiver. Sessions and the host program's own subscriptions implement it. */
+
+import type { Message } from '../protocol/message.ts'
+import type { Qos } from '../protocol/packets.ts'
+import type { Seq, SessionRef } from '../storage/storage.ts'
+import type { SharedGroup } from './shared-group.ts'
+
+export interface Subscriber {
+  readonly clientIdentifier: string
+  /** Set for a session that the store keeps: messages at QoS 1 and 2 go through the store. */
+  readonly durable: SessionRef | undefined
+  readonly isOnline: boolean
+  /** Messages sent and not acknowledged, for the least-in-flight strategy. */
+  readonly inFlightCount: number
+
+  /**
+   * Takes a message at once: any message of a volatile receiver, QoS 0 of a durable one.
+   * `message` belongs to this turn: `message.body()` must be called before it is kept.
+   */
+  deliver(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup | undefined,
+  ): void
+
+  /** Asks, before a durable delivery is written, whether the queue's bounds and policy allow it. */
+  admits(message: Message): boolean
+
+  /** A durable delivery is in the store at `seq`; deliveries of a session come in the order of `seq`. */
+  deliverStored(
+    seq: Seq,
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup | undefined,
+  ): void
+}

@@ -1,0 +1,84 @@
+/**
+ * Who may connect, publish and subscribe: the questions the broker asks, as hooks of the host program.
+ *
+ * Each hook may answer at once or with a promise. While a promise is pending, nothing more of that
+ * connection is read; other connections go on.
+ */
+
+import type { Buffer } from 'node:buffer'
+import type { MqttVersion, Qos, UserProperty } from '../protocol/packets.ts'
+
+/** A client as hooks, events and log lines know it. */
+export interface ClientInfo {
+  readonly clientIdentifier: string
+  readonly userName: string | undefined
+  readonly protocolVersion: MqttVersion
+  /** Name of the listener it came in on. */
+  readonly listener: string
+  /** Remote address, behind a trusted proxy the one that the proxy named. */
+  readonly address: string
+  readonly port: number
+  /** Common Name of a verified client certificate. */
+  readonly certificateCommonName: string | undefined
+}
+
+/** A decision with its reasons. `rule` is what the log names: "acl line 7", "password file". */
+export interface Decision {
+  readonly isAllowed: boolean
+  /** What an MQTT 5.0 client is told; the default is 0x87 not authorized, 0x86 on CONNECT. */
+  readonly reasonCode?: number
+  /** Human-readable text for the client. */
+  readonly reason?: string
+  readonly rule?: string
+}
+
+/** `true` and `false` are decisions without reasons. */
+export type Answer = boolean | Decision
+type Eventually<T> = T | Promise<T>
+
+export interface AuthenticateRequest extends ClientInfo {
+  readonly password: Buffer | undefined
+  readonly userProperties: readonly UserProperty[]
+}
+
+export interface PublishRequest {
+  readonly topic: string
+  readonly qos: Qos
+  readonly retain: boolean
+  /** A view that is valid during the call: copy it to keep it. */
+  readonly payload: Buffer
+}
+
+export interface SubscribeRequest {
+  /** As the client wrote it, `$share/NAME/` included. */
+  readonly topicFilter: string
+  readonly qos: Qos
+}
+
+/** One step of an enhanced authentication (section 4.12). */
+export type AuthenticationStep =
+  | { readonly kind: 'continue'; readonly data?: Buffer }
+  | { readonly kind: 'success'; readonly data?: Buffer; readonly userName?: string }
+  | { readonly kind: 'failure'; readonly reasonCode?: number; readonly reason?: string }
+
+/** An exchange under way: is given each piece of Authentication Data, the first from CONNECT or AUTH. */
+export interface AuthenticationExchange {
+  next(data: Buffer | undefined): Eventually<AuthenticationStep>
+}
+
+export interface AccessHooks {
+  /** May this client connect? Not asked for an enhanced authentication. */
+  authenticate?(request: AuthenticateRequest): Eventually<Answer>
+  /** May it publish this? Asked for a Will Message too, on CONNECT. */
+  authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer>
+  /** May it subscribe to this? Asked for each Topic Filter. */
+  authorizeSubscribe?(client: ClientInfo, request: SubscribeRequest): Eventually<Answer>
+  /** Enhanced authentication: Authentication Method → what begins an exchange by that method. */
+  readonly authenticationMethods?: Readonly<
+    Record<string, (client: ClientInfo) => AuthenticationExchange>
+  >
+}
+
+export function toDecision(answer: Answer): Decision {
+  return typeof answer === 'boolean' ? { isAllowed: answer } : answer
+}

@@ -1,0 +1,118 @@
+/**
+ * The messages at QoS 1 and 2 that wait for a session's client: bounded by number and bytes.
+ *
+ * Messages that were sent before (`isDuplicate`) stand in front and do not count: the bounds drop only
+ * what was never sent.
+ */
+
+import type { MemoryBudget } from '../util/memory-budget.ts'
+import { RingQueue } from '../util/ring-queue.ts'
+import type { Delivery } from './delivery.ts'
+
+/** What happens to a message that finds the queue full. */
+export const queuePolicies = ['drop-oldest', 'drop-newest', 'disconnect'] as const
+export type QueuePolicy = (typeof queuePolicies)[number]
+
+export interface QueueLimits {
+  readonly queueMessagesMax: number
+  readonly queueBytesMax: number
+  readonly queuePolicy: QueuePolicy
+}
+
+export class MessageQueue {
+  readonly #limits: QueueLimits
+  readonly #budget: MemoryBudget
+  readonly #deliveries = new RingQueue<Delivery>()
+  #duplicates = 0
+  #bytes = 0
+
+  constructor(limits: QueueLimits, budget: MemoryBudget) {
+    this.#limits = limits
+    this.#budget = budget
+  }
+
+  get length(): number {
+    return this.#deliveries.length
+  }
+
+  /** Bytes of the messages that count, in memory or not. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Whether a message of `size` would exceed a bound. */
+  isFullFor(size: number): boolean {
+    const counted = this.#deliveries.length - this.#duplicates
+    return (
+      counted >= this.#limits.queueMessagesMax ||
+      // A single message larger than the whole bound is still taken by an empty queue.
+      (counted > 0 && this.#bytes + size > this.#limits.queueBytesMax)
+    )
+  }
+
+  peek(): Delivery | undefined {
+    return this.#deliveries.peek()
+  }
+
+  at(index: number): Delivery {
+    return this.#deliveries.at(index) as Delivery
+  }
+
+  push(delivery: Delivery): void {
+    this.#deliveries.push(delivery)
+    this.#count(delivery, 1)
+  }
+
+  shift(): Delivery | undefined {
+    const delivery = this.#deliveries.shift()
+    if (delivery !== undefined) this.#count(delivery, -1)
+    return delivery
+  }
+
+  /** Removes the oldest message that was never sent. */
+  dropOldest(): Delivery | undefined {
+    if (this.#deliveries.length === this.#duplicates) return undefined
+    if (this.#duplicates === 0) return this.shift()
+    const oldest = this.#deliveries.at(this.#duplicates) as Delivery
+    this.removeIf((delivery) => delivery === oldest)
+    return oldest
+  }
+
+  /** Removes and returns every delivery for which `matches` holds, in order. */
+  removeIf(matches: (delivery: Delivery) => boolean): Delivery[] {
+    const removed: Delivery[] = []
+    this.#deliveries.removeIf((delivery) => {
+      if (!matches(delivery)) return false
+      removed.push(delivery)
+      return true
+    })
+    for (const delivery of removed) this.#count(delivery, -1)
+    return removed
+  }
+
+  /** Puts messages of an earlier connection in front of everything else. */
+  putInFront(duplicates: readonly Delivery[]): void {
+    const rest = this.removeIf(() => true)
+    for (const delivery of duplicates) this.push(delivery)
+    for (const delivery of rest) this.push(delivery)
+  }
+
+  /** Forgets the messages themselves; the store has them. */
+  evict(): void {
+    for (let i = 0; i < this.#deliveries.length; i++) this.setMessage(this.at(i), undefined)
+  }
+
+  /** Gives a delivery its message, or takes it away, and keeps the memory budget true. */
+  setMessage(delivery: Delivery, message: Delivery['message']): void {
+    const wasResident = delivery.message !== undefined
+    const isResident = message !== undefined
+    delivery.message = message
+    if (wasResident !== isResident) this.#budget.hold(isResident ? delivery.size : -delivery.size)
+  }
+
+  #count(delivery: Delivery, sign: 1 | -1): void {
+    if (delivery.isDuplicate) this.#duplicates += sign
+    else this.#bytes += sign * delivery.size
+    if (delivery.message !== undefined) this.#budget.hold(sign * delivery.size)
+  }
+}

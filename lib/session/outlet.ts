@@ -1,0 +1,27 @@
+/** What a session asks of the connection it sits on. `connection/` implements it. */
+
+import type { Message } from '../protocol/message.ts'
+import type { Qos } from '../protocol/packets.ts'
+
+export interface Outlet {
+  /** Whether the client's socket takes what it is given: false keeps QoS 1 and 2 in the queue. */
+  readonly isWritable: boolean
+
+  /**
+   * Sends a PUBLISH. Returns false if it was dropped because the client could not take it: larger than
+   * its Maximum Packet Size, or QoS 0 on a blocked socket.
+   */
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    isDuplicate: boolean,
+    packetIdentifier: number,
+    identifiers: readonly number[] | undefined,
+  ): boolean
+
+  sendPubrel(packetIdentifier: number, reasonCode: number): void
+
+  /** Ends the connection for a reason that lies in the session: its queue is full, its store failed. */
+  endFor(reasonCode: number, rule: string): void
+}

@@ -1,0 +1,62 @@
+/**
+ * The acknowledgements one connection still owes, in the order their PUBLISH packets came.
+ *
+ * The store completes in any order; a PUBACK or PUBREC leaves only when everything before it has
+ * completed. Bounded by the Receive Maximum: the connection stops reading, or closes, before `add` overflows.
+ */
+
+import { RingQueue } from '../util/ring-queue.ts'
+
+export type AcknowledgementType = 'puback' | 'pubrec'
+
+interface Owed {
+  readonly type: AcknowledgementType
+  readonly packetIdentifier: number
+  /** Undefined until it is known what to say. */
+  reasonCode: number | undefined
+}
+
+export type SendAcknowledgement = (
+  type: AcknowledgementType,
+  packetIdentifier: number,
+  reasonCode: number,
+) => void
+
+/** Stands for one acknowledgement that waits for the store. */
+export type OwedHandle = Owed
+
+export class OwedAcknowledgements {
+  readonly #send: SendAcknowledgement
+  readonly #owed = new RingQueue<Owed>()
+
+  constructor(send: SendAcknowledgement) {
+    this.#send = send
+  }
+
+  get length(): number {
+    return this.#owed.length
+  }
+
+  /** Owes an acknowledgement whose reason code comes with `settle`. */
+  add(type: AcknowledgementType, packetIdentifier: number): OwedHandle {
+    const owed: Owed = { type, packetIdentifier, reasonCode: undefined }
+    this.#owed.push(owed)
+    return owed
+  }
+
+  /** Sends at once if nothing is owed before it, else in its turn. */
+  acknowledge(type: AcknowledgementType, packetIdentifier: number, reasonCode: number): void {
+    if (this.#owed.length === 0) this.#send(type, packetIdentifier, reasonCode)
+    else this.#owed.push({ type, packetIdentifier, reasonCode })
+  }
+
+  settle(owed: OwedHandle, reasonCode: number): void {
+    owed.reasonCode = reasonCode
+    let first = this.#owed.peek()
+    while (first !== undefined && first.reasonCode !== undefined) {
+      this.#owed.shift()
+      this.#send(first.type, first.packetIdentifier, first.reasonCode)
+      first = this.#owed.peek()
+    }
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * The store that keeps everything in memory and loses it with the process. It is the reference: what a
+ * store does is what this one does, and the shared test table holds the others to it.
+ */
+
+import type { Buffer } from 'node:buffer'
+import { KEPT_OVERHEAD_BYTES } from '../protocol/message.ts'
+import type { Subscription } from '../protocol/subscription.ts'
+import type { Clock } from '../util/clock.ts'
+import type { MemoryBudget } from '../util/memory-budget.ts'
+import {
+  type Claimed,
+  type ClaimOptions,
+  type Durability,
+  type Pressure,
+  type QueueEntry,
+  type ReleaseOptions,
+  type ReplayItem,
+  type Seq,
+  type SessionChange,
+  type SessionRef,
+  type Sink,
+  type Store,
+  type StoredWill,
+  StoreError,
+  type Target,
+  type Unit,
+} from './storage.ts'
+
+interface StoredSession {
+  ref: SessionRef
+  readonly subscriptions: Map<string, Subscription>
+  /** In order of seq, as entries are only ever added behind the last. */
+  readonly queue: Map<Seq, QueueEntry>
+  lastSeq: Seq
+  lowWaterMark: Seq
+  readonly released: Set<Seq>
+  readonly inbound: Set<number>
+  will: StoredWill | undefined
+  expirySeconds: number
+  /** When it ends; Infinity while connected. */
+  expiresAt: number
+}
+
+interface StoredRetained {
+  readonly body: Buffer
+  readonly qos: Unit['qos']
+  readonly expiresAt: number
+}
+
+export class MemoryStore implements Store {
+  readonly #clock: Clock
+  readonly #budget: MemoryBudget
+  readonly #sessions = new Map<string, StoredSession>()
+  readonly #retained = new Map<string, StoredRetained>()
+  #incarnations = 0
+  #batch: { unit: Unit; sink: Sink }[] = []
+  #pendingBytes = 0
+  #isClosed = false
+
+  constructor(clock: Clock, budget: MemoryBudget) {
+    this.#clock = clock
+    this.#budget = budget
+  }
+
+  async open(): Promise<{ durability: Durability }> {
+    return { durability: 'volatile' }
+  }
+
+  async close(): Promise<void> {
+    this.#flush()
+    this.#isClosed = true
+  }
+
+  async replay(onItem: (item: ReplayItem) => void): Promise<void> {
+    for (const { ref, subscriptions, expiresAt, queue } of this.#sessions.values()) {
+      onItem({
+        kind: 'session',
+        ref,
+        subscriptions: [...subscriptions.values()],
+        expiresAt,
+        queued: queue.size,
+      })
+    }
+    for (const [topic, retained] of this.#retained) onItem({ kind: 'retained', topic, ...retained })
+  }
+
+  async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
+    this.#assertOpen()
+    const existing = this.#sessions.get(clientIdentifier)
+    const isGone = existing !== undefined && existing.expiresAt <= this.#clock.now()
+    if (existing !== undefined && (options.cleanStart || isGone)) this.#discardSession(existing)
+    const present = this.#sessions.has(clientIdentifier)
+    const session = present ? (existing as StoredSession) : this.#createSession(clientIdentifier)
+    session.ref = { ...session.ref, epoch: session.ref.epoch + 1 }
+    session.will = options.will
+    session.expirySeconds = options.expirySeconds
+    session.expiresAt = Number.POSITIVE_INFINITY
+    return {
+      ref: session.ref,
+      present,
+      lastSeq: session.lastSeq,
+      lowWaterMark: session.lowWaterMark,
+      released: [...session.released],
+      inbound: [...session.inbound],
+      subscriptions: [...session.subscriptions.values()],
+    }
+  }
+
+  async update(ref: SessionRef, change: SessionChange): Promise<void> {
+    const session = this.#ownedBy(ref)
+    if (session === undefined) return
+    for (const subscription of change.subscribe ?? []) {
+      session.subscriptions.set(subscription.topicFilter, subscription)
+    }
+    for (const topicFilter of change.unsubscribe ?? []) session.subscriptions.delete(topicFilter)
+    if (change.will !== undefined) session.will = change.will ?? undefined
+    if (change.expirySeconds !== undefined) session.expirySeconds = change.expirySeconds
+  }
+
+  async release(ref: SessionRef, { expiresAt }: ReleaseOptions): Promise<void> {
+    const session = this.#ownedBy(ref)
+    if (session === undefined) return
+    session.expiresAt = expiresAt
+    if (expiresAt === 0) this.#discardSession(session)
+  }
+
+  write(unit: Unit, sink: Sink): void {
+    if (this.#batch.length === 0) queueMicrotask(() => this.#flush())
+    this.#batch.push({ unit, sink })
+    this.#pendingBytes += unit.body.length
+  }
+
+  async handOver(from: SessionRef, seqs: readonly Seq[], to: SessionRef): Promise<QueueEntry[]> {
+    const source = this.#sameLife(from)
+    const target = this.#sameLife(to)
+    if (source === undefined || target === undefined) return []
+    const moved: QueueEntry[] = []
+    for (const seq of seqs) {
+      const entry = source.queue.get(seq)
+      if (entry === undefined) continue
+      moved.push(this.#append(target, entry))
+      this.#remove(source, seq)
+    }
+    return moved
+  }
+
+  async readQueue(
+    ref: SessionRef,
+    after: Seq,
+    max: number,
+    maxBytes: number,
+  ): Promise<QueueEntry[]> {
+    const session = this.#sameLife(ref)
+    const entries: QueueEntry[] = []
+    if (session === undefined) return entries
+    let bytes = 0
+    const start = Math.max(after, session.lowWaterMark) + 1
+    for (let seq = start; seq <= session.lastSeq && entries.length < max; seq++) {
+      const entry = session.queue.get(seq)
+      if (entry === undefined) continue
+      bytes += entry.body.length
+      if (bytes > maxBytes && entries.length > 0) break
+      entries.push(entry)
+    }
+    return entries
+  }
+
+  acknowledgeTo(ref: SessionRef, lowWaterMark: Seq): void {
+    const session = this.#sameLife(ref)
+    if (session === undefined) return
+    for (let seq = session.lowWaterMark + 1; seq <= lowWaterMark; seq++) this.#remove(session, seq)
+    if (lowWaterMark > session.lowWaterMark) session.lowWaterMark = lowWaterMark
+  }
+
+  discard(ref: SessionRef, seqs: readonly Seq[]): void {
+    const session = this.#sameLife(ref)
+    if (session === undefined) return
+    for (const seq of seqs) this.#remove(session, seq)
+  }
+
+  async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
+    this.#assertOpen()
+    const session = this.#ownedBy(ref)
+    for (const seq of seqs) session?.released.add(seq)
+  }
+
+  async forgetInbound(ref: SessionRef, packetIdentifier: number): Promise<void> {
+    this.#assertOpen()
+    this.#ownedBy(ref)?.inbound.delete(packetIdentifier)
+  }
+
+  pressure(): Pressure {
+    return {
+      pendingUnits: this.#batch.length,
+      pendingBytes: this.#pendingBytes,
+      isHealthy: !this.#isClosed,
+    }
+  }
+
+  #flush(): void {
+    const batch = this.#batch
+    this.#batch = []
+    this.#pendingBytes = 0
+    for (const { unit, sink } of batch) {
+      if (this.#isClosed) {
+        sink.failed(unit, new StoreError('closed', 'The store is closed.'))
+        continue
+      }
+      this.#apply(unit, sink)
+      sink.done(unit)
+    }
+  }
+
+  #apply(unit: Unit, sink: Sink): void {
+    if (unit.publisher !== undefined) {
+      this.#ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
+    }
+    if (unit.retain === 'clear') this.#retained.delete(unit.topic)
+    if (unit.retain === 'set') {
+      const { body, qos, expiresAt } = unit
+      this.#retained.set(unit.topic, { body, qos, expiresAt })
+    }
+    for (let i = 0; i < unit.targets.length; i++) {
+      const target = unit.targets[i] as Target
+      const session = this.#sameLife(target.session)
+      if (session === undefined) continue
+      const { qos, retain, subscriptionIdentifiers, share } = target
+      const { expiresAt, body } = unit
+      const entry = { seq: 0, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
+      sink.stored(unit, i, this.#append(session, entry).seq)
+    }
+  }
+
+  #append(session: StoredSession, entry: QueueEntry): QueueEntry {
+    const stored = { ...entry, seq: ++session.lastSeq }
+    session.queue.set(stored.seq, stored)
+    this.#budget.hold(stored.body.length + KEPT_OVERHEAD_BYTES)
+    return stored
+  }
+
+  #remove(session: StoredSession, seq: Seq): void {
+    const entry = session.queue.get(seq)
+    if (entry === undefined) return
+    session.queue.delete(seq)
+    session.released.delete(seq)
+    this.#budget.release(entry.body.length + KEPT_OVERHEAD_BYTES)
+  }
+
+  #createSession(clientIdentifier: string): StoredSession {
+    const session: StoredSession = {
+      ref: { clientIdentifier, incarnation: ++this.#incarnations, epoch: 0 },
+      subscriptions: new Map(),
+      queue: new Map(),
+      lastSeq: 0,
+      lowWaterMark: 0,
+      released: new Set(),
+      inbound: new Set(),
+      will: undefined,
+      expirySeconds: 0,
+      expiresAt: Number.POSITIVE_INFINITY,
+    }
+    this.#sessions.set(clientIdentifier, session)
+    return session
+  }
+
+  #discardSession(session: StoredSession): void {
+    for (const seq of session.queue.keys()) this.#remove(session, seq)
+    this.#sessions.delete(session.ref.clientIdentifier)
+  }
+
+  /** The session, unless it has been started anew since. */
+  #sameLife(ref: SessionRef): StoredSession | undefined {
+    const session = this.#sessions.get(ref.clientIdentifier)
+    return session?.ref.incarnation === ref.incarnation ? session : undefined
+  }
+
+  /** The session, unless somebody else has claimed it since. */
+  #ownedBy(ref: SessionRef): StoredSession | undefined {
+    const session = this.#sameLife(ref)
+    return session?.ref.epoch === ref.epoch ? session : undefined
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new StoreError('closed', 'The store is closed.')
+  }
+}

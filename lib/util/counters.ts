@@ -1,0 +1,24 @@
+/**
+ * Plain numbers that every room may increment and `monitor/` reads. Nobody decides anything by them.
+ */
+export class Counters {
+  bytesReceived = 0
+  bytesSent = 0
+  /** Packets by their four-bit type (section 2.1.2). */
+  readonly packetsReceived: Float64Array = new Float64Array(16)
+  readonly packetsSent: Float64Array = new Float64Array(16)
+  publishBytesReceived = 0
+  publishBytesSent = 0
+  /** Messages not delivered to somebody: queue full, socket blocked, packet too large, expired. */
+  publishDropped = 0
+  publishExpired = 0
+  /** QoS 2 messages of a shared subscription that died with their session [MQTT-4.8.2-5]. */
+  sharedLost = 0
+  /** Connections accepted, and CONNECT packets that led to a session. */
+  socketsOpened = 0
+  connectionsOpened = 0
+  clientsExpired = 0
+  clientsMaximum = 0
+  /** Connections refused or closed for what the peer did wrong. */
+  protocolErrors = 0
+}

@@ -1,0 +1,65 @@
+/**
+ * One bound over everything that is kept for clients: queues, stored and retained messages, bytes that
+ * sockets have not taken. Rooms report what they hold; whoever can shed or slow asks for the level.
+ */
+
+/** How full the budget is, and what is done about it: each level includes those before. */
+export const MemoryLevel = {
+  Normal: 0,
+  /** 80 %: messages at QoS 0 are shed towards clients that do not keep up. */
+  ShedQos0: 1,
+  /** 90 %: nothing more is read from clients that publish. */
+  PauseReaders: 2,
+  /** 95 %: CONNECT is refused with 0x97. */
+  RefuseConnections: 3,
+} as const
+export type MemoryLevel = (typeof MemoryLevel)[keyof typeof MemoryLevel]
+
+const SHARES = [0.8, 0.9, 0.95]
+
+export class MemoryBudget {
+  readonly limitBytes: number
+  /** Called when the level changes, in the middle of whatever held or released the bytes. */
+  onLevel: (level: MemoryLevel) => void = () => {}
+  #usedBytes = 0
+  #level: MemoryLevel = MemoryLevel.Normal
+  /** The bounds of the present level, so that most changes are two comparisons. */
+  #lower = Number.NEGATIVE_INFINITY
+  #upper: number
+
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes
+    this.#upper = limitBytes * (SHARES[0] as number)
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  get level(): MemoryLevel {
+    return this.#level
+  }
+
+  hold(bytes: number): void {
+    this.#usedBytes += bytes
+    if (this.#usedBytes >= this.#upper || this.#usedBytes < this.#lower) this.#changeLevel()
+  }
+
+  release(bytes: number): void {
+    this.hold(-bytes)
+  }
+
+  #changeLevel(): void {
+    const share = this.#usedBytes / this.limitBytes
+    const level = SHARES.filter((bound) => share >= bound).length as MemoryLevel
+    this.#lower =
+      level === 0 ? Number.NEGATIVE_INFINITY : this.limitBytes * (SHARES[level - 1] as number)
+    this.#upper =
+      level === SHARES.length
+        ? Number.POSITIVE_INFINITY
+        : this.limitBytes * (SHARES[level] as number)
+    if (level === this.#level) return
+    this.#level = level
+    this.onLevel(level)
+  }
+}
