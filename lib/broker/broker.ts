@@ -46,7 +46,10 @@ export interface BrokerParts {
 
 export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposable {
   /** The configuration in force, defaults included. */
-  readonly configuration: BrokerConfiguration
+  get configuration(): BrokerConfiguration {
+    return this.#configuration
+  }
+  #configuration: BrokerConfiguration
   /** What has happened so far, as plain numbers. */
   readonly counters: Counters = new Counters()
   readonly #log: Logger
@@ -54,11 +57,13 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #systemTopics: SystemTopics
   readonly #connections = new Set<Connection>()
   #listeners: OpenListener[] = []
+  /** Give new connections of each listener the limits of the present configuration. */
+  readonly #limitReloads: (() => void)[] = []
   #closing: Promise<void> | undefined
 
   constructor(configuration: BrokerConfiguration, parts: BrokerParts = {}) {
     super()
-    this.configuration = configuration
+    this.#configuration = configuration
     this.#log = parts.logger ?? silentLogger
     this.#context = this.#createContext(parts)
     this.#systemTopics = new SystemTopics(configuration.monitor, this.#context, VERSION)
@@ -185,9 +190,15 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     return this.#context.registry.discard(clientIdentifier)
   }
 
-  /** Reads certificates and CAs again; connections stay. Throws if a file cannot be read. */
-  async reloadCertificates(): Promise<void> {
+  /**
+   * Takes over what may change while running (`compareForReload` says what) and reads certificates and
+   * CAs again. Limits hold for connections to come; connections stay. Throws `ListenError` if a file
+   * cannot be used, and then keeps everything as it was.
+   */
+  async reload(configuration: BrokerConfiguration): Promise<void> {
     for (const listener of this.#listeners) await listener.reloadCertificates()
+    this.#configuration = withReloadable(this.#configuration, configuration)
+    for (const reload of this.#limitReloads) reload()
   }
 
   /**
@@ -213,28 +224,38 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       connection.end(ReasonCode.ServerShuttingDown, 'the broker is shutting down')
     }
     flusher.flushNow()
-    await Promise.all(connections.map(({ whenClosed }) => whenClosed))
+    await this.#drain(connections)
     await Promise.all(listenersClosed)
     await store.close()
     timers.close()
   }
 
+  /** Waits until all connections are closed; after `shutdown.drainTimeoutMs` breaks those that are not. */
+  async #drain(connections: readonly Connection[]): Promise<void> {
+    const cancel = this.#context.clock.after(this.configuration.shutdown.drainTimeoutMs, () => {
+      for (const { transport } of connections) transport.destroy()
+    })
+    await Promise.all(connections.map(({ whenClosed }) => whenClosed))
+    cancel()
+  }
+
   #acceptFor(configuration: ListenerConfiguration): (transport: Transport) => void {
-    const context = { ...this.#context, limits: limitsOf(this.configuration, configuration) }
     const { connectionsMax } = configuration
+    let context = this.#context
+    const setLimits = () => {
+      context = { ...this.#context, limits: limitsOf(this.configuration, configuration) }
+    }
+    setLimits()
+    this.#limitReloads.push(setLimits)
     let count = 0
     return (transport) => {
-      const connection = this.#serve(context, transport)
+      const connection = new Connection(context, transport)
       count++
       void connection.whenClosed.then(() => count--)
       if (connectionsMax > 0 && count > connectionsMax) {
         connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
       }
     }
-  }
-
-  #serve(context: ConnectionContext, transport: Transport): Connection {
-    return new Connection(context, transport)
   }
 
   #deliverRetained(subscription: LocalSubscription): void {

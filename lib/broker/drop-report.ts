@@ -4,7 +4,8 @@
  */
 
 import type { Message } from '../protocol/message.ts'
-import type { DropReason, Session } from '../session/session.ts'
+import type { Session } from '../session/session.ts'
+import type { DropReason } from '../session/session-parts.ts'
 import type { Counters } from '../util/counters.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Timers } from '../util/timers.ts'

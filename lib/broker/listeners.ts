@@ -1,5 +1,6 @@
 /** Opens the listeners of the configuration: all of them, or none. */
 
+import type { Buffer } from 'node:buffer'
 import { readFile } from 'node:fs/promises'
 import type { ListenerConfiguration } from '../config/options.ts'
 import { ListenError } from '../transport/listen.ts'

@@ -88,8 +88,6 @@ export class Connection implements TransportEvents {
     transport.events = this
   }
 
-  // --- What the transport tells ----------------------------------------------------------------------
-
   received(chunk: Buffer): void {
     if (this.state === 'closed') return
     this.context.counters.bytesReceived += chunk.length
@@ -112,8 +110,6 @@ export class Connection implements TransportEvents {
     })
     this.#resolveClosed()
   }
-
-  // --- Reading ---------------------------------------------------------------------------------------
 
   get isPaused(): boolean {
     return this.#pauses !== 0
@@ -227,8 +223,6 @@ export class Connection implements TransportEvents {
       throw error
     }
   }
-
-  // --- The life of the connection --------------------------------------------------------------------
 
   /** CONNACK is sent: from now on the client is served. */
   establish(session: Session): void {

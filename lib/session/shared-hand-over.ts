@@ -11,7 +11,8 @@ import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { QueueEntry, SessionRef, Store } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
-import { Session, type SessionParts } from './session.ts'
+import { Session } from './session.ts'
+import type { SessionParts } from './session-parts.ts'
 
 export class SharedHandOver {
   readonly #router: Router

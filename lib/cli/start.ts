@@ -1,0 +1,190 @@
+/** `noctule start`: the broker as a program, from its flags to its exit code. */
+
+import type { Argv, CommandModule } from 'yargs'
+import { Broker } from '../broker/broker.ts'
+import { loadConfiguration } from '../config/load.ts'
+import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import { ConfigurationError } from '../config/problems.ts'
+import { compareForReload } from '../config/reload.ts'
+import { ListenError } from '../transport/listen.ts'
+import { createLogger, type Logger } from '../util/logger.ts'
+import { ExitCode } from './exit-codes.ts'
+
+interface StartArguments {
+  readonly config?: string | undefined
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly wsPort?: number | undefined
+  readonly store?: string | undefined
+  readonly allowAnonymous?: boolean | undefined
+  readonly logLevel?: string | undefined
+  readonly logFormat?: string | undefined
+}
+
+export const startCommand: CommandModule<object, StartArguments> = {
+  command: ['start', '$0'],
+  describe: 'Start the broker',
+  builder: (yargs: Argv<object>): Argv<StartArguments> =>
+    yargs
+      .option('config', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Configuration, a YAML file',
+      })
+      .option('host', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Address to listen on [127.0.0.1]; 0.0.0.0 or :: for all',
+      })
+      .option('port', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Port for MQTT over TCP [1883]; 0: any free one',
+      })
+      .option('ws-port', {
+        type: 'number',
+        requiresArg: true,
+        describe: 'Port for MQTT over WebSocket [8083]; 0: any free one',
+      })
+      .option('store', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Where sessions live: memory',
+      })
+      .option('allow-anonymous', {
+        type: 'boolean',
+        describe: 'Let clients in without user name, also from other machines',
+      })
+      .option('log-level', {
+        choices: ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+        describe: 'Least important lines to log [info]',
+      })
+      .option('log-format', {
+        choices: ['auto', 'pretty', 'json'],
+        describe: 'How log lines look [auto: pretty on a terminal]',
+      })
+      .example('noctule start --port 0 --ws-port 0', 'on any free ports')
+      .example('noctule start --host 0.0.0.0 --allow-anonymous', 'open to the network')
+      .epilogue(
+        'Every option of the configuration file can be set by an environment variable too: see `noctule config show`.\n' +
+          'SIGTERM and SIGINT stop the broker, SIGHUP reads the configuration and certificates again.\n' +
+          'Exit codes: 0 stopped as asked, 1 failed, 2 mistakes in the configuration or command line, 3 cannot listen.',
+      ),
+  handler: async (flags) => {
+    process.exitCode = await run(flags)
+  },
+}
+
+/** Runs the broker until a signal stops it; returns the exit code. */
+async function run(flags: StartArguments): Promise<number> {
+  let configuration: BrokerConfiguration
+  try {
+    configuration = load(flags)
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    console.error(error.message)
+    return ExitCode.Usage
+  }
+  const logger = createLogger(configuration.log)
+  const broker = new Broker(configuration, { logger })
+  try {
+    await broker.start()
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error
+    console.error(error.message)
+    await broker.close()
+    return ExitCode.CannotListen
+  }
+  greet(broker)
+  const reload = () => void reloadRunning(flags, broker, logger)
+  process.on('SIGHUP', reload)
+  const signal = await untilStopped()
+  process.off('SIGHUP', reload)
+  logger.info({ signal }, 'stopping')
+  await broker.close()
+  return ExitCode.Success
+}
+
+function load(flags: StartArguments): BrokerConfiguration {
+  const file = flags.config ?? process.env.NOCTULE_CONFIG
+  const request = { file, environment: process.env }
+  const settings: Record<string, unknown> = {
+    'store.url': flags.store,
+    'security.allowAnonymous': flags.allowAnonymous,
+    'log.level': flags.logLevel,
+    'log.format': flags.logFormat,
+  }
+  if (flags.host !== undefined || flags.port !== undefined || flags.wsPort !== undefined) {
+    // Which listener `--port` means depends on the list that file and environment make.
+    const { listeners } = loadConfiguration(request).options
+    Object.assign(settings, listenerSettings(listeners, flags))
+  }
+  return loadConfiguration({ ...request, flags: settings }).options
+}
+
+/** `--host` moves all network listeners, `--port` and `--ws-port` the first of their type. */
+function listenerSettings(
+  listeners: readonly ListenerConfiguration[],
+  { host, port, wsPort }: StartArguments,
+): Record<string, unknown> {
+  const settings: Record<string, unknown> = {}
+  const set = (index: number, field: string, value: unknown) => {
+    if (index >= 0 && value !== undefined) settings[`listeners.${index}.${field}`] = value
+  }
+  for (const [index, { type }] of listeners.entries()) if (type !== 'unix') set(index, 'host', host)
+  set(
+    listeners.findIndex(({ type }) => type === 'tcp'),
+    'port',
+    port,
+  )
+  set(
+    listeners.findIndex(({ type }) => type === 'ws'),
+    'port',
+    wsPort,
+  )
+  return settings
+}
+
+/** Says where the broker listens and how to try it. Keeps out of the way of a log in JSON. */
+function greet(broker: Broker): void {
+  const { log } = broker.configuration
+  if (log.level === 'error' || log.level === 'silent') return
+  const isPretty = log.format === 'pretty' || (log.format === 'auto' && process.stdout.isTTY)
+  const say = isPretty ? console.log : console.error
+  for (const url of broker.urls) say(`Noctule listens on ${url}`)
+  const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
+  if (port === undefined) return
+  const where = port === '1883' ? '' : ` -p ${port}`
+  say('Try it:')
+  say(`  npx noctule sub${where} -t 'hello/#' -v`)
+  say(`  npx noctule pub${where} -t hello/world -m 'Hi there'`)
+}
+
+/** Resolves with the first signal that asks us to stop; a second one ends the process at once. */
+function untilStopped(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals) => {
+      const quit = () => process.exit(ExitCode.Failure)
+      for (const name of ['SIGTERM', 'SIGINT'] as const) {
+        process.off(name, stop)
+        process.on(name, quit)
+      }
+      resolve(signal)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+/** SIGHUP: what may change while running changes; what may not is named. */
+async function reloadRunning(flags: StartArguments, broker: Broker, logger: Logger): Promise<void> {
+  try {
+    const changed = load(flags)
+    const { apply, needsRestart } = compareForReload(broker.configuration, changed)
+    await broker.reload(changed)
+    logger.info({ applied: apply, needsRestart }, 'configuration and certificates read again')
+  } catch (error) {
+    const { message } = error as Error
+    logger.error({ rule: message }, 'nothing was changed: the configuration cannot be used')
+  }
+}
