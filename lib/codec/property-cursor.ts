@@ -158,8 +158,8 @@ export class PropertyCursor {
     this.valueEnd = at + variableByteIntegerSize(this.value)
   }
 
+  /** A length that itself runs past the properties gives an end behind them too. */
   #endOfLengthPrefixed(at: number): number {
-    if (at + 2 > this.end) this.#failCutOff()
     const end = at + 2 + readTwoByteInteger(this.#bytes, at)
     if (end > this.end) this.#failCutOff()
     return end
