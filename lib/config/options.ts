@@ -1,0 +1,412 @@
+/** The types of all options. Made from `schema.ts` by `npm run generate`: change them there. */
+
+/** A listener of type tcp. */
+export interface TcpListenerConfiguration {
+  readonly type: 'tcp'
+  /** Address to listen on; 0.0.0.0 or :: for all interfaces of the machine. Default: "127.0.0.1". */
+  readonly host: string
+  /** Port to listen on; 0: a free one, which the log names. Default: 1883. */
+  readonly port: number
+  /**
+   * Whether each connection begins with a PROXY header, version 1 or 2, that tells the address
+   * of the client. Default: false.
+   */
+  readonly proxyProtocol: boolean
+  /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
+  readonly trustedProxies: readonly string[]
+  /**
+   * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
+   * unset.
+   */
+  readonly name: string
+  /**
+   * How many clients may be connected to this listener at once; 0: as many as
+   * `connection.connectionsMax` allows. Default: 0.
+   */
+  readonly connectionsMax: number
+  /**
+   * Largest packet accepted here; by default what `connection.maximumPacketSizeBytes` says.
+   * Default: unset.
+   */
+  readonly maximumPacketSizeBytes: number | undefined
+  /**
+   * Whether clients without user name may connect here; by default what
+   * `security.allowAnonymous` says. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+}
+
+/** A listener of type tls. */
+export interface TlsListenerConfiguration {
+  readonly type: 'tls'
+  /** Address to listen on; 0.0.0.0 or :: for all interfaces of the machine. Default: "127.0.0.1". */
+  readonly host: string
+  /** Port to listen on; 0: a free one, which the log names. Default: 8883. */
+  readonly port: number
+  /** Private key of the server, PEM. Required. */
+  readonly keyFile: string
+  /** Certificate of the server and those between it and its authority, PEM. Required. */
+  readonly certFile: string
+  /** Authorities that client certificates are checked against, PEM. Default: unset. */
+  readonly caFile: string | undefined
+  /** Whether clients are asked for a certificate, and refused without one. Default: "no". */
+  readonly requestClientCertificate: 'no' | 'optional' | 'required'
+  /** Oldest version of TLS accepted. Default: "TLSv1.2". */
+  readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
+  /**
+   * Whether each connection begins with a PROXY header, version 1 or 2, that tells the address
+   * of the client. Default: false.
+   */
+  readonly proxyProtocol: boolean
+  /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
+  readonly trustedProxies: readonly string[]
+  /**
+   * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
+   * unset.
+   */
+  readonly name: string
+  /**
+   * How many clients may be connected to this listener at once; 0: as many as
+   * `connection.connectionsMax` allows. Default: 0.
+   */
+  readonly connectionsMax: number
+  /**
+   * Largest packet accepted here; by default what `connection.maximumPacketSizeBytes` says.
+   * Default: unset.
+   */
+  readonly maximumPacketSizeBytes: number | undefined
+  /**
+   * Whether clients without user name may connect here; by default what
+   * `security.allowAnonymous` says. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+}
+
+/** A listener of type ws. */
+export interface WsListenerConfiguration {
+  readonly type: 'ws'
+  /** Address to listen on; 0.0.0.0 or :: for all interfaces of the machine. Default: "127.0.0.1". */
+  readonly host: string
+  /** Port to listen on; 0: a free one, which the log names. Default: 8083. */
+  readonly port: number
+  /** URL path of the WebSocket endpoint. Default: "/mqtt". */
+  readonly path: string
+  /**
+   * Origins of the web pages that may connect, such as https://example.org; unset: all. Default:
+   * unset.
+   */
+  readonly allowedOrigins: readonly string[] | undefined
+  /**
+   * Whether each connection begins with a PROXY header, version 1 or 2, that tells the address
+   * of the client. Default: false.
+   */
+  readonly proxyProtocol: boolean
+  /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
+  readonly trustedProxies: readonly string[]
+  /**
+   * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
+   * unset.
+   */
+  readonly name: string
+  /**
+   * How many clients may be connected to this listener at once; 0: as many as
+   * `connection.connectionsMax` allows. Default: 0.
+   */
+  readonly connectionsMax: number
+  /**
+   * Largest packet accepted here; by default what `connection.maximumPacketSizeBytes` says.
+   * Default: unset.
+   */
+  readonly maximumPacketSizeBytes: number | undefined
+  /**
+   * Whether clients without user name may connect here; by default what
+   * `security.allowAnonymous` says. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+}
+
+/** A listener of type wss. */
+export interface WssListenerConfiguration {
+  readonly type: 'wss'
+  /** Address to listen on; 0.0.0.0 or :: for all interfaces of the machine. Default: "127.0.0.1". */
+  readonly host: string
+  /** Port to listen on; 0: a free one, which the log names. Default: 8084. */
+  readonly port: number
+  /** URL path of the WebSocket endpoint. Default: "/mqtt". */
+  readonly path: string
+  /**
+   * Origins of the web pages that may connect, such as https://example.org; unset: all. Default:
+   * unset.
+   */
+  readonly allowedOrigins: readonly string[] | undefined
+  /** Private key of the server, PEM. Required. */
+  readonly keyFile: string
+  /** Certificate of the server and those between it and its authority, PEM. Required. */
+  readonly certFile: string
+  /** Authorities that client certificates are checked against, PEM. Default: unset. */
+  readonly caFile: string | undefined
+  /** Whether clients are asked for a certificate, and refused without one. Default: "no". */
+  readonly requestClientCertificate: 'no' | 'optional' | 'required'
+  /** Oldest version of TLS accepted. Default: "TLSv1.2". */
+  readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
+  /**
+   * Whether each connection begins with a PROXY header, version 1 or 2, that tells the address
+   * of the client. Default: false.
+   */
+  readonly proxyProtocol: boolean
+  /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
+  readonly trustedProxies: readonly string[]
+  /**
+   * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
+   * unset.
+   */
+  readonly name: string
+  /**
+   * How many clients may be connected to this listener at once; 0: as many as
+   * `connection.connectionsMax` allows. Default: 0.
+   */
+  readonly connectionsMax: number
+  /**
+   * Largest packet accepted here; by default what `connection.maximumPacketSizeBytes` says.
+   * Default: unset.
+   */
+  readonly maximumPacketSizeBytes: number | undefined
+  /**
+   * Whether clients without user name may connect here; by default what
+   * `security.allowAnonymous` says. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+}
+
+/** A listener of type unix. */
+export interface UnixListenerConfiguration {
+  readonly type: 'unix'
+  /** File of the socket. Required. */
+  readonly path: string
+  /** Permissions of the socket file. Default: "660". */
+  readonly mode: string
+  /**
+   * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
+   * unset.
+   */
+  readonly name: string
+  /**
+   * How many clients may be connected to this listener at once; 0: as many as
+   * `connection.connectionsMax` allows. Default: 0.
+   */
+  readonly connectionsMax: number
+  /**
+   * Largest packet accepted here; by default what `connection.maximumPacketSizeBytes` says.
+   * Default: unset.
+   */
+  readonly maximumPacketSizeBytes: number | undefined
+  /**
+   * Whether clients without user name may connect here; by default what
+   * `security.allowAnonymous` says. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+}
+
+export type ListenerConfiguration =
+  | TcpListenerConfiguration
+  | TlsListenerConfiguration
+  | WsListenerConfiguration
+  | WssListenerConfiguration
+  | UnixListenerConfiguration
+
+/** Who may connect and do what. */
+export interface SecurityConfiguration {
+  /**
+   * Whether clients may connect without user name; unset: only on listeners that no other
+   * machine can reach. Default: unset.
+   */
+  readonly allowAnonymous: boolean | undefined
+  /**
+   * What an MQTT 3.x client gets for a PUBLISH it may not make: an acknowledgement as if it had
+   * worked, or the end of its connection. Default: "acknowledge".
+   */
+  readonly unauthorizedPublishV3: 'acknowledge' | 'disconnect'
+}
+
+/** What a client may do on its connection. */
+export interface ConnectionConfiguration {
+  /** How long a new connection may take to send CONNECT. Default: 10000. */
+  readonly connectTimeoutMs: number
+  /**
+   * Longest Keep Alive; a client that asks for more, or for none, gets this one (MQTT 5.0
+   * clients are told); 0: the client's stands. Default: 0.
+   */
+  readonly keepAliveMaxSeconds: number
+  /** Largest packet accepted from a client. Default: 2097152. */
+  readonly maximumPacketSizeBytes: number
+  /**
+   * How many QoS 1 and 2 messages an MQTT 5.0 client may have under way to the broker. Default:
+   * 1024.
+   */
+  readonly receiveMaximum: number
+  /**
+   * Highest QoS at which clients may publish; subscriptions are granted at most this. Default:
+   * 2.
+   */
+  readonly maximumQos: 0 | 1 | 2
+  /** Whether clients may publish retained messages. Default: true. */
+  readonly retainAvailable: boolean
+  /** How many Topic Aliases a client may use towards the broker; 0: none. Default: 32. */
+  readonly topicAliasMaximum: number
+  /**
+   * How many Topic Aliases the broker uses towards a client that allows them; 0: none. Default:
+   * 32.
+   */
+  readonly topicAliasMaximumOut: number
+  /** Whether Topic Filters may contain + and #. Default: true. */
+  readonly wildcardSubscriptions: boolean
+  /** Whether subscriptions may carry an identifier. Default: true. */
+  readonly subscriptionIdentifiers: boolean
+  /** Whether $share/NAME/FILTER subscriptions are available. Default: true. */
+  readonly sharedSubscriptions: boolean
+  /**
+   * Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to
+   * these. Default: true.
+   */
+  readonly sharedSubscriptionsV3: boolean
+  /** How many levels a Topic Name or Topic Filter may have. Default: 256. */
+  readonly topicLevelsMax: number
+  /** How long a Topic Name or Topic Filter may be, in bytes of UTF-8. Default: 65535. */
+  readonly topicBytesMax: number
+  /**
+   * Topic prefix for responses, told to MQTT 5.0 clients that ask for Response Information.
+   * Default: unset.
+   */
+  readonly responseInformation: string | undefined
+  /**
+   * Other broker that MQTT 5.0 clients are pointed to when this one is full or shuts down.
+   * Default: unset.
+   */
+  readonly serverReference: string | undefined
+  /** How many clients may be connected at once; 0: as many as the system allows. Default: 0. */
+  readonly connectionsMax: number
+  /** How much may wait in memory for a client whose network does not keep up. Default: 1048576. */
+  readonly outBufferBytesMax: number
+  /**
+   * Whether clients may leave the Client Identifier empty and get one from the broker. Default:
+   * true.
+   */
+  readonly assignClientIdentifiers: boolean
+  /** How long a Client Identifier may be, in bytes of UTF-8. Default: 65535. */
+  readonly clientIdentifierBytesMax: number
+}
+
+/** What is kept for a client, and for how long. */
+export interface SessionConfiguration {
+  /**
+   * Longest time a session is kept after its client left; 4294967295: for ever. Default:
+   * 4294967295.
+   */
+  readonly expiryMaxSeconds: number
+  /** How many subscriptions a session may have. Default: 10000. */
+  readonly subscriptionsMax: number
+  /** How many QoS 1 and 2 messages wait for a client that is offline or slow. Default: 10000. */
+  readonly queueMessagesMax: number
+  /** How many bytes these messages may have. Default: 16777216. */
+  readonly queueBytesMax: number
+  /**
+   * What happens when the queue is full: its oldest message goes, the new one goes, or the
+   * session is given up. Default: "drop-oldest".
+   */
+  readonly queuePolicy: 'drop-oldest' | 'drop-newest' | 'disconnect'
+  /**
+   * How many QoS 1 and 2 messages may be under way to a client that allows as many. Default:
+   * 1024.
+   */
+  readonly inflightMax: number
+  /**
+   * How long the session of an MQTT 3.x client without Clean Session is kept after it left;
+   * 4294967295: for ever. Default: 4294967295.
+   */
+  readonly v3SessionExpirySeconds: number
+  /** Longest Will Delay; a client that asks for more gets this. Default: 4294967295. */
+  readonly willDelayMaxSeconds: number
+}
+
+/** Shared Subscriptions. */
+export interface SharedConfiguration {
+  /** Which member of a Shared Subscription gets the next message. Default: "round-robin". */
+  readonly strategy:
+    | 'round-robin'
+    | 'random'
+    | 'sticky'
+    | 'hash-client'
+    | 'hash-topic'
+    | 'least-in-flight'
+}
+
+/** Retained messages. */
+export interface RetainedConfiguration {
+  /** How many retained messages are kept. Default: 1000000. */
+  readonly messagesMax: number
+  /** How many bytes retained messages may have together. Default: 1073741824. */
+  readonly bytesMax: number
+  /**
+   * How long a retained message without Message Expiry Interval is kept; 0: for ever. Default:
+   * 0.
+   */
+  readonly defaultExpirySeconds: number
+}
+
+/** The bound over all that is kept in memory. */
+export interface MemoryConfiguration {
+  /**
+   * How much memory messages and buffers may take before the broker sheds load; 0: half of the
+   * process's memory limit. Default: 0.
+   */
+  readonly budgetBytes: number
+}
+
+/** What survives a restart. */
+export interface StoreConfiguration {
+  /**
+   * Where sessions and retained messages live; memory: nowhere else, they end with the process.
+   * Default: "memory".
+   */
+  readonly url: string
+}
+
+/** What the broker tells about itself. */
+export interface MonitorConfiguration {
+  /** How often the numbers under $SYS are published; 0: never. Default: 10. */
+  readonly sysIntervalSeconds: number
+  /** Whether $SYS tells when clients connect and disconnect. Default: true. */
+  readonly presence: boolean
+  /** Name of this broker in $SYS topics, logs and metrics. Default: "noctule". */
+  readonly nodeName: string
+}
+
+/** The log, on the standard output. */
+export interface LogConfiguration {
+  /** Least important lines that are logged. Default: "info". */
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  /** How lines look; auto: pretty on a terminal, JSON otherwise. Default: "auto". */
+  readonly format: 'auto' | 'pretty' | 'json'
+}
+
+/** How the broker ends. */
+export interface ShutdownConfiguration {
+  /** How long a stopping broker waits for what is under way to its clients. Default: 5000. */
+  readonly drainTimeoutMs: number
+}
+
+/** Every option of a broker, checked and complete. */
+export interface BrokerConfiguration {
+  /** Where clients arrive. Each entry has a type: tcp, tls, ws, wss or unix. */
+  readonly listeners: readonly ListenerConfiguration[]
+  readonly security: SecurityConfiguration
+  readonly connection: ConnectionConfiguration
+  readonly session: SessionConfiguration
+  readonly shared: SharedConfiguration
+  readonly retained: RetainedConfiguration
+  readonly memory: MemoryConfiguration
+  readonly store: StoreConfiguration
+  readonly monitor: MonitorConfiguration
+  readonly log: LogConfiguration
+  readonly shutdown: ShutdownConfiguration
+}

@@ -1,0 +1,56 @@
+/** Which options may change while the broker runs, and which only when it starts again. */
+
+import type { BrokerConfiguration } from './options.ts'
+import { listenerTypes, rooms } from './settings.ts'
+
+export interface ReloadPlan {
+  /** Changed options that take effect at once. */
+  readonly apply: string[]
+  /** Changed options that have no effect before the broker starts again. */
+  readonly needsRestart: string[]
+}
+
+/**
+ * Options that a running broker takes over. The rooms are built with the others: sockets are open, limits
+ * were announced in CONNACK packets and cannot be taken back.
+ */
+export const reloadableOptions: readonly string[] = ['log.level', 'shutdown.drainTimeoutMs']
+
+/** Compares two configurations option by option; listeners count one by one while their number is the same. */
+export function compareForReload(old: BrokerConfiguration, next: BrokerConfiguration): ReloadPlan {
+  const changed = changedOptions(old, next)
+  return {
+    apply: changed.filter((path) => reloadableOptions.includes(path)),
+    needsRestart: changed.filter((path) => !reloadableOptions.includes(path)),
+  }
+}
+
+/** Returns the paths of all options that differ. */
+export function changedOptions(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
+  const keys = rooms.flatMap(({ settings }) => settings.map(({ key }) => key))
+  const differs = (path: string): boolean => !isSame(optionAt(old, path), optionAt(next, path))
+  return [...listenerPaths(old, next), ...keys].filter(differs)
+}
+
+/** Returns the value at a path such as `log.level` or `listeners.0.port`. */
+export function optionAt(options: BrokerConfiguration, path: string): unknown {
+  let value: unknown = options
+  for (const segment of path.split('.')) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = Object.getOwnPropertyDescriptor(value, segment)?.value
+  }
+  return value
+}
+
+function listenerPaths(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
+  if (old.listeners.length !== next.listeners.length) return ['listeners']
+  const fields = new Set([...listenerTypes.values()].flat().map(({ key }) => key))
+  return old.listeners.flatMap((_, i) =>
+    ['type', ...fields].map((field) => `listeners.${i}.${field}`),
+  )
+}
+
+/** Options are numbers, texts and lists of these. */
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}

@@ -1,0 +1,267 @@
+/**
+ * Every option of the broker: type, bounds, default and sentence, each written here and nowhere else.
+ * The types in `options.ts`, `config/default.yaml`, the JSON Schema and the tables of the manual are made
+ * from this by `npm run generate`. One group per room of the broker; names end with their unit.
+ */
+
+import * as z from 'zod'
+import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { listenersSchema } from './listener-schema.ts'
+import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
+
+/** Kinds of store that `store.url` may begin with. */
+export const storeKinds: readonly string[] = ['memory']
+
+const STORES = `a store that exists: ${storeKinds.join(', ')}`
+
+const MiB = 1024 ** 2
+const GiB = 1024 ** 3
+
+// More than any machine has: bounds that keep mistyped numbers out.
+const BYTES_MAX = 1024 ** 4
+const COUNT_MAX = 1_000_000_000
+
+const TEXT_LENGTH_MAX = 1024
+
+const security = z.strictObject({
+  allowAnonymous: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether clients may connect without user name; unset: only on listeners that no other machine can reach.',
+    ),
+  unauthorizedPublishV3: choice(
+    ['acknowledge', 'disconnect'],
+    'acknowledge',
+    'What an MQTT 3.x client gets for a PUBLISH it may not make: an acknowledgement as if it had worked, or the end of its connection.',
+  ),
+})
+
+const connection = z.strictObject({
+  connectTimeoutMs: integer(
+    100,
+    300_000,
+    10_000,
+    'How long a new connection may take to send CONNECT.',
+  ),
+  keepAliveMaxSeconds: integer(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    0,
+    "Longest Keep Alive; a client that asks for more, or for none, gets this one (MQTT 5.0 clients are told); 0: the client's stands.",
+  ),
+  maximumPacketSizeBytes: integer(
+    32,
+    268_435_460,
+    2 * MiB,
+    'Largest packet accepted from a client.',
+  ),
+  receiveMaximum: integer(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    1024,
+    'How many QoS 1 and 2 messages an MQTT 5.0 client may have under way to the broker.',
+  ),
+  maximumQos: z
+    .literal([0, 1, 2])
+    .default(2)
+    .describe('Highest QoS at which clients may publish; subscriptions are granted at most this.'),
+  retainAvailable: toggle(true, 'Whether clients may publish retained messages.'),
+  topicAliasMaximum: integer(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    32,
+    'How many Topic Aliases a client may use towards the broker; 0: none.',
+  ),
+  topicAliasMaximumOut: integer(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    32,
+    'How many Topic Aliases the broker uses towards a client that allows them; 0: none.',
+  ),
+  wildcardSubscriptions: toggle(true, 'Whether Topic Filters may contain + and #.'),
+  subscriptionIdentifiers: toggle(true, 'Whether subscriptions may carry an identifier.'),
+  sharedSubscriptions: toggle(true, 'Whether $share/NAME/FILTER subscriptions are available.'),
+  sharedSubscriptionsV3: toggle(
+    true,
+    'Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to these.',
+  ),
+  topicLevelsMax: integer(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    256,
+    'How many levels a Topic Name or Topic Filter may have.',
+  ),
+  topicBytesMax: integer(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    TWO_BYTE_INTEGER_MAX,
+    'How long a Topic Name or Topic Filter may be, in bytes of UTF-8.',
+  ),
+  responseInformation: optionalText(
+    TEXT_LENGTH_MAX,
+    'Topic prefix for responses, told to MQTT 5.0 clients that ask for Response Information.',
+  ),
+  serverReference: optionalText(
+    TEXT_LENGTH_MAX,
+    'Other broker that MQTT 5.0 clients are pointed to when this one is full or shuts down.',
+  ),
+  connectionsMax: integer(
+    0,
+    COUNT_MAX,
+    0,
+    'How many clients may be connected at once; 0: as many as the system allows.',
+  ),
+  outBufferBytesMax: integer(
+    1024,
+    BYTES_MAX,
+    MiB,
+    'How much may wait in memory for a client whose network does not keep up.',
+  ),
+  assignClientIdentifiers: toggle(
+    true,
+    'Whether clients may leave the Client Identifier empty and get one from the broker.',
+  ),
+  // A server must take 23 bytes [MQTT-3.1.3-5].
+  clientIdentifierBytesMax: integer(
+    23,
+    TWO_BYTE_INTEGER_MAX,
+    TWO_BYTE_INTEGER_MAX,
+    'How long a Client Identifier may be, in bytes of UTF-8.',
+  ),
+})
+
+const session = z.strictObject({
+  expiryMaxSeconds: integer(
+    0,
+    SESSION_NEVER_EXPIRES,
+    SESSION_NEVER_EXPIRES,
+    `Longest time a session is kept after its client left; ${SESSION_NEVER_EXPIRES}: for ever.`,
+  ),
+  subscriptionsMax: integer(1, COUNT_MAX, 10_000, 'How many subscriptions a session may have.'),
+  queueMessagesMax: integer(
+    1,
+    COUNT_MAX,
+    10_000,
+    'How many QoS 1 and 2 messages wait for a client that is offline or slow.',
+  ),
+  queueBytesMax: integer(1, BYTES_MAX, 16 * MiB, 'How many bytes these messages may have.'),
+  queuePolicy: choice(
+    ['drop-oldest', 'drop-newest', 'disconnect'],
+    'drop-oldest',
+    'What happens when the queue is full: its oldest message goes, the new one goes, or the session is given up.',
+  ),
+  inflightMax: integer(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    1024,
+    'How many QoS 1 and 2 messages may be under way to a client that allows as many.',
+  ),
+  v3SessionExpirySeconds: integer(
+    0,
+    SESSION_NEVER_EXPIRES,
+    SESSION_NEVER_EXPIRES,
+    `How long the session of an MQTT 3.x client without Clean Session is kept after it left; ${SESSION_NEVER_EXPIRES}: for ever.`,
+  ),
+  willDelayMaxSeconds: integer(
+    0,
+    SESSION_NEVER_EXPIRES,
+    SESSION_NEVER_EXPIRES,
+    'Longest Will Delay; a client that asks for more gets this.',
+  ),
+})
+
+const shared = z.strictObject({
+  strategy: choice(
+    ['round-robin', 'random', 'sticky', 'hash-client', 'hash-topic', 'least-in-flight'],
+    'round-robin',
+    'Which member of a Shared Subscription gets the next message.',
+  ),
+})
+
+const retained = z.strictObject({
+  messagesMax: integer(0, COUNT_MAX, 1_000_000, 'How many retained messages are kept.'),
+  bytesMax: integer(0, BYTES_MAX, GiB, 'How many bytes retained messages may have together.'),
+  defaultExpirySeconds: integer(
+    0,
+    SESSION_NEVER_EXPIRES,
+    0,
+    'How long a retained message without Message Expiry Interval is kept; 0: for ever.',
+  ),
+})
+
+const memory = z.strictObject({
+  budgetBytes: integer(
+    0,
+    BYTES_MAX,
+    0,
+    "How much memory messages and buffers may take before the broker sheds load; 0: half of the process's memory limit.",
+  ),
+})
+
+const store = z.strictObject({
+  url: z
+    .string()
+    .max(TEXT_LENGTH_MAX)
+    .refine(isKnownStore, STORES)
+    .default('memory')
+    .meta({ expected: STORES })
+    .describe(
+      'Where sessions and retained messages live; memory: nowhere else, they end with the process.',
+    ),
+})
+
+const monitor = z.strictObject({
+  sysIntervalSeconds: integer(
+    0,
+    86_400,
+    10,
+    'How often the numbers under $SYS are published; 0: never.',
+  ),
+  presence: toggle(true, 'Whether $SYS tells when clients connect and disconnect.'),
+  nodeName: nameText()
+    .default('noctule')
+    .describe('Name of this broker in $SYS topics, logs and metrics.'),
+})
+
+const log = z.strictObject({
+  level: choice(
+    ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+    'info',
+    'Least important lines that are logged.',
+  ),
+  format: choice(
+    ['auto', 'pretty', 'json'],
+    'auto',
+    'How lines look; auto: pretty on a terminal, JSON otherwise.',
+  ),
+})
+
+const shutdown = z.strictObject({
+  drainTimeoutMs: integer(
+    0,
+    600_000,
+    5000,
+    'How long a stopping broker waits for what is under way to its clients.',
+  ),
+})
+
+/** The whole configuration. Its output is `BrokerConfiguration` once listeners have their names. */
+export const configurationSchema: z.ZodType = z.strictObject({
+  listeners: listenersSchema,
+  security: security.prefault({}).describe('Who may connect and do what.'),
+  connection: connection.prefault({}).describe('What a client may do on its connection.'),
+  session: session.prefault({}).describe('What is kept for a client, and for how long.'),
+  shared: shared.prefault({}).describe('Shared Subscriptions.'),
+  retained: retained.prefault({}).describe('Retained messages.'),
+  memory: memory.prefault({}).describe('The bound over all that is kept in memory.'),
+  store: store.prefault({}).describe('What survives a restart.'),
+  monitor: monitor.prefault({}).describe('What the broker tells about itself.'),
+  log: log.prefault({}).describe('The log, on the standard output.'),
+  shutdown: shutdown.prefault({}).describe('How the broker ends.'),
+})
+
+/** `redis://host` and `redis:` are both of the kind redis. */
+function isKnownStore(url: string): boolean {
+  return storeKinds.includes(url.split(':', 1)[0] as string)
+}
