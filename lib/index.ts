@@ -1,7 +1,8 @@
 /** Noctule as a library: everything that a host program may use, and nothing else. */
 
 import { Broker, type BrokerParts } from './broker/broker.ts'
-import { type BrokerOptionsInput, parseConfiguration } from './config/schema.ts'
+import type { BrokerOptionsInput } from './config/input.ts'
+import { parseConfiguration } from './config/load.ts'
 
 export type {
   ApplicationMessage,
@@ -11,7 +12,9 @@ export type {
 export { Broker, type BrokerParts } from './broker/broker.ts'
 export type { BrokerEvents } from './broker/events.ts'
 export type { LocalSubscription, MessageHandler } from './broker/local-subscription.ts'
-export type { BrokerConfiguration, BrokerOptionsInput } from './config/schema.ts'
+export type { BrokerOptionsInput, ListenerInput } from './config/input.ts'
+export type { BrokerConfiguration, ListenerConfiguration } from './config/options.ts'
+export { ConfigurationError, type ConfigurationProblem } from './config/problems.ts'
 export type { ConnectionEnd } from './connection/context.ts'
 export type { MqttVersion, Properties, Qos, UserProperty } from './protocol/packets.ts'
 export { describeReasonCode, ReasonCode } from './protocol/reason-codes.ts'

@@ -21,7 +21,8 @@ import { Flusher } from '../transport/outbox.ts'
 import type { Transport } from '../transport/transport.ts'
 import { type Clock, systemClock } from '../util/clock.ts'
 import { Counters } from '../util/counters.ts'
-import { LimitedLog, type Logger, silentLogger } from '../util/logger.ts'
+import { LimitedLog } from '../util/limited-log.ts'
+import { type Logger, silentLogger } from '../util/logger.ts'
 import { MemoryBudget, MemoryLevel } from '../util/memory-budget.ts'
 import { type Random, systemRandom } from '../util/random.ts'
 import { Timers } from '../util/timers.ts'
@@ -59,6 +60,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   #listeners: OpenListener[] = []
   /** Give new connections of each listener the limits of the present configuration. */
   readonly #limitReloads: (() => void)[] = []
+  readonly #acceptOwn: (transport: Transport) => void
   #closing: Promise<void> | undefined
 
   constructor(configuration: BrokerConfiguration, parts: BrokerParts = {}) {
@@ -67,6 +69,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#log = parts.logger ?? silentLogger
     this.#context = this.#createContext(parts)
     this.#systemTopics = new SystemTopics(configuration.monitor, this.#context, VERSION)
+    this.#acceptOwn = this.#acceptFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }
 
@@ -147,7 +150,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /** Serves a client on a transport of the host's own, with the limits of no listener in particular. */
   accept(transport: Transport): void {
-    new Connection(this.#context, transport)
+    this.#acceptOwn(transport)
   }
 
   /**
@@ -197,7 +200,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    */
   async reload(configuration: BrokerConfiguration): Promise<void> {
     for (const listener of this.#listeners) await listener.reloadCertificates()
-    this.#configuration = withReloadable(this.#configuration, configuration)
+    const { security, connection, shutdown } = configuration
+    this.#configuration = { ...this.#configuration, security, connection, shutdown }
     for (const reload of this.#limitReloads) reload()
   }
 
@@ -239,11 +243,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     cancel()
   }
 
-  #acceptFor(configuration: ListenerConfiguration): (transport: Transport) => void {
-    const { connectionsMax } = configuration
+  #acceptFor(listener: ListenerConfiguration | undefined): (transport: Transport) => void {
+    const connectionsMax = listener?.connectionsMax ?? 0
     let context = this.#context
     const setLimits = () => {
-      context = { ...this.#context, limits: limitsOf(this.configuration, configuration) }
+      context = { ...this.#context, limits: limitsOf(this.configuration, listener) }
     }
     setLimits()
     this.#limitReloads.push(setLimits)

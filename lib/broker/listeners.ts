@@ -10,7 +10,8 @@ import { listenTls, type TlsCredentials } from '../transport/tls.ts'
 import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
 import { listenUnix } from '../transport/unix.ts'
 import { listenWebSocket } from '../transport/websocket.ts'
-import type { LimitedLog, Logger } from '../util/logger.ts'
+import type { LimitedLog } from '../util/limited-log.ts'
+import type { Logger } from '../util/logger.ts'
 
 export interface OpenListener extends Listener {
   /** Reads key, certificate and CA again, for clients to come. */
@@ -58,8 +59,7 @@ async function openListener(
       )
     }
     case 'ws': {
-      const allowedOrigins = listOrAll(configuration.allowedOrigins)
-      const options = { ...configuration, ...common, allowedOrigins }
+      const options = { ...configuration, ...common }
       return withoutCertificates(await listenWebSocket(options, accept))
     }
     case 'tls': {
@@ -67,9 +67,7 @@ async function openListener(
       return withCertificates(await listenTls(options, accept), configuration)
     }
     case 'wss': {
-      const allowedOrigins = listOrAll(configuration.allowedOrigins)
-      const encryption = await encryptionOf(configuration)
-      const options = { ...configuration, ...common, ...encryption, allowedOrigins }
+      const options = { ...configuration, ...common, ...(await encryptionOf(configuration)) }
       return withCertificates(await listenWebSocket(options, accept), configuration)
     }
   }
@@ -144,8 +142,4 @@ function withCertificates(
     ...listener,
     reloadCertificates: async () => listener.reload?.(await readCredentials(configuration)),
   }
-}
-
-function listOrAll(list: readonly string[]): readonly string[] | undefined {
-  return list.length === 0 ? undefined : list
 }

@@ -2,6 +2,7 @@
 
 import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
+import { configurationFlags, flagsFrom } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
@@ -63,16 +64,25 @@ export const startCommand: CommandModule<object, StartArguments> = {
         choices: ['auto', 'pretty', 'json'],
         describe: 'How log lines look [auto: pretty on a terminal]',
       })
+      .options(hidden(configurationFlags()))
       .example('noctule start --port 0 --ws-port 0', 'on any free ports')
       .example('noctule start --host 0.0.0.0 --allow-anonymous', 'open to the network')
       .epilogue(
-        'Every option of the configuration file can be set by an environment variable too: see `noctule config show`.\n' +
+        'Every option of the configuration file is a flag too (--session.queueMessagesMax 500) and an environment variable:\n' +
+          'see `noctule config show`, or --show-hidden.\n' +
           'SIGTERM and SIGINT stop the broker, SIGHUP reads the configuration and certificates again.\n' +
           'Exit codes: 0 stopped as asked, 1 failed, 2 mistakes in the configuration or command line, 3 cannot listen.',
       ),
   handler: async (flags) => {
     process.exitCode = await run(flags)
   },
+}
+
+/** The options of the configuration as flags: there are many, so --help shows them only when asked. */
+function hidden<T extends object>(flags: Record<string, T>): Record<string, T & { hidden: true }> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [name, { ...flag, hidden: true as const }]),
+  )
 }
 
 /** Runs the broker until a signal stops it; returns the exit code. */
@@ -109,6 +119,7 @@ function load(flags: StartArguments): BrokerConfiguration {
   const file = flags.config ?? process.env.NOCTULE_CONFIG
   const request = { file, environment: process.env }
   const settings: Record<string, unknown> = {
+    ...flagsFrom(flags as Readonly<Record<string, unknown>>),
     'store.url': flags.store,
     'security.allowAnonymous': flags.allowAnonymous,
     'log.level': flags.logLevel,

@@ -25,6 +25,7 @@ export class PublishHeader {
 
 const PAYLOAD_FORMAT_INDICATOR = 0x01
 const MESSAGE_EXPIRY_INTERVAL = 0x02
+const SUBSCRIPTION_IDENTIFIER = 0x0b
 const TOPIC_ALIAS = 0x23
 
 const cursor = new PropertyCursor()
@@ -104,6 +105,11 @@ function decodeProperties(
         expiresAt = now + cursor.value * 1000
         expiryAt = cursor.propertyStart
         break
+      case SUBSCRIPTION_IDENTIFIER:
+        throw new ProtocolError(
+          ReasonCode.ProtocolError,
+          'a client sent a Subscription Identifier in PUBLISH', // [MQTT-3.3.4-6]
+        )
       case TOPIC_ALIAS:
         header.topicAlias = cursor.value
         aliasAt = cursor.propertyStart

@@ -48,7 +48,7 @@ export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
   ) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH out of turn')
   }
-  return continueWith(connection, authentication.exchange as AuthenticationExchange, auth)
+  return continueWith(connection, authentication.exchange, auth)
 }
 
 async function continueWith(

@@ -92,7 +92,6 @@ type Limits = Connection['context']['limits']
 
 function findIdentifierFault(connect: Connect, limits: Limits): ProtocolError | undefined {
   const { clientIdentifier, protocolVersion, cleanStart } = connect
-  const invalid = (rule: string) => new ProtocolError(ReasonCode.ClientIdentifierNotValid, rule) // [MQTT-3.1.3-8]
   if (clientIdentifier === '') {
     if (!limits.assignClientIdentifiers || protocolVersion === 3) {
       return invalid('empty Client Identifier')
@@ -110,6 +109,10 @@ function findIdentifierFault(connect: Connect, limits: Limits): ProtocolError | 
     return invalid('Client Identifier longer than connection.clientIdentifierBytesMax')
   }
   return undefined
+}
+
+function invalid(rule: string): ProtocolError {
+  return new ProtocolError(ReasonCode.ClientIdentifierNotValid, rule) // [MQTT-3.1.3-8]
 }
 
 function findWillFault(will: ConnectWill | undefined, limits: Limits): ProtocolError | undefined {

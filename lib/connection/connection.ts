@@ -171,24 +171,25 @@ export class Connection implements TransportEvents {
         return handleAcknowledgement(this, type)
     }
     checkPacket(bytes, start, bodyStart, end, version)
-    if (type === PacketType.Pingreq) {
-      this.outlet.sendPingresp() // [MQTT-3.12.4-1]
-      return undefined
-    }
     const packet = decodePacket(bytes, start, end, version)
     switch (packet.type) {
       case 'subscribe':
         return handleSubscribe(this, packet)
       case 'unsubscribe':
         return handleUnsubscribe(this, packet)
+      case 'auth':
+        return handleAuth(this, packet)
       case 'disconnect':
         handleDisconnect(this, packet)
         return undefined
-      case 'auth':
-        return handleAuth(this, packet)
-      case 'connect':
-        throw new ProtocolError(ReasonCode.ProtocolError, 'a second CONNECT') // [MQTT-3.1.0-2]
-      default:
+      case 'pingreq':
+        this.outlet.sendPingresp() // [MQTT-3.12.4-1]
+        return undefined
+      case 'connect': // [MQTT-3.1.0-2]
+      case 'puback':
+      case 'pubrec':
+      case 'pubrel':
+      case 'pubcomp':
         throw new ProtocolError(ReasonCode.ProtocolError, `unexpected ${packet.type}`)
     }
   }

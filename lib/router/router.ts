@@ -204,11 +204,9 @@ export class Router implements Sink {
     const { single, groups } = receivers
     let count = 0
     for (let i = 0; i < single.length; i++) {
-      let receiver: Receiver<Subscriber> | undefined = single[i] as Receiver<Subscriber>
-      if (receiver.subscriber === publisher) {
-        receiver = receiver.own // [MQTT-3.8.3-3]
-        if (receiver === undefined) continue
-      }
+      let receiver: Receiver<Subscriber> | undefined = single[i]
+      if (receiver?.subscriber === publisher) receiver = receiver?.own // [MQTT-3.8.3-3]
+      if (receiver === undefined) continue
       count++
       const qos = message.qos < receiver.qos ? message.qos : receiver.qos // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
       const retain = message.retain && receiver.retainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]

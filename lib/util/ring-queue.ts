@@ -65,7 +65,9 @@ export class RingQueue<T> {
   }
 
   #grow(): void {
-    const items: (T | undefined)[] = new Array(Math.max(CAPACITY_MIN, this.#items.length * 2))
+    const items: (T | undefined)[] = Array.from({
+      length: Math.max(CAPACITY_MIN, this.#items.length * 2),
+    })
     for (let i = 0; i < this.#length; i++) items[i] = this.at(i)
     this.#items = items
     this.#head = 0
