@@ -1,0 +1,65 @@
+/** Facts and sentences about the other end that every transport needs. */
+
+import type { Socket } from 'node:net'
+import { isIP, SocketAddress } from 'node:net'
+import type { Peer, PeerCertificate } from './transport.ts'
+
+/** What a listener of any kind is told. */
+export interface ListenOptions {
+  /** Name of the listener, for logs and for `Peer.listener`. */
+  readonly name: string
+  /**
+   * Told of each client that was turned away before it became a transport, and why. A client that
+   * leaves before it has sent a byte is not reported: load balancers knock that way.
+   */
+  readonly refused?: ((peer: Peer, sentence: string) => void) | undefined
+  /** Told when the listener itself has trouble after it was opened, for instance no file descriptors. */
+  readonly failed?: ((sentence: string) => void) | undefined
+}
+
+const IPV4_IN_IPV6 = '::ffff:'
+
+/** Returns an address as people write it: canonical, and IPv4 also where a dual-stack socket saw it. */
+export function plainAddress(address: string): string {
+  if (isIP(address) !== 6) return address
+  const canonical = new SocketAddress({ address, family: 'ipv6' }).address
+  const mapped = canonical.startsWith(IPV4_IN_IPV6) ? canonical.slice(IPV4_IN_IPV6.length) : ''
+  return isIP(mapped) === 4 ? mapped : canonical
+}
+
+/** Returns the address of the other end of `socket`: `unknown` if it has gone already. */
+export function addressOf(socket: Socket): string {
+  const address = socket.remoteAddress
+  if (address === undefined) return 'unknown'
+  return socket.remoteFamily === 'IPv6' ? plainAddress(address) : address
+}
+
+export function peerOf(
+  listener: string,
+  protocol: Peer['protocol'],
+  address: string,
+  port: number,
+  certificate: PeerCertificate | undefined,
+): Peer {
+  return { listener, protocol, address, port, certificate }
+}
+
+const SENTENCES: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the client reset the connection',
+  EPIPE: 'the client closed the connection while it was being written to',
+  ETIMEDOUT: 'the network to the client no longer answers',
+  EHOSTUNREACH: 'there is no route to the client any more',
+  ENETUNREACH: 'the network of the client is unreachable',
+  ECONNABORTED: 'the connection was aborted by the network',
+}
+
+/** What in-memory and real clients alike leave behind when they go without closing. */
+export const RESET_SENTENCE = 'the client reset the connection'
+
+/** Returns what a failed socket means, as a sentence for the log. */
+export function networkSentence(error: NodeJS.ErrnoException): string {
+  return SENTENCES[error.code ?? ''] ?? `the connection failed: ${error.message}`
+}
+
+/** Listens for errors that need no answer because the 'close' event follows. */
+export function ignoreError(): void {}
