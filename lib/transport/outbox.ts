@@ -1,0 +1,216 @@
+/**
+ * The write buffer of a connection: gathers what a turn of the event loop produces and hands it to the
+ * transport in one write, when the turn ends or 64 KiB have come together.
+ *
+ * Ownership: a transport owns what it was given, so a written region is never touched again. All outboxes
+ * of a `Flusher` carve their regions out of one slab, one behind the other; a full slab is left to the
+ * garbage collector. An outbox has a region only between its first byte of a turn and its flush:
+ *
+ *     slab  | written, of A | written, of B | A's region: start..end..limit | free |
+ *
+ * A view keeps its whole slab alive. A transport that is already blocked may keep it for long, so it gets
+ * a copy of its own size instead; a transport that blocks on a view pins one slab at most.
+ */
+
+import { Buffer } from 'node:buffer'
+import type { Transport } from './transport.ts'
+
+/** As much is written without waiting for the turn to end. Also the size of a slab. */
+export const FLUSH_BYTES: number = 64 * 1024
+
+/** Pieces from this size on are not copied: they are written by reference, behind what was gathered. */
+export const REFERENCE_MIN_BYTES: number = 16 * 1024
+
+/**
+ * First size of a region. Small, since a message for thousands of receivers opens as many regions; one
+ * that fills grows in place if it is the last of the slab, else it moves to twice the size.
+ */
+const REGION_BYTES = 512
+
+const NO_BLOCK = Buffer.alloc(0)
+
+export class Outbox {
+  readonly #transport: Transport
+  readonly #flusher: Flusher
+  #block: Buffer
+  #start: number
+  #end: number
+  #limit: number
+  /** The flusher will call `flush` when the turn ends. */
+  #isListed: boolean
+
+  constructor(transport: Transport, flusher: Flusher) {
+    this.#transport = transport
+    this.#flusher = flusher
+    this.#block = NO_BLOCK
+    this.#start = 0
+    this.#end = 0
+    this.#limit = 0
+    this.#isListed = false
+  }
+
+  /** Where the last `reserve` made room. Changes with every call of the outbox. */
+  get block(): Buffer {
+    return this.#block
+  }
+
+  /** Bytes gathered, and bytes the transport has not got rid of. */
+  get pendingBytes(): number {
+    return this.#end - this.#start + this.#transport.pendingBytes
+  }
+
+  /**
+   * What the socket has not taken. Drop policies look at this, never at what it was not yet offered, and
+   * compare it with a limit above `FLUSH_BYTES`: TLS takes what it is given only when the turn ends.
+   */
+  get blockedBytes(): number {
+    return this.#transport.pendingBytes
+  }
+
+  /**
+   * Sends `bytes` from `start` to `end`: a copy if it is small. From REFERENCE_MIN_BYTES on the memory
+   * itself is written at once, and must never change afterwards; `appendCopy` is for buffers that do.
+   */
+  append(bytes: Buffer, start: number, end: number): void {
+    if (end - start < REFERENCE_MIN_BYTES) {
+      this.appendCopy(bytes, start, end)
+      return
+    }
+    this.flush()
+    this.#transport.write(bytes.subarray(start, end))
+  }
+
+  /** Sends a copy of `bytes` from `start` to `end`, however large it is. */
+  appendCopy(bytes: Buffer, start: number, end: number): void {
+    const at = this.reserve(end - start)
+    bytes.copy(this.#block, at, start, end)
+  }
+
+  /**
+   * Makes room for `size` bytes and returns where in `block` the caller writes all of them, before
+   * anything else is done with the outbox.
+   */
+  reserve(size: number): number {
+    let at = this.#end
+    if (at + size > this.#limit) {
+      this.#makeRoom(size)
+      at = this.#end
+    }
+    this.#end = at + size
+    return at
+  }
+
+  /** Writes what was gathered. Does nothing if that is nothing. */
+  flush(): void {
+    const length = this.#end - this.#start
+    if (length === 0) return
+    const block = this.#block
+    let bytes = block.subarray(this.#start, this.#end)
+    if (this.#transport.pendingBytes > 0 && block.length > length) {
+      bytes = Buffer.allocUnsafeSlow(length)
+      block.copy(bytes, 0, this.#start, this.#end)
+      this.#flusher.giveBack(block, this.#start, this.#limit)
+    } else {
+      this.#flusher.giveBack(block, this.#end, this.#limit)
+    }
+    this.#block = NO_BLOCK
+    this.#start = 0
+    this.#end = 0
+    this.#limit = 0
+    this.#transport.write(bytes)
+  }
+
+  /** Called by the flusher alone. */
+  endTurn(): void {
+    this.#isListed = false
+    this.flush()
+  }
+
+  #makeRoom(size: number): void {
+    if (this.#end - this.#start + size > FLUSH_BYTES) this.flush()
+    if (!this.#isListed) {
+      this.#isListed = true
+      this.#flusher.add(this)
+    }
+    const used = this.#end - this.#start
+    const needed = used + size
+    if (needed > FLUSH_BYTES) {
+      this.#use(Buffer.allocUnsafeSlow(needed), 0, needed)
+      return
+    }
+    const flusher = this.#flusher
+    const wanted = Math.max(needed, 2 * used, REGION_BYTES)
+    if (flusher.extend(this.#block, this.#limit, this.#start + needed, this.#start + wanted)) {
+      this.#limit = flusher.slabUsed
+    } else {
+      const start = flusher.carve(needed, wanted)
+      this.#use(flusher.slab, start, flusher.slabUsed)
+    }
+  }
+
+  /** Moves what was gathered to another region. */
+  #use(block: Buffer, start: number, limit: number): void {
+    const used = this.#block.copy(block, start, this.#start, this.#end)
+    this.#block = block
+    this.#start = start
+    this.#end = start + used
+    this.#limit = limit
+  }
+}
+
+/** Flushes all outboxes of a broker, once at the end of each turn in which any of them got something. */
+export class Flusher {
+  /** The slab that regions are carved from; its first `slabUsed` bytes are given away. */
+  slab: Buffer = NO_BLOCK
+  slabUsed = 0
+  readonly #schedule: (flush: () => void) => void
+  readonly #flush: () => void
+  #outboxes: Outbox[] = []
+  #isScheduled = false
+
+  constructor(schedule: (flush: () => void) => void = setImmediate) {
+    this.#schedule = schedule
+    this.#flush = () => {
+      this.#isScheduled = false
+      this.flushNow()
+    }
+  }
+
+  /** Flushes what was gathered so far. What comes while it does so waits for the next turn. */
+  flushNow(): void {
+    const outboxes = this.#outboxes
+    this.#outboxes = []
+    for (const outbox of outboxes) outbox.endTurn()
+  }
+
+  add(outbox: Outbox): void {
+    this.#outboxes.push(outbox)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#schedule(this.#flush)
+  }
+
+  /** Returns the start of a new region of at least `needed` bytes; it ends at `slabUsed`. */
+  carve(needed: number, wanted: number): number {
+    if (this.slabUsed + needed > this.slab.length) {
+      this.slab = Buffer.allocUnsafeSlow(FLUSH_BYTES)
+      this.slabUsed = 0
+    }
+    const start = this.slabUsed
+    this.slabUsed = Math.min(start + wanted, FLUSH_BYTES)
+    return start
+  }
+
+  /** Says whether the region that ends at `limit` could grow where it is: it is the last of its slab. */
+  extend(block: Buffer, limit: number, neededLimit: number, wantedLimit: number): boolean {
+    const isLast = block === this.slab && limit === this.slabUsed && limit > 0
+    if (!isLast || neededLimit > FLUSH_BYTES) return false
+    this.slabUsed = Math.min(wantedLimit, FLUSH_BYTES)
+    return true
+  }
+
+  /** Takes back the end of a region, from `from` on, if it is the last of its slab. */
+  giveBack(block: Buffer, from: number, limit: number): void {
+    if (block === this.slab && limit === this.slabUsed) this.slabUsed = from
+  }
+}
