@@ -90,23 +90,22 @@ async function encryptionOf(configuration: EncryptedListener): Promise<{
   credentials: TlsCredentials
   requestCert: boolean
   requireCert: boolean
-  minVersion: 'TLSv1.2' | 'TLSv1.3'
 }> {
-  const { requestClientCertificate, minTlsVersion } = configuration
+  const { requestClientCertificate } = configuration
   return {
     credentials: await readCredentials(configuration),
     requestCert: requestClientCertificate !== 'no',
     requireCert: requestClientCertificate === 'required',
-    minVersion: minTlsVersion,
   }
 }
 
 async function readCredentials(configuration: EncryptedListener): Promise<TlsCredentials> {
-  const { name, keyFile, certFile, caFile } = configuration
+  const { name, keyFile, certFile, caFile, minTlsVersion } = configuration
   return {
     key: await readPem(name, 'keyFile', keyFile),
     cert: await readPem(name, 'certFile', certFile),
     ca: caFile === undefined ? undefined : await readPem(name, 'caFile', caFile),
+    minVersion: minTlsVersion,
   }
 }
 

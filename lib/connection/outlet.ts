@@ -13,7 +13,7 @@ import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/p
 import { PacketType } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Outlet } from '../session/outlet.ts'
-import { Outbox } from '../transport/outbox.ts'
+import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { Pause } from './pause.ts'
@@ -142,7 +142,8 @@ export class ConnectionOutlet implements Outlet {
   /** QoS 0 is shed first: towards a blocked socket beyond its bound, and sooner when memory is short. */
   #mustShed(): boolean {
     const blocked = this.#outbox.blockedBytes
-    if (blocked === 0) return false
+    // TLS holds what was flushed early until the turn ends, which says nothing about the client.
+    if (blocked <= FLUSH_BYTES) return false
     const { limits, budget } = this.#connection.context
     return blocked > limits.outBufferBytesMax || budget.level >= MemoryLevel.ShedQos0
   }

@@ -20,7 +20,7 @@ const LONGEST_PREFIX = 12
 /** Says what `bytes`, the first of a connection, belong to. Never waits for more. */
 export function recognise(bytes: Buffer): FirstProtocol {
   const first = bytes[0]
-  if (first === CONNECT) return 'mqtt' // [MQTT-3.1.0-1] makes it the only first byte there is.
+  if (first === CONNECT) return 'mqtt' // No other packet may be the first (section 3.1).
   if (first === TLS_HANDSHAKE && bytes[1] === TLS_MAJOR_VERSION) return 'tls'
   const text = bytes.toString('latin1', 0, Math.min(bytes.length, LONGEST_PREFIX))
   if (HTTP.test(text)) return 'http'

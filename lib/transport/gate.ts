@@ -73,12 +73,10 @@ export class Arrival {
     this.refuse(sentence)
   }
 
-  /** Ends the handshake: no time-out any more. False if the listener was closed meanwhile. */
-  pass(): boolean {
+  /** Ends the handshake: neither its time-out nor the end of the listener matters any more. */
+  pass(): void {
     this.#leave()
     this.socket.off('close', this.#leave)
-    if (this.#gate.isClosed) this.socket.destroy()
-    return !this.#gate.isClosed
   }
 
   peer(): Peer {
@@ -100,7 +98,6 @@ export class Gate {
   readonly #readsProxyHeader: boolean
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
   readonly #arrivals = new Set<Arrival>()
-  isClosed = false
 
   constructor(options: NetworkOptions, protocol: Peer['protocol']) {
     this.name = options.name
@@ -144,7 +141,6 @@ export class Gate {
 
   /** Ends whoever is still on the way. */
   close(): void {
-    this.isClosed = true
     for (const arrival of this.#arrivals) arrival.socket.destroy()
   }
 }

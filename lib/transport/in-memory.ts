@@ -72,10 +72,6 @@ class Connection {
     )
   }
 
-  get isFinished(): boolean {
-    return this.#isFinished
-  }
-
   /** Drops what is under way and tells both ends, in the next turn. */
   finish(error: string | undefined): void {
     if (this.#isFinished) return

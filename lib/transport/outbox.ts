@@ -66,7 +66,10 @@ export class Outbox {
     return this.#end - this.#start + this.#transport.pendingBytes
   }
 
-  /** What the socket has not taken. Drop policies look at this, never at what it was not yet offered. */
+  /**
+   * What the socket has not taken. Drop policies look at this, never at what it was not yet offered, and
+   * compare it with a limit above `FLUSH_BYTES`: TLS takes what it is given only when the turn ends.
+   */
   get blockedBytes(): number {
     return this.#transport.pendingBytes
   }

@@ -24,7 +24,7 @@ export async function listenTcp(
 
   function acceptProxied(socket: Socket): void {
     gate.enter(socket, (arrival) => {
-      if (!arrival.pass()) return
+      arrival.pass()
       accept(new SocketTransport(socket, arrival.peer()))
       socket.resume()
     })

@@ -29,6 +29,8 @@ export interface TlsCredentials {
   /** Those who may sign client certificates; the well-known authorities if absent. */
   readonly ca?: string | Buffer | undefined
   readonly passphrase?: string | undefined
+  /** Oldest version that clients may speak; TLS 1.2 if absent. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
 }
 
 export interface TlsOptions extends NetworkOptions {
@@ -54,7 +56,8 @@ export async function listenTls(
 ): Promise<TlsListener> {
   const gate = new Gate(options, 'tls')
   const step = new TlsStep(options, (socket, arrival) => {
-    if (arrival.pass()) accept(new SocketTransport(socket, arrival.peer()))
+    arrival.pass()
+    accept(new SocketTransport(socket, arrival.peer()))
   })
   const listener = await listenNetwork(
     options,
@@ -151,8 +154,8 @@ function certificateOf(socket: TLSSocket): PeerCertificate | undefined {
 }
 
 function secureContextOf(credentials: TlsCredentials, name: string): SecureContextOptions {
-  const { key, cert, ca, passphrase } = credentials
-  const options: SecureContextOptions = { key, cert, ca, passphrase, minVersion: 'TLSv1.2' }
+  const { key, cert, ca, passphrase, minVersion = 'TLSv1.2' } = credentials
+  const options: SecureContextOptions = { key, cert, ca, passphrase, minVersion }
   try {
     createSecureContext(options)
   } catch (error) {

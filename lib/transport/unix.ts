@@ -1,9 +1,11 @@
 /** MQTT over a Unix domain socket, for clients on the same machine. */
 
-import { chmodSync } from 'node:fs'
+import { Buffer } from 'node:buffer'
+import { chmodSync, existsSync } from 'node:fs'
 import { lstat, unlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { connect, createServer } from 'node:net'
+import { dirname } from 'node:path'
 import { closeServer, errorOf, ListenError, open, reportFailures } from './listen.ts'
 import type { ListenOptions } from './peer.ts'
 import { ignoreError, peerOf } from './peer.ts'
@@ -38,7 +40,10 @@ export async function listenUnix(options: UnixOptions, accept: AcceptTransport):
     if (options.mode !== undefined) chmodSync(path, options.mode)
   } catch (error) {
     server.close()
-    throw error instanceof ListenError ? error : unixError(path, errorOf(error).code, error)
+    if (error instanceof ListenError) throw error
+    // libuv turns ENOENT into EACCES here, as on Windows.
+    const code = existsSync(dirname(path)) ? errorOf(error).code : 'ENOENT'
+    throw unixError(path, code, error)
   }
   reportFailures(server, options, url)
   return { name, url, close: () => closeServer(server, ignoreError) }

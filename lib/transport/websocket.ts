@@ -3,7 +3,7 @@
  * the subprotocols of MQTT, and answers everybody else with a sentence.
  */
 
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
@@ -111,8 +111,11 @@ class WebSocketStep {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const isOurs = pathOf(request) === this.path
     const sentence = isOurs ? UPGRADE_PLEASE : this.#notHere()
-    const headers = { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' }
-    response.writeHead(isOurs ? 426 : 404, isOurs ? { ...headers, Upgrade: 'websocket' } : headers)
+    response.statusCode = isOurs ? 426 : 404
+    response.setHeader('Connection', 'close')
+    response.setHeader('Content-Type', 'text/plain; charset=utf-8')
+    response.setHeader('Content-Length', Buffer.byteLength(sentence) + 1)
+    if (isOurs) response.setHeader('Upgrade', 'websocket')
     response.end(`${sentence}\n`)
   }
 
@@ -127,9 +130,8 @@ class WebSocketStep {
       this.#upgrades.handleUpgrade(request, socket, head, (webSocket) => {
         const arrival = arrivalOf(socket)
         this.#followProxies(arrival, request)
-        if (arrival.pass()) {
-          this.#accept(new WebSocketTransport(webSocket, socket, arrival.peer()))
-        }
+        arrival.pass()
+        this.#accept(new WebSocketTransport(webSocket, socket, arrival.peer()))
       })
     }
   }
@@ -190,17 +192,21 @@ function refuse(socket: Socket, status: number, sentence: string, headers = ''):
   arrivalOf(socket).refuse(sentence, httpAnswer(status, sentence, headers), socket)
 }
 
+interface HttpError extends NodeJS.ErrnoException {
+  readonly rawPacket?: Buffer
+}
+
 /** What arrived is not HTTP, or HTTP too large: names the protocols that people mistake for it. */
-function refuseNonsense(error: Error & { rawPacket?: Buffer }, socket: ArrivedSocket): void {
+function refuseNonsense(error: HttpError, socket: ArrivedSocket): void {
   const arrival = arrivalOf(socket)
   const protocol = error.rawPacket === undefined ? 'unknown' : recognise(error.rawPacket)
   if (protocol === 'mqtt') {
     arrival.fail('a plain MQTT client on a WebSocket port; use ws:// or another listener')
   } else if (protocol === 'tls') {
     arrival.fail('a TLS client on a plain WebSocket port; use wss:// on a listener with TLS')
-  } else if (socket.writable) {
-    refuse(socket, 400, `the HTTP request cannot be read: ${error.message}`)
+  } else if (error.code === 'HPE_INVALID_EOF_STATE' || !socket.writable) {
+    arrival.fail('the client left during the WebSocket handshake')
   } else {
-    arrival.fail(`the client left during the WebSocket handshake: ${error.message}`)
+    refuse(socket, 400, `the HTTP request cannot be read: ${error.message}`)
   }
 }

@@ -119,11 +119,13 @@ export function whereOf(listener: Listener): { host: string; port: number } {
 }
 
 /** Resolves with all that comes until the other end closes. */
-export async function readAll(socket: Socket): Promise<Buffer> {
+export function readAll(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  if (!socket.closed) await once(socket, 'close')
-  return Buffer.concat(chunks)
+  return new Promise((resolve) => {
+    if (socket.closed) resolve(Buffer.concat(chunks))
+    else socket.on('close', () => resolve(Buffer.concat(chunks)))
+  })
 }
 
 /** Resolves as soon as `length` bytes have come. */

@@ -150,6 +150,8 @@ test('closing a transport whose client still sends loses none of our bytes', asy
   const { listener, acceptor } = await listen(t)
   const client = await connectTo(t, listener)
   const server = await acceptor.next()
+  const failures: Error[] = []
+  client.on('error', (error) => failures.push(error))
 
   server.transport.pause()
   client.write(Buffer.alloc(4 * MEBIBYTE, 0x10))
@@ -158,6 +160,7 @@ test('closing a transport whose client still sends loses none of our bytes', asy
   const bytes = await readAll(client)
 
   t.is(bytes.toString(), 'goodbye')
+  t.deepEqual(failures, [])
   t.is(await server.untilClosed(), undefined)
   t.is(server.bytes.length, 0)
 })
