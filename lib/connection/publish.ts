@@ -143,7 +143,7 @@ function findFault(
   message: Message,
   isPayloadUtf8: boolean,
 ): Decision | undefined {
-  const { limits, retained } = connection.context
+  const { limits, retained, budget } = connection.context
   if (message.qos > limits.maximumQos) {
     throw new ProtocolError(ReasonCode.QosNotSupported, 'QoS above connection.maximumQos') // [MQTT-3.2.2-11]
   }
@@ -154,10 +154,11 @@ function findFault(
         'RETAIN where retained messages are off',
       ) // [MQTT-3.2.2-14]
     }
-    if (message.payloadLength > 0 && !retained.hasRoomFor(message.topic, message.keptBytes)) {
+    const hasRoom = !budget.isExhausted && retained.hasRoomFor(message.topic, message.keptBytes)
+    if (message.payloadLength > 0 && !hasRoom) {
       return denial(
         ReasonCode.QuotaExceeded,
-        'retained.messagesMax or retained.bytesMax is reached',
+        'retained.messagesMax, retained.bytesMax or memory.budgetBytes is reached',
       )
     }
   }

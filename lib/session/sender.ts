@@ -239,6 +239,10 @@ export class Sender {
   }
 
   #enqueue(delivery: Delivery): void {
+    if (this.#parts.budget.isExhausted) {
+      this.#forget(delivery, 'memory budget')
+      return
+    }
     const { queuePolicy } = this.#parts.limits
     while (this.#queue.isFullFor(delivery.size)) {
       const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery

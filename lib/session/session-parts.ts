@@ -18,6 +18,7 @@ export interface SessionLimits extends QueueLimits {
 /** Why a message was not delivered to a client. */
 export type DropReason =
   | 'queue full'
+  | 'memory budget'
   | 'expired'
   | 'too large'
   | 'socket blocked'

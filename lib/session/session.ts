@@ -147,12 +147,13 @@ export class Session implements Subscriber {
   }
 
   admits(message: Message): boolean {
-    const isRefused =
-      this.#parts.limits.queuePolicy !== 'drop-oldest' &&
-      !this.isOnline &&
-      this.#sender.isFullFor(message)
-    if (isRefused) this.#drop(message, 'queue full')
-    return !isRefused
+    const { budget, limits } = this.#parts
+    const isFull =
+      !this.isOnline && limits.queuePolicy !== 'drop-oldest' && this.#sender.isFullFor(message)
+    if (isFull) this.#drop(message, 'queue full')
+    else if (budget.isExhausted) this.#drop(message, 'memory budget')
+    else return true
+    return false
   }
 
   deliverStored(

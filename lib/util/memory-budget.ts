@@ -40,6 +40,11 @@ export class MemoryBudget {
     return this.#level
   }
 
+  /** All is used: nothing more can be kept, whoever asks. */
+  get isExhausted(): boolean {
+    return this.#usedBytes >= this.limitBytes
+  }
+
   hold(bytes: number): void {
     this.#usedBytes += bytes
     if (this.#usedBytes >= this.#upper || this.#usedBytes < this.#lower) this.#changeLevel()

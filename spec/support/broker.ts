@@ -15,6 +15,11 @@ export async function startBroker(
 ): Promise<TestBroker> {
   const clock = new ManualClock()
   const broker = await createBroker({ listeners: [], clock, ...options })
-  t.teardown(() => broker.close())
+  t.teardown(async () => {
+    const closed = broker.close()
+    // Clients that do not read are given up when `shutdown.drainTimeoutMs` is over.
+    await clock.advance(60_000)
+    await closed
+  })
   return { broker, clock }
 }

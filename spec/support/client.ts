@@ -49,7 +49,7 @@ export class TestClient {
     this.version = version
     this.#parser = mqttPacket.parser({ protocolVersion: version })
     this.#parser.on('packet', (packet: Packet) => {
-      this.packets.push(packet as unknown as AnyPacket)
+      this.packets.push(packet as AnyPacket)
       this.#wake()
     })
   }

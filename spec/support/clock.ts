@@ -27,7 +27,7 @@ export class ManualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms
     for (;;) {
-      const due = this.#waiting.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      const due = this.#waiting.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0]
       if (due === undefined) break
       this.#waiting = this.#waiting.filter((other) => other !== due)
       this.#now = Math.max(this.#now, due.at)
