@@ -1,0 +1,259 @@
+import { Buffer } from 'node:buffer'
+import test from 'ava'
+import {
+  type ApplicationMessage,
+  type ClientInfo,
+  ConfigurationError,
+  createBroker,
+  ListenError,
+} from '../../lib/index.ts'
+import { startBroker } from '../support/broker.ts'
+import { connectClient, openClient, openTcpClient } from '../support/client.ts'
+import { until } from '../support/turns.ts'
+
+test('a broker is one line, listens when the promise resolves, and ends with its scope', async (t) => {
+  let url = ''
+  {
+    await using broker = await createBroker({ listeners: [{ type: 'tcp', port: 0 }] })
+    url = broker.urls[0] as string
+    const client = await openTcpClient(t, Number(new URL(url).port))
+    client.connect()
+    await client.expect(t, 'connack', { reasonCode: 0 })
+  }
+
+  const port = Number(new URL(url).port)
+  await t.throwsAsync(openTcpClient(t, port), { code: 'ECONNREFUSED' })
+})
+
+test('options that do not exist are refused, with the one that was meant', async (t) => {
+  const error = await t.throwsAsync(
+    // @ts-expect-error -- the type checker says the same
+    createBroker({ listeners: [], session: { queueMesagesMax: 5 } }),
+    { instanceOf: ConfigurationError },
+  )
+
+  t.regex(error?.message ?? '', /session\.queueMesagesMax.*did you mean session\.queueMessagesMax/)
+})
+
+test('a port that is taken is told in one line, and nothing stays open', async (t) => {
+  const first = await createBroker({ listeners: [{ type: 'tcp', port: 0 }] })
+  t.teardown(() => first.close())
+  const port = Number(new URL(first.urls[0] as string).port)
+
+  const error = await t.throwsAsync(
+    createBroker({
+      listeners: [
+        { type: 'ws', port: 0 },
+        { type: 'tcp', port },
+      ],
+    }),
+    { instanceOf: ListenError },
+  )
+
+  t.regex(error?.message ?? '', /^Cannot listen on 127\.0\.0\.1:\d+: the port is taken/)
+})
+
+test('publish reaches clients, and subscribe what clients publish', async (t) => {
+  const { broker } = await startBroker(t)
+  const client = await connectClient(t, broker)
+  await client.subscribe(t, 'to/clients', { qos: 1 })
+  const messages: ApplicationMessage[] = []
+  broker.subscribe('from/+', (message) => messages.push(message))
+
+  await broker.publish({
+    topic: 'to/clients',
+    payload: 'hello',
+    qos: 1,
+    properties: {
+      contentType: 'text/plain',
+      userProperties: [
+        ['b', '1'],
+        ['a', '2'],
+        ['b', '3'],
+      ],
+    },
+  })
+  client.publish('from/client', 'hi', { properties: { userProperties: { x: 'y' } }, retain: true })
+  const [publish] = await client.settled()
+
+  t.like(publish, { cmd: 'publish', topic: 'to/clients', qos: 1 })
+  t.is(publish?.properties.contentType, 'text/plain')
+  t.deepEqual(messages, [
+    {
+      topic: 'from/client',
+      payload: Buffer.from('hi'),
+      qos: 0,
+      retain: true,
+      properties: { userProperties: [['x', 'y']] },
+    },
+  ])
+})
+
+test('subscribe begins with the retained messages and ends with unsubscribe', async (t) => {
+  const { broker } = await startBroker(t)
+  await broker.publish({ topic: 'a', payload: 'kept', retain: true })
+  const payloads: string[] = []
+
+  const subscription = broker.subscribe('#', ({ payload }) => payloads.push(String(payload)))
+  await broker.publish({ topic: 'b', payload: 'live' })
+  subscription.unsubscribe()
+  await broker.publish({ topic: 'c', payload: 'late' })
+
+  t.deepEqual(payloads, ['kept', 'live'])
+})
+
+test('what a message handler throws harms nobody', async (t) => {
+  const { broker } = await startBroker(t)
+  const heard: string[] = []
+  broker.subscribe('a', () => {
+    throw new Error('a defect of the host')
+  })
+  broker.subscribe('a', ({ topic }) => heard.push(topic))
+
+  await broker.publish({ topic: 'a' })
+
+  t.deepEqual(heard, ['a'])
+})
+
+for (const topic of ['', 'a/+', 'a/#', '$SYS/broker/uptime', 'nul\0']) {
+  test(`publish refuses the topic ${JSON.stringify(topic)}`, async (t) => {
+    const { broker } = await startBroker(t)
+
+    await t.throwsAsync(broker.publish({ topic }), { instanceOf: TypeError })
+  })
+}
+
+test('subscribe refuses what is no Topic Filter', async (t) => {
+  const { broker } = await startBroker(t)
+
+  t.throws(() => broker.subscribe('a/#/b', () => {}), { instanceOf: TypeError })
+})
+
+test('events tell the life of a client in order', async (t) => {
+  const { broker } = await startBroker(t)
+  const events: unknown[] = []
+  const note =
+    (name: string) =>
+    (...[first]: unknown[]) =>
+      events.push([
+        name,
+        typeof first === 'object' && 'topic' in (first as object)
+          ? (first as ApplicationMessage).topic
+          : (first as ClientInfo).clientIdentifier,
+      ])
+  broker.on('connected', note('connected'))
+  broker.on('subscribed', note('subscribed'))
+  broker.on('published', note('published'))
+  broker.on('delivered', note('delivered'))
+  broker.on('unsubscribed', note('unsubscribed'))
+  broker.on('disconnected', note('disconnected'))
+
+  const client = await connectClient(t, broker, { clientId: 'c' })
+  await client.subscribe(t, 'a')
+  client.publish('a', 'x')
+  client.send({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['a'] })
+  await client.settled()
+  client.send({ cmd: 'disconnect' })
+  await client.closed()
+
+  t.deepEqual(events, [
+    ['connected', 'c'],
+    ['subscribed', 'c'],
+    ['published', 'a'],
+    ['delivered', 'a'],
+    ['unsubscribed', 'c'],
+    ['disconnected', 'c'],
+  ])
+})
+
+test('a message event that is listened to no more is not made any more', async (t) => {
+  const { broker } = await startBroker(t)
+  const client = await connectClient(t, broker)
+  let published = 0
+  const count = () => published++
+  broker.on('published', count)
+  client.publish('a', '1')
+  await client.settled()
+
+  broker.off('published', count)
+  client.publish('a', '2')
+  await client.settled()
+
+  t.is(published, 1)
+})
+
+for (const version of [4, 5] as const) {
+  test(`hooks decide who connects, publishes and subscribes (version ${version})`, async (t) => {
+    const { broker } = await startBroker(t, {
+      hooks: {
+        authenticate: async ({ userName, password }) =>
+          userName === 'ann' && String(password) === 'secret',
+        authorizePublish: (_, { topic }) => topic.startsWith('own/'),
+        authorizeSubscribe: async (_, { topicFilter }) => topicFilter.startsWith('own/'),
+      },
+    })
+    const stranger = openClient(broker, version)
+    stranger.connect({ username: 'bob', password: 'guess' })
+    await stranger.expect(t, 'connack', version === 5 ? { reasonCode: 0x86 } : { returnCode: 4 })
+    await stranger.closed()
+
+    const ann = await connectClient(t, broker, { version, username: 'ann', password: 'secret' })
+    const refused = await ann.subscribe(t, 'foreign/#')
+    const granted = await ann.subscribe(t, 'own/#')
+    ann.publish('foreign/a', 'x', { qos: 1, messageId: 7 })
+    ann.publish('own/a', 'y', { qos: 1, messageId: 8 })
+    const packets = await ann.settled()
+
+    t.deepEqual(refused.granted, [version === 5 ? 0x87 : 0x80])
+    t.deepEqual(granted.granted, [0])
+    t.deepEqual(
+      packets.map(({ cmd, messageId, topic, reasonCode }) => [cmd, topic ?? messageId, reasonCode]),
+      [
+        ['puback', 7, version === 5 ? 0x87 : undefined],
+        ['publish', 'own/a', undefined],
+        ['puback', 8, version === 5 ? 0 : undefined],
+      ],
+    )
+  })
+}
+
+test('a hook that answers late holds back its own connection only, in order', async (t) => {
+  const answers: ((answer: boolean) => void)[] = []
+  const { broker } = await startBroker(t, {
+    hooks: {
+      authorizePublish: ({ clientIdentifier }) =>
+        clientIdentifier === 'slow' ? new Promise((resolve) => answers.push(resolve)) : true,
+    },
+  })
+  const [reader, slow, quick] = [
+    await connectClient(t, broker),
+    await connectClient(t, broker, { clientId: 'slow' }),
+    await connectClient(t, broker, { clientId: 'quick' }),
+  ]
+  await reader.subscribe(t, '#')
+
+  slow.publish('slow/1', '')
+  slow.publish('slow/2', '')
+  quick.publish('quick', '')
+  await until(() => answers.length === 1)
+  await reader.expect(t, 'publish', { topic: 'quick' })
+  answers[0]?.(true)
+  await reader.expect(t, 'publish', { topic: 'slow/1' })
+  await until(() => answers.length === 2)
+  answers[1]?.(true)
+
+  await reader.expect(t, 'publish', { topic: 'slow/2' })
+})
+
+test('discardSession ends a connection and forgets its session', async (t) => {
+  const { broker } = await startBroker(t)
+  const options = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 100 } }
+  const client = await connectClient(t, broker, options)
+
+  t.true(await broker.discardSession('c'))
+  t.like((await client.closed())[0], { cmd: 'disconnect', reasonCode: 0x98 })
+  t.false(await broker.discardSession('c'))
+  const again = openClient(broker, 5)
+  again.connect(options)
+  await again.expect(t, 'connack', { sessionPresent: false })
+})
