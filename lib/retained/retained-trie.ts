@@ -117,7 +117,7 @@ function prune<V>(path: readonly RetainedNode<V>[], levels: readonly string[]): 
     const node = path[depth] as RetainedNode<V>
     if (node.value !== undefined || node.children !== undefined) return
     const parent = path[depth - 1] as RetainedNode<V>
-    parent.children?.delete(levels[depth - 1] as string)
+    parent.children?.delete(levels[depth - 1]!)
     if (parent.children?.size === 0) parent.children = undefined
   }
 }

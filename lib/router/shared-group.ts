@@ -107,7 +107,7 @@ export class SharedGroup {
     let best: SharedMember | undefined
     for (let i = 0; i < count; i++) {
       const index = (start + i) % count
-      const member = this.#members[index] as SharedMember
+      const member = this.#members[index]!
       const { subscriber } = member
       if (subscriber === except || (mustBeOnline && !subscriber.isOnline)) continue
       if (this.#strategy !== 'least-in-flight') {

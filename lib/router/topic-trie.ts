@@ -93,7 +93,7 @@ export class TopicTrie<S, G> {
     for (let depth = 0; depth < levels.length && this.#reached.length > 0; depth++) {
       // A wildcard at the first level does not match `$` [MQTT-4.7.2-1].
       const takesWildcards = depth > 0 || !topicName.startsWith('$')
-      this.#descend(levels[depth] as string, takesWildcards, found)
+      this.#descend(levels[depth]!, takesWildcards, found)
     }
     for (const node of this.#reached) {
       if (hasReceivers(node)) found.push(node)
@@ -141,7 +141,7 @@ export class TopicTrie<S, G> {
     if (!remove(path.at(-1) as Node<S, G>)) return false
     for (let depth = levels.length; depth > 0; depth--) {
       if (!(path[depth] as Node<S, G>).isEmpty) break
-      path[depth - 1]?.remove(levels[depth - 1] as string)
+      path[depth - 1]?.remove(levels[depth - 1]!)
     }
     return true
   }

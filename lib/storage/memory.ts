@@ -222,7 +222,7 @@ export class MemoryStore implements Store {
       this.#retained.set(unit.topic, { body, qos, expiresAt })
     }
     for (let i = 0; i < unit.targets.length; i++) {
-      const target = unit.targets[i] as Target
+      const target = unit.targets[i]!
       const session = this.#sameLife(target.session)
       if (session === undefined) continue
       const { qos, retain, subscriptionIdentifiers, share } = target
