@@ -10,12 +10,24 @@ import type { Subscription } from '../protocol/subscription.ts'
 import type { Receivers } from './receivers.ts'
 import type { TopicTrie } from './topic-trie.ts'
 
-/** References to receivers held in all; when there are more, everything is forgotten. */
-const RECEIVER_REFERENCES_MAX = 1_000_000
-/** Topics remembered, however few receivers they have. */
-const TOPICS_MAX = 200_000
-/** Topics seen once that are waiting for their second sight. */
-const SEEN_ONCE_MAX = 16_384
+/** What a cache may hold. Beyond it, everything is forgotten: what comes again is soon known again. */
+export interface MatchCacheLimits {
+  /** References to receivers, in all topics. */
+  readonly receiverReferencesMax: number
+  /** Topics remembered, however few receivers they have. */
+  readonly topicsMax: number
+  /** Topics seen once that are waiting for their second sight. */
+  readonly seenOnceMax: number
+  /** Longest topic remembered, in UTF-16 units: topics of 65,535 bytes would hold gigabytes. */
+  readonly topicLengthMax: number
+}
+
+const LIMITS: MatchCacheLimits = {
+  receiverReferencesMax: 1_000_000,
+  topicsMax: 200_000,
+  seenOnceMax: 16_384,
+  topicLengthMax: 512,
+}
 
 /** All topics that share a first level. */
 interface Branch {
@@ -34,11 +46,23 @@ export class MatchCache<S, G> {
   readonly #remembered = new Map<string, Remembered<S, G>>()
   readonly #seenOnce = new Set<string>()
   readonly #branches = new Map<string, Branch>()
+  readonly #limits: MatchCacheLimits
   #wildGeneration = 0
   #references = 0
 
-  constructor(trie: TopicTrie<S, G>) {
+  constructor(trie: TopicTrie<S, G>, limits: MatchCacheLimits = LIMITS) {
     this.#trie = trie
+    this.#limits = limits
+  }
+
+  /** Topics remembered. */
+  get topicCount(): number {
+    return this.#remembered.size
+  }
+
+  /** References to receivers that the remembered topics hold. */
+  get referenceCount(): number {
+    return this.#references
   }
 
   /** The same as `trie.match`, mostly without asking it. */
@@ -52,8 +76,9 @@ export class MatchCache<S, G> {
       return known.receivers
     }
     const receivers = this.#trie.match(topicName)
-    if (known !== undefined || this.#seenOnce.has(topicName)) this.#remember(topicName, receivers)
-    else this.#noteFirstSight(topicName)
+    if (known !== undefined) this.#forgetTopic(topicName, known)
+    else if (!this.#isSecondSight(topicName)) return receivers
+    this.#remember(topicName, receivers)
     return receivers
   }
 
@@ -77,21 +102,30 @@ export class MatchCache<S, G> {
     this.#trie.removeGroup(topicFilter, group)
   }
 
-  #noteFirstSight(topicName: string): void {
-    if (this.#seenOnce.size >= SEEN_ONCE_MAX) this.#seenOnce.clear()
+  /** Says whether the topic is to be remembered by now; if not, notes that it was seen. */
+  #isSecondSight(topicName: string): boolean {
+    if (this.#seenOnce.delete(topicName)) return true
+    if (topicName.length > this.#limits.topicLengthMax) return false
+    if (this.#seenOnce.size >= this.#limits.seenOnceMax) this.#seenOnce.clear()
     this.#seenOnce.add(topicName)
+    return false
+  }
+
+  #forgetTopic(topicName: string, known: Remembered<S, G>): void {
+    this.#remembered.delete(topicName)
+    this.#references -= sizeOf(known.receivers)
   }
 
   #remember(topicName: string, receivers: Receivers<S, G>): void {
-    this.#seenOnce.delete(topicName)
-    const before = this.#remembered.get(topicName)
-    if (before !== undefined) this.#references -= sizeOf(before.receivers)
-    this.#references += sizeOf(receivers)
-    if (this.#references > RECEIVER_REFERENCES_MAX || this.#remembered.size >= TOPICS_MAX) {
+    const { receiverReferencesMax, topicsMax } = this.#limits
+    const size = sizeOf(receivers)
+    if (size > receiverReferencesMax) return
+    if (this.#references + size > receiverReferencesMax || this.#remembered.size >= topicsMax) {
       this.#remembered.clear()
       this.#branches.clear()
-      this.#references = sizeOf(receivers)
+      this.#references = 0
     }
+    this.#references += size
     const branch = this.#branchOf(topicName)
     this.#remembered.set(topicName, {
       receivers,

@@ -48,15 +48,21 @@ export class ReceiverBuilder<S> {
     subscriptions: readonly Subscription[],
     own: Receiver<S> | 'itself' | undefined,
   ): Receiver<S> {
-    const identifiers = subscriptions
-      .map(({ subscriptionIdentifier }) => subscriptionIdentifier)
-      .filter((identifier) => identifier !== 0)
-    const receiver = {
+    let qos: Qos = 0
+    let retainAsPublished = false
+    const identifiers: number[] = []
+    for (const subscription of subscriptions) {
+      if (subscription.qos > qos) qos = subscription.qos
+      if (subscription.retainAsPublished) retainAsPublished = true
+      const { subscriptionIdentifier } = subscription
+      if (subscriptionIdentifier !== 0) identifiers.push(subscriptionIdentifier)
+    }
+    const receiver: { -readonly [Key in keyof Receiver<S>]: Receiver<S>[Key] } = {
       subscriber: this.#subscriber,
-      qos: Math.max(...subscriptions.map(({ qos }) => qos)) as Qos,
-      retainAsPublished: subscriptions.some(({ retainAsPublished }) => retainAsPublished),
+      qos,
+      retainAsPublished,
       identifiers: identifiers.length === 0 ? undefined : identifiers,
-      own: undefined as Receiver<S> | undefined,
+      own: undefined,
     }
     receiver.own = own === 'itself' ? receiver : own
     return receiver

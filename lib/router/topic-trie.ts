@@ -52,6 +52,17 @@ export class TopicTrie<S, G> {
     return this.#subscriptionCount
   }
 
+  /** Counts the nodes, root and all, by visiting each: the tests see by it that none stays behind. */
+  countNodes(): number {
+    let count = 0
+    const stack = [this.#root]
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      count++
+      for (const child of node.children?.values() ?? []) stack.push(child)
+    }
+    return count
+  }
+
   /** Adds or replaces; says whether `subscriber` was subscribed to this very filter. */
   subscribe(topicFilter: string, subscriber: S, subscription: Subscription): boolean {
     const node = this.#nodeOf(topicFilter)
@@ -132,16 +143,16 @@ export class TopicTrie<S, G> {
   /** Lets `remove` take something out of the filter's node, and then removes what is empty. */
   #removeAt(topicFilter: string, remove: (node: Node<S, G>) => boolean): boolean {
     const levels = topicFilter.split('/')
-    const path = [this.#root]
+    let node: Node<S, G> | undefined = this.#root
+    const path = [node]
     for (const level of levels) {
-      const child = path.at(-1)?.children?.get(level)
-      if (child === undefined) return false
-      path.push(child)
+      node = node.children?.get(level)
+      if (node === undefined) return false
+      path.push(node)
     }
-    if (!remove(path.at(-1) as Node<S, G>)) return false
-    for (let depth = levels.length; depth > 0; depth--) {
-      if (!(path[depth] as Node<S, G>).isEmpty) break
-      path[depth - 1]?.remove(levels[depth - 1]!)
+    if (!remove(node)) return false
+    for (let depth = levels.length; depth > 0 && path[depth]!.isEmpty; depth--) {
+      path[depth - 1]!.remove(levels[depth - 1]!)
     }
     return true
   }
@@ -156,7 +167,8 @@ function gather<S, G>(found: readonly Node<S, G>[]): Receivers<S, G> {
   const builders = new Map<S, ReceiverBuilder<S>>()
   const groups: G[] = []
   for (const node of found) {
-    if (node.groups !== undefined) groups.push(...node.groups)
+    // One by one: the arguments of a call stand on the stack, and there may be any number.
+    for (const group of node.groups ?? []) groups.push(group)
     if (node.subscriptions === undefined) continue
     for (const [subscriber, subscription] of node.subscriptions) {
       let builder = builders.get(subscriber)

@@ -1,12 +1,12 @@
 import test from 'ava'
 import { seededRandom, systemRandom } from '../../lib/util/random.ts'
 
-test('a seed gives the same numbers again, and another seed gives others', (t) => {
-  const draw = (seed: number): number[] => {
-    const random = seededRandom(seed)
-    return Array.from({ length: 20 }, () => random.below(1_000))
-  }
+function draw(seed: number): number[] {
+  const random = seededRandom(seed)
+  return Array.from({ length: 20 }, () => random.below(1_000))
+}
 
+test('a seed gives the same numbers again, and another seed gives others', (t) => {
   t.deepEqual(draw(7), draw(7))
   t.notDeepEqual(draw(7), draw(8))
 })
