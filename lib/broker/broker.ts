@@ -34,6 +34,8 @@ import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 
+const RETAINED_EXPIRY_INTERVAL_MS = 1000
+
 /** What the host program may hand in beside the configuration. */
 export interface BrokerParts {
   /** Who may connect, publish and subscribe; default: the configuration decides. */
@@ -81,9 +83,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const timers = new Timers(clock)
     const budget = new MemoryBudget(memoryBudgetBytes(configuration))
     const store = new MemoryStore(clock, budget)
-    const retained = new RetainedMessages(configuration.retained, timers, budget)
+    const retained = new RetainedMessages(configuration.retained, budget)
     const router = new Router(
-      { sharedStrategy: configuration.shared.strategy },
+      {
+        sharedStrategy: configuration.shared.strategy,
+        retainedExpirySeconds: configuration.retained.defaultExpirySeconds,
+      },
       { store, retained, clock, random },
     )
     const drops = new DropReport(log, timers, counters)
@@ -129,6 +134,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const { durability } = await this.#context.store.open()
     this.#log.info({ store: this.configuration.store.url, durability }, 'store opened')
     this.#systemTopics.start()
+    this.#expireRetained()
     this.#listeners = await openListeners(
       this.configuration.listeners,
       this.#context,
@@ -265,9 +271,19 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   #deliverRetained(subscription: LocalSubscription): void {
     const { retained, clock } = this.#context
     for (const match of retained.lookup(subscription.topicFilter, clock.now())) {
+      // A handler may publish to a topic that is still to come.
+      if (!match.isCurrent) continue
       const message = Message.fromBody(retained.bodyOf(match), match.qos, true, match.expiresAt)
       subscription.deliver(message, match.qos, true)
     }
+  }
+
+  /** Removes expired retained messages, a bounded number each second. */
+  #expireRetained(): void {
+    const { retained, store, clock, timers } = this.#context
+    const topics = retained.expire(clock.now())
+    if (topics.length > 0) store.discardRetained(topics)
+    timers.after(RETAINED_EXPIRY_INTERVAL_MS, () => this.#expireRetained())
   }
 
   /** When there is room again, whoever was paused for memory goes on. */

@@ -71,7 +71,7 @@ export class Decoder {
     const available = bytes.length - at
     if (available < 2) return this.#keep(0)
 
-    let remainingLength = bytes[at + 1] as number
+    let remainingLength = bytes[at + 1]!
     let bodyStart = at + 2
     if (remainingLength >= 0x80) {
       const size = this.#readRemainingLength(bytes, at + 1)
@@ -79,7 +79,7 @@ export class Decoder {
       remainingLength = this.#remainingLength
       bodyStart = at + 1 + size
     }
-    const type = (bytes[at] as number) >> 4
+    const type = bytes[at]! >> 4
     if (type === 0) throw new MalformedPacketError('packet type 0')
     const end = bodyStart + remainingLength
     if (end - at > this.packetBytesMax) {
@@ -101,7 +101,7 @@ export class Decoder {
     let value = 0
     for (let i = 0; i < 4; i++) {
       if (at + i >= bytes.length) return 0
-      const byte = bytes[at + i] as number
+      const byte = bytes[at + i]!
       value |= (byte & 0x7f) << (7 * i)
       if (byte < 0x80) {
         if (byte === 0) throw new MalformedPacketError('Remaining Length longer than needed') // [MQTT-1.5.5-1]

@@ -43,15 +43,14 @@ export function decodePublish(
   now: number,
   header: PublishHeader,
 ): Message {
-  const first = bytes[start] as number
+  const first = bytes[start]!
   const qos = ((first >> 1) & 3) as Qos
   header.isDuplicate = (first & 0x08) !== 0
   if (qos > 2) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
   if (qos === 0 && header.isDuplicate) throw new MalformedPacketError('PUBLISH with DUP at QoS 0') // [MQTT-3.3.1-2]
 
   if (bodyStart + 2 > end) throw new MalformedPacketError('PUBLISH without a Topic Name') // [MQTT-3.3.2-1]
-  const topicEnd =
-    bodyStart + 2 + (((bytes[bodyStart] as number) << 8) | (bytes[bodyStart + 1] as number))
+  const topicEnd = bodyStart + 2 + ((bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!)
   if (topicEnd > end) throw new MalformedPacketError('PUBLISH whose Topic Name runs past its end')
   const topic = readTopicName(bytes, bodyStart + 2, topicEnd)
 
@@ -59,7 +58,7 @@ export function decodePublish(
   header.packetIdentifier = 0
   if (qos > 0) {
     if (at + 2 > end) throw new MalformedPacketError('PUBLISH without a Packet Identifier')
-    header.packetIdentifier = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+    header.packetIdentifier = (bytes[at]! << 8) | bytes[at + 1]!
     if (header.packetIdentifier === 0) throw new MalformedPacketError('Packet Identifier 0') // [MQTT-2.2.1-3]
     at += 2
   }
@@ -122,7 +121,7 @@ function decodeProperties(
     throw new ProtocolError(ReasonCode.ProtocolError, 'empty Topic Name without a Topic Alias')
   }
 
-  const first = bytes[start] as number
+  const first = bytes[start]!
   const message = new Message(topic, qos, (first & 1) === 1, expiresAt, bytes)
   if (topic.length > 0) message.topicStart = bodyStart
   message.payloadStart = cursor.end
@@ -169,7 +168,7 @@ function cutProperties(
 /** Checks and decodes a Topic Name in one pass when it is ASCII, as nearly all are. */
 function readTopicName(bytes: Buffer, start: number, end: number): string {
   for (let i = start; i < end; i++) {
-    const byte = bytes[i] as number
+    const byte = bytes[i]!
     if (byte === 0x2b || byte === 0x23) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, 'wildcard in a Topic Name') // [MQTT-3.3.2-2]
     }

@@ -67,7 +67,7 @@ export class PublishEncoder {
       return this.#own
     }
     const index = (shape.version === 5 ? 6 : 0) + shape.qos * 2 + (shape.retain ? 1 : 0)
-    const frame = this.#frames[index] as PublishFrame
+    const frame = this.#frames[index]!
     if ((this.#encoded & (1 << index)) === 0) {
       if (index === 0 && message.frameShape === 4) passOn(frame, message)
       else if (index === 6 && message.frameShape === 5) passOn(frame, message)

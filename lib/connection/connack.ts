@@ -4,7 +4,7 @@ import { encodePropertyList } from '../codec/property-block.ts'
 import type { ProtocolError } from '../protocol/errors.ts'
 import { composeBody } from '../protocol/message.ts'
 import type { Connect, ConnectWill, MqttVersion, Properties } from '../protocol/packets.ts'
-import { connectReturnCode, ReasonCode } from '../protocol/reason-codes.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Will } from '../session/will.ts'
@@ -143,7 +143,7 @@ function sendRefusal(
   connection.outlet.send({
     type: 'connack',
     sessionPresent: false, // [MQTT-3.2.2-6]
-    reasonCode: version === 5 ? reasonCode : connectReturnCode(reasonCode),
+    reasonCode: reasonCode,
     properties: version === 5 ? properties : {},
   })
 }

@@ -1,140 +1,150 @@
 /**
- * The retained message of each topic (section 3.3.1.3): set, cleared, looked up by filter, expired, and
- * bounded in number and bytes.
+ * The retained messages: one per Topic Name, bounded by number and bytes, gone when they expire.
  *
- * Small bodies are kept as one-byte strings: a `Buffer` costs about 300 bytes beside its content.
+ * Only this room knows how they are kept. Others hold a `RetainedMatch` as long as they like: it costs
+ * little, and says itself whether it still is the retained message of its topic.
  */
 
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { Qos } from '../protocol/packets.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
-import type { Timer, Timers } from '../util/timers.ts'
+import { MinHeap } from '../util/min-heap.ts'
+import { RetainedRecord } from './retained-record.ts'
 import { RetainedTrie } from './retained-trie.ts'
 
 export interface RetainedLimits {
   readonly messagesMax: number
+  /** Topics, properties and payloads together. */
   readonly bytesMax: number
-  /** For messages without an expiry of their own; 0: they stay. */
-  readonly defaultExpirySeconds: number
 }
 
-/** A retained message as it was found: a handle that tells whether it still is the one. */
+/** A retained message as it was found. */
 export interface RetainedMatch {
+  /** Made anew at each call. */
+  readonly topic: string
   readonly qos: Qos
-  /** Milliseconds since 1970; Infinity: never. */
+  /** Milliseconds since 1970; Infinity when the message never expires. */
   readonly expiresAt: number
-  /** Grows with every message that is retained, over all topics. */
+  /** Which of all `set` calls made it. */
   readonly version: number
-  /** False once it has been replaced, cleared, or has expired. */
+  /** Whether it still is the retained message of its topic; once false, it stays so. */
   readonly isCurrent: boolean
+  /** See `RetainedMessages.bodyOf`. */
+  body(): Buffer
 }
 
-/** Larger bodies stay `Buffer`s: what these cost does not matter there, and strings are copied to send. */
-const STRING_BODY_MAX_BYTES = 4_096
-
-/** Tree node, map entry, level, record: measured in spec/retained/retained-million.spec.ts. */
+/** What a retained message counts for beside its body: see spec/retained/retained-million.spec.ts. */
 const OVERHEAD_BYTES = 256
 
-class RetainedRecord implements RetainedMatch {
-  readonly qos: Qos
-  readonly expiresAt: number
-  readonly version: number
-  isCurrent = true
-  readonly body: string | Buffer
-  timer: Timer | undefined
-
-  constructor(body: Buffer, qos: Qos, expiresAt: number, version: number) {
-    this.body = body.length <= STRING_BODY_MAX_BYTES ? body.toString('latin1') : body
-    this.qos = qos
-    this.expiresAt = expiresAt
-    this.version = version
-  }
-}
+/** Bounds the time of one `expire`: about 10 ms where a million messages are kept. */
+const EXPIRED_PER_CALL_MAX = 2500
 
 export class RetainedMessages {
   readonly #limits: RetainedLimits
-  readonly #timers: Timers
-  readonly #budget: MemoryBudget
+  readonly #budget: MemoryBudget | undefined
   readonly #trie = new RetainedTrie<RetainedRecord>()
-  #version = 0
+  /** Those that expire, the next one first. */
+  readonly #expiring = new MinHeap<RetainedRecord>()
   #bytes = 0
+  #version = 0
 
-  constructor(limits: RetainedLimits, timers: Timers, budget: MemoryBudget) {
+  /** What is kept counts in `budget`, if there is one. */
+  constructor(limits: RetainedLimits, budget?: MemoryBudget) {
     this.#limits = limits
-    this.#timers = timers
     this.#budget = budget
   }
 
+  /** Messages kept; expired ones count until `expire` removes them. */
   get count(): number {
     return this.#trie.size
   }
 
-  /** Bytes of all bodies: topics, properties and payloads. */
+  /** Bytes of topics, properties and payloads kept. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** The version of the message retained last. */
+  /** The version of the latest message, which grows with each `set`. */
   get version(): number {
     return this.#version
   }
 
-  /** Whether a message of `size` bytes may be retained for `topicName` within the limits. */
-  hasRoomFor(topicName: string, size: number): boolean {
-    const { messagesMax, bytesMax } = this.#limits
-    if (this.count < messagesMax && this.#bytes + size <= bytesMax) return true
-    const replaced = this.#trie.get(topicName)
-    if (replaced === undefined) return false
-    return this.#bytes - replaced.body.length + size <= bytesMax
+  /** When the next message expires, in milliseconds since 1970; Infinity when none does. */
+  get nextExpiry(): number {
+    return this.#expiring.minKey
   }
 
-  /** Replaces the message of `topicName`. `body` is in stored form and in memory of its own. */
-  set(topicName: string, body: Buffer, qos: Qos, expiresAt: number, now: number): void {
-    this.#end(this.#trie.get(topicName))
-    const { defaultExpirySeconds } = this.#limits
-    const end =
-      defaultExpirySeconds > 0 && expiresAt === Number.POSITIVE_INFINITY
-        ? now + defaultExpirySeconds * 1000
-        : expiresAt
-    const record = new RetainedRecord(body, qos, end, ++this.#version)
-    if (end !== Number.POSITIVE_INFINITY) {
-      record.timer = this.#timers.after(end - now, () => this.clear(topicName))
+  /** Whether a message of `bodyBytes` may become the retained message of `topic`. */
+  hasRoomFor(topic: string, bodyBytes: number): boolean {
+    const before = this.#trie.get(topic)
+    const messages = this.#trie.size + (before === undefined ? 1 : 0)
+    const bytes = this.#bytes + bodyBytes - (before?.bodyLength ?? 0)
+    return messages <= this.#limits.messagesMax && bytes <= this.#limits.bytesMax
+  }
+
+  /**
+   * Makes `body`, in the form of protocol/message.ts, the retained message of `topic`. It becomes ours: a
+   * large one is kept as it is if it has memory of its own, else copied. When refused, nothing changes.
+   */
+  set(topic: string, body: Buffer, qos: Qos, expiresAt: number, now: number): 'stored' | 'refused' {
+    if (!this.hasRoomFor(topic, body.length)) {
+      this.expire(now)
+      if (!this.hasRoomFor(topic, body.length)) return 'refused'
     }
-    this.#trie.set(topicName, record)
+    const record = new RetainedRecord(body, qos, expiresAt, ++this.#version)
+    const before = this.#trie.set(topic, record) // [MQTT-3.3.1-5]
+    if (before !== undefined) this.#retire(before)
     this.#count(record, 1)
+    if (expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.push(expiresAt, record)
+    return 'stored'
   }
 
-  clear(topicName: string): void {
-    this.#end(this.#trie.delete(topicName))
+  /** Removes the retained message of `topic`; says whether there was one. */
+  clear(topic: string): boolean {
+    const record = this.#trie.delete(topic) // [MQTT-3.3.1-6]
+    if (record !== undefined) this.#retire(record)
+    return record !== undefined
   }
 
-  get(topicName: string): RetainedMatch | undefined {
-    return this.#trie.get(topicName)
+  /** Returns the message of `topic`, even if it has expired and is not removed yet. */
+  get(topic: string): RetainedMatch | undefined {
+    return this.#trie.get(topic)
   }
 
-  /** Returns what `topicFilter` matches now, expired messages aside. */
+  /** Returns the messages that a Topic Filter matches and that have not expired. */
   lookup(topicFilter: string, now: number): RetainedMatch[] {
     const found = this.#trie.match(topicFilter)
-    return found.every(({ expiresAt }) => now < expiresAt)
-      ? found
-      : found.filter(({ expiresAt }) => now < expiresAt)
+    if (this.nextExpiry > now) return found
+    return found.filter((record) => now < record.expiresAt)
   }
 
-  /** The stored form of what was found, in memory of its own. */
+  /**
+   * Returns the body of a match that is current. Small ones are made anew, large ones are those kept: do
+   * not write to them.
+   */
   bodyOf(match: RetainedMatch): Buffer {
-    const { body } = match as RetainedRecord
-    return typeof body === 'string' ? Buffer.from(body, 'latin1') : body
+    return match.body()
   }
 
-  #end(record: RetainedRecord | undefined): void {
-    if (record === undefined) return
-    record.isCurrent = false
-    record.timer?.cancel()
-    this.#count(record, -1)
+  /** Removes what has expired, a bounded number at a time; returns the topics. Call again if there are any. */
+  expire(now: number): string[] {
+    const topics: string[] = []
+    while (topics.length < EXPIRED_PER_CALL_MAX && this.#expiring.minKey <= now) {
+      const { topic } = this.#expiring.peek()!
+      this.clear(topic)
+      topics.push(topic)
+    }
+    return topics
   }
 
   #count(record: RetainedRecord, sign: 1 | -1): void {
-    this.#bytes += sign * record.body.length
-    this.#budget.hold(sign * (record.body.length + OVERHEAD_BYTES))
+    this.#bytes += sign * record.bodyLength
+    this.#budget?.hold(sign * (record.bodyLength + OVERHEAD_BYTES))
+  }
+
+  #retire(record: RetainedRecord): void {
+    this.#count(record, -1)
+    this.#expiring.remove(record)
+    record.retire()
   }
 }

@@ -1,125 +1,186 @@
 /**
- * Remembers who gets the messages of a topic, for topics that come again.
+ * Remembers who gets messages of which topic, in front of the trie; always gives what the trie would give.
  *
- * What is remembered dies by generation: a subscription below a first level ends what is known of that
- * level, one that begins with a wildcard ends everything. A topic is remembered at its second sight, so
- * that a stream of ever new topics leaves no trace.
+ * A subscription makes void only what its filter can touch: without wildcards its one topic, with a literal
+ * first level the topics of that branch, else all. Void entries hold no receivers, so that a session that
+ * ended is not kept in memory by topics that nobody publishes any more.
  */
 
 import type { Subscription } from '../protocol/subscription.ts'
+import { hasWildcard } from '../protocol/topics.ts'
+import { ownString } from '../util/own-string.ts'
 import type { Receivers } from './receivers.ts'
 import type { TopicTrie } from './topic-trie.ts'
 
-/** References to receivers held in all; when there are more, everything is forgotten. */
-const RECEIVER_REFERENCES_MAX = 1_000_000
-/** Topics remembered, however few receivers they have. */
-const TOPICS_MAX = 200_000
-/** Topics seen once that are waiting for their second sight. */
-const SEEN_ONCE_MAX = 16_384
-
-/** All topics that share a first level. */
-interface Branch {
-  generation: number
+export interface MatchCacheLimits {
+  /** Topics remembered. */
+  readonly entriesMax: number
+  /** Receivers, groups and Subscription Identifiers in all entries together, 8 bytes each. */
+  readonly receiverReferencesMax: number
 }
 
-interface Remembered<S, G> {
-  readonly receivers: Receivers<S, G>
-  readonly branch: Branch
-  readonly generation: number
-  readonly wildGeneration: number
+const LIMITS: MatchCacheLimits = { entriesMax: 100_000, receiverReferencesMax: 1_000_000 }
+
+/** Longer topics are matched each time: a peer must not fill the cache with 64 KiB keys. */
+const TOPIC_LENGTH_MAX = 256
+
+/** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
+const SIGHTINGS = 65_536
+
+interface Entry<S, G> {
+  /** Undefined when void. */
+  receivers: Receivers<S, G> | undefined
+  references: number
+  readonly branch: Branch<S, G>
+  /** Whether `branch` lists it; it may do so when void. */
+  isListed: boolean
 }
+
+/** The entries of one first level that may have to be made void. */
+type Branch<S, G> = Entry<S, G>[]
 
 export class MatchCache<S, G> {
   readonly #trie: TopicTrie<S, G>
-  readonly #remembered = new Map<string, Remembered<S, G>>()
-  readonly #seenOnce = new Set<string>()
-  readonly #branches = new Map<string, Branch>()
-  #wildGeneration = 0
+  readonly #limits: MatchCacheLimits
+  readonly #entries = new Map<string, Entry<S, G>>()
+  readonly #branches = new Map<string, Branch<S, G>>()
+  /** Hash of the last topic seen per slot. Two topics of one hash only cost an entry taken too early. */
+  readonly #sightings = new Int32Array(SIGHTINGS)
   #references = 0
 
-  constructor(trie: TopicTrie<S, G>) {
+  constructor(trie: TopicTrie<S, G>, limits: MatchCacheLimits = LIMITS) {
     this.#trie = trie
+    this.#limits = limits
   }
 
-  /** The same as `trie.match`, mostly without asking it. */
+  /** Topics remembered, void ones included. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** What counts against `receiverReferencesMax`. */
+  get receiverReferences(): number {
+    return this.#references
+  }
+
+  /** Returns who gets messages of `topicName`. The result never changes and may be kept. */
   receiversOf(topicName: string): Receivers<S, G> {
-    const known = this.#remembered.get(topicName)
-    if (
-      known !== undefined &&
-      known.generation === known.branch.generation &&
-      known.wildGeneration === this.#wildGeneration
-    ) {
-      return known.receivers
-    }
+    const entry = this.#entries.get(topicName)
+    if (entry?.receivers !== undefined) return entry.receivers
     const receivers = this.#trie.match(topicName)
-    if (known !== undefined || this.#seenOnce.has(topicName)) this.#remember(topicName, receivers)
-    else this.#noteFirstSight(topicName)
+    if (entry !== undefined) this.#fill(entry, receivers)
+    else if (this.#isSecondSight(topicName)) this.#add(topicName, receivers)
     return receivers
   }
 
+  /** See `TopicTrie.subscribe`. */
   subscribe(topicFilter: string, subscriber: S, subscription: Subscription): boolean {
-    this.#forget(topicFilter)
-    return this.#trie.subscribe(topicFilter, subscriber, subscription)
+    const existed = this.#trie.subscribe(topicFilter, subscriber, subscription)
+    this.#invalidate(topicFilter)
+    return existed
   }
 
+  /** See `TopicTrie.unsubscribe`. */
   unsubscribe(topicFilter: string, subscriber: S): boolean {
-    this.#forget(topicFilter)
-    return this.#trie.unsubscribe(topicFilter, subscriber)
+    const existed = this.#trie.unsubscribe(topicFilter, subscriber)
+    if (existed) this.#invalidate(topicFilter)
+    return existed
   }
 
+  /** See `TopicTrie.addGroup`. */
   addGroup(topicFilter: string, group: G): void {
-    this.#forget(topicFilter)
     this.#trie.addGroup(topicFilter, group)
+    this.#invalidate(topicFilter)
   }
 
-  removeGroup(topicFilter: string, group: G): void {
-    this.#forget(topicFilter)
-    this.#trie.removeGroup(topicFilter, group)
+  /** See `TopicTrie.removeGroup`. */
+  removeGroup(topicFilter: string, group: G): boolean {
+    const existed = this.#trie.removeGroup(topicFilter, group)
+    if (existed) this.#invalidate(topicFilter)
+    return existed
   }
 
-  #noteFirstSight(topicName: string): void {
-    if (this.#seenOnce.size >= SEEN_ONCE_MAX) this.#seenOnce.clear()
-    this.#seenOnce.add(topicName)
+  /** Takes a topic when it comes again, as one that never comes again would only push others out. */
+  #isSecondSight(topicName: string): boolean {
+    if (topicName.length > TOPIC_LENGTH_MAX) return false
+    const hash = hashOf(topicName)
+    const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
+    if (this.#sightings[slot] === hash) return true
+    this.#sightings[slot] = hash
+    return false
   }
 
-  #remember(topicName: string, receivers: Receivers<S, G>): void {
-    this.#seenOnce.delete(topicName)
-    const before = this.#remembered.get(topicName)
-    if (before !== undefined) this.#references -= sizeOf(before.receivers)
-    this.#references += sizeOf(receivers)
-    if (this.#references > RECEIVER_REFERENCES_MAX || this.#remembered.size >= TOPICS_MAX) {
-      this.#remembered.clear()
-      this.#branches.clear()
-      this.#references = sizeOf(receivers)
-    }
-    const branch = this.#branchOf(topicName)
-    this.#remembered.set(topicName, {
-      receivers,
-      branch,
-      generation: branch.generation,
-      wildGeneration: this.#wildGeneration,
-    })
-  }
-
-  #branchOf(topicName: string): Branch {
+  #add(topicName: string, receivers: Receivers<S, G>): void {
+    if (this.#entries.size >= this.#limits.entriesMax) this.#clear()
     const level = firstLevel(topicName)
     let branch = this.#branches.get(level)
     if (branch === undefined) {
-      branch = { generation: 0 }
-      this.#branches.set(level, branch)
+      branch = []
+      this.#branches.set(ownString(level), branch)
     }
-    return branch
+    const entry = { receivers: undefined, references: 0, branch, isListed: false }
+    this.#entries.set(ownString(topicName), entry)
+    this.#fill(entry, receivers)
   }
 
-  /** Ends what is remembered of the topics that `topicFilter` may match. */
-  #forget(topicFilter: string): void {
+  #fill(entry: Entry<S, G>, receivers: Receivers<S, G>): void {
+    const references = countReferences(receivers)
+    if (references > this.#limits.receiverReferencesMax) return
+    if (this.#references + references > this.#limits.receiverReferencesMax) {
+      // Starting afresh needs no order of use, and what is in demand is back after two sights.
+      this.#clear()
+      return
+    }
+    entry.receivers = receivers
+    entry.references = references
+    this.#references += references
+    if (entry.isListed) return
+    entry.isListed = true
+    entry.branch.push(entry)
+  }
+
+  /** Makes void what a change at `topicFilter` may touch. */
+  #invalidate(topicFilter: string): void {
+    if (!hasWildcard(topicFilter)) {
+      const entry = this.#entries.get(topicFilter)
+      if (entry !== undefined) this.#empty(entry)
+      return
+    }
     const level = firstLevel(topicFilter)
-    if (level === '+' || level === '#') this.#wildGeneration++
-    else {
+    if (level === '+' || level === '#') {
+      for (const branch of this.#branches.values()) this.#emptyAll(branch)
+    } else {
       const branch = this.#branches.get(level)
-      if (branch !== undefined) branch.generation++
+      if (branch !== undefined) this.#emptyAll(branch)
     }
   }
+
+  /** Costs no more than filling the entries did: each is listed once per filling. */
+  #emptyAll(branch: Branch<S, G>): void {
+    for (const entry of branch) {
+      entry.isListed = false
+      this.#empty(entry)
+    }
+    branch.length = 0
+  }
+
+  #empty(entry: Entry<S, G>): void {
+    this.#references -= entry.references
+    entry.receivers = undefined
+    entry.references = 0
+  }
+
+  #clear(): void {
+    this.#entries.clear()
+    this.#branches.clear()
+    this.#references = 0
+  }
+}
+
+function countReferences<S, G>({ single, groups }: Receivers<S, G>): number {
+  let count = single.length + groups.length
+  for (const { identifiers } of single) count += identifiers?.length ?? 0
+  return count
 }
 
 function firstLevel(topic: string): string {
@@ -127,7 +188,9 @@ function firstLevel(topic: string): string {
   return end === -1 ? topic : topic.slice(0, end)
 }
 
-/** References that a remembered match holds. */
-function sizeOf<S, G>({ single, groups }: Receivers<S, G>): number {
-  return single.length + groups.length
+/** FNV-1a over UTF-16 units. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
 }

@@ -59,6 +59,8 @@ export class Publication implements Unit {
 
 export interface RouterOptions {
   readonly sharedStrategy: SharedStrategy
+  /** For retained messages without an expiry of their own; 0: they stay. */
+  readonly retainedExpirySeconds: number
 }
 
 export interface RouterParts {
@@ -272,8 +274,16 @@ export class Router implements Sink {
       this.#publication(message).retain = 'clear'
       return
     }
-    const body = message.body()
-    retained.set(message.topic, body, message.qos, message.expiresAt, clock.now()) // [MQTT-3.3.1-5]
-    this.#publication(message).retain = 'set'
+    const now = clock.now()
+    const expiresAt = Math.min(message.expiresAt, this.#defaultExpiryAt(now))
+    const result = retained.set(message.topic, message.body(), message.qos, expiresAt, now) // [MQTT-3.3.1-5]
+    if (result === 'stored') this.#publication(message).retain = 'set'
+  }
+
+  #defaultExpiryAt(now: number): number {
+    const { retainedExpirySeconds } = this.#options
+    return retainedExpirySeconds === 0
+      ? Number.POSITIVE_INFINITY
+      : now + retainedExpirySeconds * 1000
   }
 }

@@ -102,14 +102,15 @@ export class SharedGroup {
     except: Subscriber | undefined,
     mustBeOnline: boolean,
   ): SharedMember | undefined {
+    if (this.#strategy === 'random') return this.#pickRandom(except, mustBeOnline)
     const start = this.#startOf(message, publisher)
     const count = this.#members.length
     let best: SharedMember | undefined
     for (let i = 0; i < count; i++) {
       const index = (start + i) % count
-      const member = this.#members[index] as SharedMember
+      const member = this.#members[index]!
       const { subscriber } = member
-      if (subscriber === except || (mustBeOnline && !subscriber.isOnline)) continue
+      if (!isEligible(subscriber, except, mustBeOnline)) continue
       if (this.#strategy !== 'least-in-flight') {
         this.#cursor = index
         return member
@@ -122,22 +123,25 @@ export class SharedGroup {
     return best
   }
 
+  /** Counts first: if one took over from its neighbour that is offline, it would get twice its share. */
+  #pickRandom(except: Subscriber | undefined, mustBeOnline: boolean): SharedMember | undefined {
+    let eligible = 0
+    for (const { subscriber } of this.#members) {
+      if (isEligible(subscriber, except, mustBeOnline)) eligible++
+    }
+    if (eligible === 0) return undefined
+    let skipped = this.#random.below(eligible)
+    return this.#members.find(
+      ({ subscriber }) => isEligible(subscriber, except, mustBeOnline) && skipped-- === 0,
+    )
+  }
+
   /** The member at which the search begins; those behind it follow when it cannot be had. */
   #startOf(message: Message, publisher: string | undefined): number {
-    const count = this.#members.length
-    switch (this.#strategy) {
-      case 'round-robin':
-      case 'least-in-flight': // Equals take turns.
-        return this.#cursor + 1
-      case 'random':
-        return count === 0 ? 0 : this.#random.below(count)
-      case 'sticky':
-        return Math.max(this.#cursor, 0)
-      case 'hash-client':
-        return hash(publisher ?? '')
-      case 'hash-topic':
-        return hash(message.topic)
-    }
+    if (this.#strategy === 'sticky') return Math.max(this.#cursor, 0)
+    if (this.#strategy === 'hash-client') return hash(publisher ?? '')
+    if (this.#strategy === 'hash-topic') return hash(message.topic)
+    return this.#cursor + 1 // Round robin; of those with as few in flight, each has its turn too.
   }
 
   #indexOf(subscriber: Subscriber): number {
@@ -145,11 +149,24 @@ export class SharedGroup {
   }
 }
 
-/** FNV-1a over UTF-16 units: even enough to spread clients and topics, and the same in each run. */
+function isEligible(
+  subscriber: Subscriber,
+  except: Subscriber | undefined,
+  mustBeOnline: boolean,
+): boolean {
+  return subscriber !== except && (!mustBeOnline || subscriber.isOnline)
+}
+
+/**
+ * FNV-1a over UTF-16 units, the same in each run. Its low bits know only the low bits of the text, and a
+ * small group asks for those: the last steps (of MurmurHash3) mix all bits into them.
+ */
 function hash(text: string): number {
   let value = 0x811c9dc5
   for (let i = 0; i < text.length; i++) {
     value = Math.imul(value ^ text.charCodeAt(i), 0x01000193)
   }
-  return value >>> 0
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
+  return (value ^ (value >>> 16)) >>> 0
 }

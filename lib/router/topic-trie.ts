@@ -1,171 +1,189 @@
 /**
- * The subscriptions of the broker by level of their Topic Filter. Matching a topic visits the nodes that
- * match it level by level, in two reused arrays: no recursion, and no more work than there are nodes
- * that match.
+ * Every subscription of the broker, in a tree of the levels of their Topic Filters. Filters are stored,
+ * Topic Names asked; `retained/retained-trie.ts` is the mirror image.
  *
- *     a/+/c, a/b, a/#          (root) ─ a ─┬─ + ─ c •
- *                                          ├─ b •
- *                                          └─ # •
+ *     a/b, a/+, a/#, +/b        root ─┬─ a ─┬─ b
+ *                                     │     ├─ plus
+ *                                     │     └─ hash
+ *                                     └─ plus ── b
+ *
+ * A match visits each node at most once, as only one path leads there: however many wildcards, it costs
+ * no more than the nodes that fit the topic. No node without a purpose stays.
  */
 
 import type { Subscription } from '../protocol/subscription.ts'
-import { ReceiverBuilder, type Receivers } from './receivers.ts'
+import { childAt } from '../util/level-map.ts'
+import { StringPool } from '../util/own-string.ts'
+import { FilterNode } from './filter-node.ts'
+import { mergeReceivers, type Receiver, type Receivers, receiverOf } from './receivers.ts'
 
-class Node<S, G> {
-  children: Map<string, Node<S, G>> | undefined
-  subscriptions: Map<S, Subscription> | undefined
-  groups: Set<G> | undefined
-
-  get isEmpty(): boolean {
-    return (
-      this.children === undefined && this.subscriptions === undefined && this.groups === undefined
-    )
-  }
-
-  child(level: string): Node<S, G> {
-    this.children ??= new Map()
-    let child = this.children.get(level)
-    if (child === undefined) {
-      child = new Node()
-      this.children.set(level, child)
-    }
-    return child
-  }
-
-  remove(level: string): void {
-    this.children?.delete(level)
-    if (this.children?.size === 0) this.children = undefined
-  }
-}
-
-const NOBODY: Receivers<never, never> = { single: [], groups: [] }
+const NO_RECEIVERS: Receivers<never, never> = { single: [], groups: [] }
 
 export class TopicTrie<S, G> {
-  readonly #root = new Node<S, G>()
+  readonly #root = new FilterNode<S, G>('', undefined)
+  readonly #strings = new StringPool()
   #subscriptionCount = 0
-  // The nodes that match the levels so far, and those that match one level more.
-  #reached: Node<S, G>[] = []
-  #reaching: Node<S, G>[] = []
+  #nodeCount = 0
+  // Work space of `match`, empty between two calls.
+  readonly #levels: string[] = []
+  readonly #nodes: FilterNode<S, G>[] = []
+  readonly #depths: number[] = []
+  readonly #matched: FilterNode<S, G>[] = []
 
-  /** Subscriptions, shared ones aside. */
+  /** Subscriptions that are not shared. */
   get subscriptionCount(): number {
     return this.#subscriptionCount
   }
 
-  /** Adds or replaces; says whether `subscriber` was subscribed to this very filter. */
+  /** Nodes in use, for tests and figures. */
+  get nodeCount(): number {
+    return this.#nodeCount
+  }
+
+  /** Adds or replaces a subscription to a valid filter; says whether it existed. */
   subscribe(topicFilter: string, subscriber: S, subscription: Subscription): boolean {
-    const node = this.#nodeOf(topicFilter)
-    node.subscriptions ??= new Map()
-    const existed = node.subscriptions.has(subscriber)
-    node.subscriptions.set(subscriber, subscription)
+    const node = this.#reach(topicFilter)
+    const existed = node.setReceiver(receiverOf(subscriber, subscription))
     if (!existed) this.#subscriptionCount++
     return existed
   }
 
+  /** Ends a subscription; says whether it existed. */
   unsubscribe(topicFilter: string, subscriber: S): boolean {
-    return this.#removeAt(topicFilter, (node) => {
-      if (node.subscriptions?.delete(subscriber) !== true) return false
-      if (node.subscriptions.size === 0) node.subscriptions = undefined
-      this.#subscriptionCount--
-      return true
-    })
+    const node = this.#find(topicFilter)
+    if (node === undefined || !node.deleteReceiver(subscriber)) return false
+    this.#subscriptionCount--
+    this.#prune(node)
+    return true
   }
 
+  /** Adds a shared group under the filter behind its share name. */
   addGroup(topicFilter: string, group: G): void {
-    const node = this.#nodeOf(topicFilter)
+    const node = this.#reach(topicFilter)
     node.groups ??= new Set()
     node.groups.add(group)
   }
 
-  removeGroup(topicFilter: string, group: G): void {
-    this.#removeAt(topicFilter, (node) => {
-      if (node.groups?.delete(group) !== true) return false
-      if (node.groups.size === 0) node.groups = undefined
-      return true
-    })
+  /** Removes a shared group; says whether it was there. */
+  removeGroup(topicFilter: string, group: G): boolean {
+    const node = this.#find(topicFilter)
+    if (node?.groups === undefined || !node.groups.delete(group)) return false
+    if (node.groups.size === 0) node.groups = undefined
+    this.#prune(node)
+    return true
   }
 
-  /** Returns who gets messages of `topicName`. Levels are compared as they are [MQTT-4.7.3-4]. */
+  /** Returns who gets messages of `topicName`. The result never changes and may be kept. */
   match(topicName: string): Receivers<S, G> {
-    const levels = topicName.split('/')
-    const found: Node<S, G>[] = []
-    this.#reached = [this.#root]
-    for (let depth = 0; depth < levels.length && this.#reached.length > 0; depth++) {
-      // A wildcard at the first level does not match `$` [MQTT-4.7.2-1].
-      const takesWildcards = depth > 0 || !topicName.startsWith('$')
-      this.#descend(levels[depth] as string, takesWildcards, found)
+    this.#collect(topicName)
+    const matched = this.#matched
+    if (matched.length === 0) return NO_RECEIVERS
+    const groups: G[] = []
+    for (const node of matched) {
+      if (node.groups !== undefined) for (const group of node.groups) groups.push(group)
     }
-    for (const node of this.#reached) {
-      if (hasReceivers(node)) found.push(node)
-      // "a/#" matches "a" itself (section 4.7.1.2).
-      const multi = node.children?.get('#')
-      if (multi !== undefined) found.push(multi)
-    }
-    this.#reached = []
-    this.#reaching = []
-    return found.length === 0 ? NOBODY : gather(found)
+    const single = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
+    matched.length = 0
+    return { single, groups }
   }
 
-  #descend(level: string, takesWildcards: boolean, found: Node<S, G>[]): void {
-    const reaching = this.#reaching
-    reaching.length = 0
-    for (const { children } of this.#reached) {
-      if (children === undefined) continue
-      const exact = children.get(level)
-      if (exact !== undefined) reaching.push(exact)
-      if (!takesWildcards) continue
-      const single = children.get('+')
-      if (single !== undefined) reaching.push(single)
-      const multi = children.get('#')
-      if (multi !== undefined) found.push(multi)
+  /**
+   * Gathers the nodes whose filter matches. Levels are compared as they stand [MQTT-4.7.3-4]: an empty one
+   * is a level like any other.
+   */
+  #collect(topicName: string): void {
+    const levels = this.#levels
+    splitInto(levels, topicName)
+    const isSystem = topicName.charCodeAt(0) === 0x24 /* $ */
+    this.#nodes.push(this.#root)
+    this.#depths.push(0)
+    for (let node = this.#nodes.pop(); node !== undefined; node = this.#nodes.pop()) {
+      const depth = this.#depths.pop()!
+      const wildcards = depth > 0 || !isSystem // [MQTT-4.7.2-1]
+      // Also at the end of the topic: "a/#" matches "a".
+      if (wildcards && node.hash !== undefined) this.#note(node.hash)
+      if (depth === levels.length) {
+        this.#note(node)
+        continue
+      }
+      if (wildcards) this.#visit(node.plus, depth + 1)
+      this.#visit(childAt(node.children, levels[depth]!), depth + 1)
     }
-    this.#reaching = this.#reached
-    this.#reached = reaching
+    levels.length = 0
   }
 
-  #nodeOf(topicFilter: string): Node<S, G> {
+  #visit(node: FilterNode<S, G> | undefined, depth: number): void {
+    if (node === undefined) return
+    this.#nodes.push(node)
+    this.#depths.push(depth)
+  }
+
+  #note(node: FilterNode<S, G>): void {
+    if (node.isUsed) this.#matched.push(node)
+  }
+
+  /** Returns the node of a filter, made if need be. */
+  #reach(topicFilter: string): FilterNode<S, G> {
     let node = this.#root
-    for (const level of topicFilter.split('/')) node = node.child(level)
+    for (let start = 0, end = 0; end !== -1; start = end + 1) {
+      end = topicFilter.indexOf('/', start)
+      const level = end === -1 ? topicFilter.slice(start) : topicFilter.slice(start, end)
+      node = node.child(level) ?? this.#grow(node, level)
+    }
     return node
   }
 
-  /** Lets `remove` take something out of the filter's node, and then removes what is empty. */
-  #removeAt(topicFilter: string, remove: (node: Node<S, G>) => boolean): boolean {
-    const levels = topicFilter.split('/')
-    const path = [this.#root]
-    for (const level of levels) {
-      const child = path.at(-1)?.children?.get(level)
-      if (child === undefined) return false
-      path.push(child)
+  #find(topicFilter: string): FilterNode<S, G> | undefined {
+    let node: FilterNode<S, G> | undefined = this.#root
+    for (let start = 0, end = 0; end !== -1 && node !== undefined; start = end + 1) {
+      end = topicFilter.indexOf('/', start)
+      const level = end === -1 ? topicFilter.slice(start) : topicFilter.slice(start, end)
+      node = node.child(level)
     }
-    if (!remove(path.at(-1) as Node<S, G>)) return false
-    for (let depth = levels.length; depth > 0; depth--) {
-      if (!(path[depth] as Node<S, G>).isEmpty) break
-      path[depth - 1]?.remove(levels[depth - 1] as string)
+    return node
+  }
+
+  #grow(parent: FilterNode<S, G>, level: string): FilterNode<S, G> {
+    const node = new FilterNode<S, G>(this.#strings.own(level), parent)
+    parent.attach(node)
+    this.#nodeCount++
+    return node
+  }
+
+  /** Removes the node and those above it that are of no use any more. */
+  #prune(from: FilterNode<S, G>): void {
+    let node = from
+    while (node.parent !== undefined && !node.isUsed && !node.hasChildren) {
+      node.parent.detach(node)
+      this.#nodeCount--
+      node = node.parent
     }
-    return true
   }
 }
 
-function hasReceivers<S, G>(node: Node<S, G>): boolean {
-  return node.subscriptions !== undefined || node.groups !== undefined
-}
-
-/** Merges the subscriptions of each subscriber. */
-function gather<S, G>(found: readonly Node<S, G>[]): Receivers<S, G> {
-  const builders = new Map<S, ReceiverBuilder<S>>()
-  const groups: G[] = []
-  for (const node of found) {
-    if (node.groups !== undefined) groups.push(...node.groups)
-    if (node.subscriptions === undefined) continue
-    for (const [subscriber, subscription] of node.subscriptions) {
-      let builder = builders.get(subscriber)
-      if (builder === undefined) {
-        builder = new ReceiverBuilder(subscriber)
-        builders.set(subscriber, builder)
-      }
-      builder.add(subscription)
+/** Lists the receivers of several filters, each subscriber once. */
+function merge<S, G>(matched: readonly FilterNode<S, G>[]): Receiver<S>[] {
+  const bySubscriber = new Map<S, Receiver<S> | Receiver<S>[]>()
+  for (const node of matched) {
+    for (const receiver of node.receivers()) {
+      const before = bySubscriber.get(receiver.subscriber)
+      if (before === undefined) bySubscriber.set(receiver.subscriber, receiver)
+      else if (Array.isArray(before)) before.push(receiver)
+      else bySubscriber.set(receiver.subscriber, [before, receiver])
     }
   }
-  return { single: Array.from(builders.values(), (builder) => builder.build()), groups }
+  const single: Receiver<S>[] = []
+  for (const part of bySubscriber.values()) {
+    single.push(Array.isArray(part) ? mergeReceivers(part) : part)
+  }
+  return single
+}
+
+function splitInto(levels: string[], topicName: string): void {
+  let start = 0
+  for (let end = topicName.indexOf('/'); end !== -1; end = topicName.indexOf('/', start)) {
+    levels.push(topicName.slice(start, end))
+    start = end + 1
+  }
+  levels.push(topicName.slice(start))
 }

@@ -127,7 +127,7 @@ export class InFlight {
     while (capacity < span) capacity *= 2
     const states = new Uint8Array(capacity)
     for (let seq = this.lowWaterMark + 1; seq <= this.#last; seq++) {
-      states[seq & (capacity - 1)] = this.#states[seq & (this.#states.length - 1)] as number
+      states[seq & (capacity - 1)] = this.#states[seq & (this.#states.length - 1)]!
     }
     this.#states = states
   }

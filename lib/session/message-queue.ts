@@ -55,7 +55,7 @@ export class MessageQueue {
   }
 
   at(index: number): Delivery {
-    return this.#deliveries.at(index) as Delivery
+    return this.#deliveries.at(index)!
   }
 
   push(delivery: Delivery): void {
@@ -73,7 +73,7 @@ export class MessageQueue {
   dropOldest(): Delivery | undefined {
     if (this.#deliveries.length === this.#duplicates) return undefined
     if (this.#duplicates === 0) return this.shift()
-    const oldest = this.#deliveries.at(this.#duplicates) as Delivery
+    const oldest = this.#deliveries.at(this.#duplicates)!
     this.removeIf((delivery) => delivery === oldest)
     return oldest
   }

@@ -28,6 +28,8 @@ export type OwedHandle = Owed
 export class OwedAcknowledgements {
   readonly #send: SendAcknowledgement
   readonly #owed = new RingQueue<Owed>()
+  /** Sending may make room to read on, and so come back here: what comes then waits its turn. */
+  #isSending = false
 
   constructor(send: SendAcknowledgement) {
     this.#send = send
@@ -46,17 +48,30 @@ export class OwedAcknowledgements {
 
   /** Sends at once if nothing is owed before it, else in its turn. */
   acknowledge(type: AcknowledgementType, packetIdentifier: number, reasonCode: number): void {
-    if (this.#owed.length === 0) this.#send(type, packetIdentifier, reasonCode)
-    else this.#owed.push({ type, packetIdentifier, reasonCode })
+    if (this.#owed.length > 0 || this.#isSending) {
+      this.#owed.push({ type, packetIdentifier, reasonCode })
+      return
+    }
+    this.#isSending = true
+    this.#send(type, packetIdentifier, reasonCode)
+    this.#isSending = false
+    this.#sendSettled()
   }
 
   settle(owed: OwedHandle, reasonCode: number): void {
     owed.reasonCode = reasonCode
+    if (!this.#isSending) this.#sendSettled()
+  }
+
+  /** Sends everything in front that is known. */
+  #sendSettled(): void {
+    this.#isSending = true
     let first = this.#owed.peek()
     while (first !== undefined && first.reasonCode !== undefined) {
       this.#owed.shift()
       this.#send(first.type, first.packetIdentifier, first.reasonCode)
       first = this.#owed.peek()
     }
+    this.#isSending = false
   }
 }

@@ -71,10 +71,8 @@ export class RetainedCursor {
 
   /** What has not changed, expired or been superseded when its turn comes. */
   *#dueOf(matches: readonly RetainedMatch[]): Generator<Message, undefined> {
-    const { version } = this.#retained
     for (const match of matches) {
-      const isDue =
-        match.isCurrent && match.version <= version && this.#clock.now() < match.expiresAt
+      const isDue = match.isCurrent && this.#clock.now() < match.expiresAt
       if (!isDue || this.#superseded.has(match)) continue
       yield Message.fromBody(this.#retained.bodyOf(match), match.qos, true, match.expiresAt)
     }

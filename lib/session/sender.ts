@@ -15,6 +15,7 @@ import type { Delivery } from './delivery.ts'
 import { Flight, InFlight, packetIdentifierOf } from './in-flight.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
+import { Releases } from './releases.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
 import { StoredProgress } from './stored-progress.ts'
 
@@ -32,6 +33,7 @@ export class Sender {
   readonly #inFlight: InFlight
   readonly #queue: MessageQueue
   readonly #progress: StoredProgress
+  readonly #releases: Releases
   #outlet: Outlet | undefined
   /** Messages of shared subscriptions in flight: they may have to go to another member. */
   readonly #sharedInFlight = new Map<Seq, Delivery>()
@@ -39,7 +41,6 @@ export class Sender {
   #sendQuota = 0
   #sendQuotaMax = 0
   #isReading = false
-  #releasing: Seq[] = []
 
   constructor(
     parts: SessionParts,
@@ -54,6 +55,7 @@ export class Sender {
     this.#inFlight = new InFlight(lowWaterMark, last)
     this.#queue = new MessageQueue(parts.limits, parts.budget)
     this.#progress = new StoredProgress(parts.store, lowWaterMark)
+    this.#releases = new Releases(parts.store, () => this.#outlet)
   }
 
   get inFlightCount(): number {
@@ -289,7 +291,8 @@ export class Sender {
       this.pump()
     } else {
       this.#inFlight.receive(seq)
-      this.#release(seq)
+      if (this.durable !== undefined) this.#releases.add(this.durable, seq)
+      else this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-4]
     }
     return true
   }
@@ -301,32 +304,6 @@ export class Sender {
     this.#complete(seq)
     this.pump()
     return true
-  }
-
-  /** Sends PUBREL once the store knows that PUBREC came; one request for all of a turn. */
-  #release(seq: Seq): void {
-    const ref = this.durable
-    if (ref === undefined) {
-      this.#outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success) // [MQTT-4.3.3-4]
-      return
-    }
-    this.#releasing.push(seq)
-    if (this.#releasing.length > 1) return
-    queueMicrotask(() => {
-      const seqs = this.#releasing
-      this.#releasing = []
-      const outlet = this.#outlet
-      this.#parts.store.markReleased(ref, seqs).then(
-        () => {
-          // A connection made in the meantime has sent them in `resume`.
-          if (this.#outlet !== outlet) return
-          for (const released of seqs) {
-            outlet?.sendPubrel(packetIdentifierOf(released), ReasonCode.Success)
-          }
-        },
-        () => outlet?.endFor(ReasonCode.UnspecifiedError, 'the store did not take a PUBREC'),
-      )
-    })
   }
 
   #complete(seq: Seq): void {

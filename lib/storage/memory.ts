@@ -23,7 +23,6 @@ import {
   type Store,
   type StoredWill,
   StoreError,
-  type Target,
   type Unit,
 } from './storage.ts'
 
@@ -179,6 +178,10 @@ export class MemoryStore implements Store {
     for (const seq of seqs) this.#remove(session, seq)
   }
 
+  discardRetained(topics: readonly string[]): void {
+    for (const topic of topics) this.#retained.delete(topic)
+  }
+
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
     this.#assertOpen()
     const session = this.#ownedBy(ref)
@@ -222,7 +225,7 @@ export class MemoryStore implements Store {
       this.#retained.set(unit.topic, { body, qos, expiresAt })
     }
     for (let i = 0; i < unit.targets.length; i++) {
-      const target = unit.targets[i] as Target
+      const target = unit.targets[i]!
       const session = this.#sameLife(target.session)
       if (session === undefined) continue
       const { qos, retain, subscriptionIdentifiers, share } = target

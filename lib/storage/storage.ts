@@ -167,6 +167,8 @@ export interface Store {
   acknowledgeTo(session: SessionRef, lowWaterMark: Seq): void
   /** Removes single messages: expired, dropped by policy, or acknowledged behind a stuck one. Lazy. */
   discard(session: SessionRef, seqs: readonly Seq[]): void
+  /** Retained messages of these topics have expired. Lazy. */
+  discardRetained(topics: readonly string[]): void
   /** PUBREC came for these: durable before PUBREL leaves. */
   markReleased(session: SessionRef, seqs: readonly Seq[]): Promise<void>
   /** PUBREL came: the Packet Identifier is free again; durable before PUBCOMP leaves. */

@@ -15,7 +15,13 @@ export const MemoryLevel = {
 } as const
 export type MemoryLevel = (typeof MemoryLevel)[keyof typeof MemoryLevel]
 
-const SHARES = [0.8, 0.9, 0.95]
+/** The levels, and from which share of the limit on each holds. */
+const LEVELS = [
+  { level: MemoryLevel.Normal, share: Number.NEGATIVE_INFINITY },
+  { level: MemoryLevel.ShedQos0, share: 0.8 },
+  { level: MemoryLevel.PauseReaders, share: 0.9 },
+  { level: MemoryLevel.RefuseConnections, share: 0.95 },
+] as const
 
 export class MemoryBudget {
   readonly limitBytes: number
@@ -29,7 +35,7 @@ export class MemoryBudget {
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes
-    this.#upper = limitBytes * (SHARES[0] as number)
+    this.#upper = limitBytes * LEVELS[1].share
   }
 
   get usedBytes(): number {
@@ -55,14 +61,18 @@ export class MemoryBudget {
   }
 
   #changeLevel(): void {
-    const share = this.#usedBytes / this.limitBytes
-    const level = SHARES.filter((bound) => share >= bound).length as MemoryLevel
-    this.#lower =
-      level === 0 ? Number.NEGATIVE_INFINITY : this.limitBytes * (SHARES[level - 1] as number)
-    this.#upper =
-      level === SHARES.length
-        ? Number.POSITIVE_INFINITY
-        : this.limitBytes * (SHARES[level] as number)
+    let level: MemoryLevel = MemoryLevel.Normal
+    this.#lower = Number.NEGATIVE_INFINITY
+    this.#upper = Number.POSITIVE_INFINITY
+    for (const next of LEVELS) {
+      const bound = this.limitBytes * next.share
+      if (this.#usedBytes < bound) {
+        this.#upper = bound
+        break
+      }
+      level = next.level
+      this.#lower = bound
+    }
     if (level === this.#level) return
     this.#level = level
     this.onLevel(level)

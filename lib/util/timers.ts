@@ -66,7 +66,7 @@ export class Timers {
     const { index } = entry
     if (index === -1) return
     entry.index = -1
-    const last = this.#heap.pop() as Entry
+    const last = this.#heap.pop()!
     if (index === this.#heap.length) return
     this.#put(last, index)
     this.#sink(index)
@@ -112,10 +112,10 @@ export class Timers {
 
   #rise(start: number): void {
     let index = start
-    const entry = this.#heap[index] as Entry
+    const entry = this.#heap[index]!
     while (index > 0) {
       const parentIndex = (index - 1) >> 1
-      const parent = this.#heap[parentIndex] as Entry
+      const parent = this.#heap[parentIndex]!
       if (parent.deadline <= entry.deadline) break
       this.#put(parent, index)
       index = parentIndex
@@ -125,14 +125,13 @@ export class Timers {
 
   #sink(start: number): void {
     let index = start
-    const entry = this.#heap[index] as Entry
+    const entry = this.#heap[index]!
     for (;;) {
       let childIndex = index * 2 + 1
       if (childIndex >= this.#heap.length) break
       const right = this.#heap[childIndex + 1]
-      if (right !== undefined && right.deadline < (this.#heap[childIndex] as Entry).deadline)
-        childIndex++
-      const child = this.#heap[childIndex] as Entry
+      if (right !== undefined && right.deadline < this.#heap[childIndex]!.deadline) childIndex++
+      const child = this.#heap[childIndex]!
       if (child.deadline >= entry.deadline) break
       this.#put(child, index)
       index = childIndex

@@ -1,0 +1,88 @@
+/** One level of the Topic Filters in the trie, with those subscribed to the filter that ends here. */
+
+import { childAt, type LevelMap, withChild, withoutChild } from '../util/level-map.ts'
+import type { Receiver } from './receivers.ts'
+
+export class FilterNode<S, G> {
+  readonly level: string
+  readonly parent: FilterNode<S, G> | undefined
+  /** Children but for the wildcards. */
+  children: LevelMap<FilterNode<S, G>>
+  plus: FilterNode<S, G> | undefined
+  hash: FilterNode<S, G> | undefined
+  groups: Set<G> | undefined
+  /** Most filters have one subscriber, which needs no map. */
+  #lone: Receiver<S> | undefined
+  #more: Map<S, Receiver<S>> | undefined
+
+  constructor(level: string, parent: FilterNode<S, G> | undefined) {
+    this.level = level
+    this.parent = parent
+    this.children = undefined
+    this.plus = undefined
+    this.hash = undefined
+    this.groups = undefined
+    this.#lone = undefined
+    this.#more = undefined
+  }
+
+  get isUsed(): boolean {
+    return this.#lone !== undefined || this.#more !== undefined || this.groups !== undefined
+  }
+
+  get hasChildren(): boolean {
+    return this.children !== undefined || this.plus !== undefined || this.hash !== undefined
+  }
+
+  child(level: string): FilterNode<S, G> | undefined {
+    if (level === '+') return this.plus
+    if (level === '#') return this.hash
+    return childAt(this.children, level)
+  }
+
+  attach(child: FilterNode<S, G>): void {
+    if (child.level === '+') this.plus = child
+    else if (child.level === '#') this.hash = child
+    else this.children = withChild(this.children, child)
+  }
+
+  detach(child: FilterNode<S, G>): void {
+    if (child === this.plus) this.plus = undefined
+    else if (child === this.hash) this.hash = undefined
+    else this.children = withoutChild(this.children, child)
+  }
+
+  /** Sets the receiver of its subscriber; says whether there was one. */
+  setReceiver(receiver: Receiver<S>): boolean {
+    const { subscriber } = receiver
+    if (this.#more?.has(subscriber)) {
+      this.#more.set(subscriber, receiver)
+      return true
+    }
+    const existed = this.#lone?.subscriber === subscriber
+    if (existed || this.#lone === undefined) {
+      this.#lone = receiver
+    } else {
+      this.#more ??= new Map()
+      this.#more.set(subscriber, receiver)
+    }
+    return existed
+  }
+
+  deleteReceiver(subscriber: S): boolean {
+    if (this.#lone?.subscriber === subscriber) {
+      this.#lone = undefined
+      return true
+    }
+    if (this.#more === undefined || !this.#more.delete(subscriber)) return false
+    if (this.#more.size === 0) this.#more = undefined
+    return true
+  }
+
+  /** Lists the receivers of this filter alone, in an array of its own. */
+  receivers(): Receiver<S>[] {
+    const receivers = this.#more === undefined ? [] : [...this.#more.values()]
+    if (this.#lone !== undefined) receivers.push(this.#lone)
+    return receivers
+  }
+}

@@ -1,0 +1,136 @@
+import test from 'ava'
+import { MatchCache, type MatchCacheLimits } from '../../lib/router/match-cache.ts'
+import { TopicTrie } from '../../lib/router/topic-trie.ts'
+
+/** A trie that counts how often it is asked. */
+class CountingTrie extends TopicTrie<string, string> {
+  asked = 0
+
+  override match(topicName: string) {
+    this.asked++
+    return super.match(topicName)
+  }
+}
+
+function setUp(limits?: MatchCacheLimits) {
+  const trie = new CountingTrie()
+  const cache = new MatchCache<string, string>(trie, limits)
+  const subscribe = (topicFilter: string, subscriber: string, subscriptionIdentifier = 0) =>
+    cache.subscribe(topicFilter, subscriber, {
+      topicFilter,
+      qos: 0,
+      noLocal: false,
+      retainAsPublished: false,
+      subscriptionIdentifier,
+    })
+  /** Whether the answer comes from the cache. */
+  const isCached = (topicName: string) => {
+    const before = trie.asked
+    cache.receiversOf(topicName)
+    return trie.asked === before
+  }
+  const warm = (...topicNames: string[]) => {
+    for (const topicName of topicNames) {
+      cache.receiversOf(topicName)
+      cache.receiversOf(topicName)
+    }
+  }
+  return { trie, cache, subscribe, isCached, warm }
+}
+
+test('a topic is remembered at its second sight', (t) => {
+  const { cache, subscribe, isCached } = setUp()
+  subscribe('a/#', 'client')
+
+  t.deepEqual([isCached('a/b'), isCached('a/b'), isCached('a/b')], [false, false, true])
+  t.deepEqual(
+    cache.receiversOf('a/b').single.map(({ subscriber }) => subscriber),
+    ['client'],
+  )
+})
+
+test('a topic that is seen once takes no place', (t) => {
+  const { cache } = setUp()
+  for (let i = 0; i < 1000; i++) cache.receiversOf(`unique/${i}`)
+
+  t.is(cache.size, 0)
+})
+
+test('a subscription without wildcards leaves other topics remembered', (t) => {
+  const { subscribe, isCached, warm } = setUp()
+  warm('a/b', 'a/c')
+  subscribe('a/b', 'client')
+
+  t.deepEqual([isCached('a/b'), isCached('a/c')], [false, true])
+  t.true(isCached('a/b'))
+})
+
+test('a wildcard below a literal first level leaves other branches remembered', (t) => {
+  const { cache, subscribe, isCached, warm } = setUp()
+  warm('a', 'a/b', 'c/d')
+
+  subscribe('a/#', 'client')
+  t.deepEqual([isCached('a'), isCached('a/b'), isCached('c/d')], [false, false, true])
+  cache.unsubscribe('a/#', 'client')
+  t.deepEqual([isCached('a'), isCached('a/b'), isCached('c/d')], [false, false, true])
+})
+
+test('a wildcard at the first level makes every topic void', (t) => {
+  const { cache, isCached, warm } = setUp()
+  warm('a/b', 'c/d')
+
+  cache.addGroup('+/b', 'group')
+  t.deepEqual([isCached('a/b'), isCached('c/d')], [false, false])
+  cache.removeGroup('+/b', 'group')
+  t.deepEqual([isCached('a/b'), isCached('c/d')], [false, false])
+})
+
+test('receivers of a void topic are not kept', (t) => {
+  const { cache, subscribe, warm } = setUp()
+  subscribe('a/+', 'client', 7)
+  warm('a/1', 'a/2')
+  t.is(cache.receiverReferences, 4) // Two receivers and their identifiers.
+
+  cache.unsubscribe('a/+', 'client')
+  t.is(cache.receiverReferences, 0)
+})
+
+test('topics beyond the bound make the cache start afresh', (t) => {
+  const { cache, isCached, warm } = setUp({ entriesMax: 10, receiverReferencesMax: 1000 })
+  for (let i = 0; i < 25; i++) warm(`a/${i}`)
+
+  t.is(cache.size, 5)
+  t.true(isCached('a/24'))
+})
+
+test('receivers beyond the bound make the cache start afresh', (t) => {
+  const { cache, subscribe, warm } = setUp({ entriesMax: 1000, receiverReferencesMax: 10 })
+  for (let i = 0; i < 4; i++) subscribe('a/#', `client ${i}`)
+  warm('a/1', 'a/2')
+  t.is(cache.receiverReferences, 8)
+
+  warm('a/3')
+  t.is(cache.receiverReferences, 0)
+  warm('a/3')
+  t.is(cache.receiverReferences, 4)
+})
+
+test('a topic with more receivers than the bound pushes nothing out', (t) => {
+  const { cache, subscribe, isCached, warm } = setUp({ entriesMax: 10, receiverReferencesMax: 3 })
+  for (let i = 0; i < 4; i++) subscribe('a', `client ${i}`)
+  subscribe('b', 'client')
+  warm('b', 'a', 'a')
+
+  t.false(isCached('a'))
+  t.true(isCached('b'))
+  t.is(cache.receiverReferences, 1)
+})
+
+test('a very long topic is matched each time', (t) => {
+  const { cache, isCached, warm } = setUp()
+  const long = 'long/'.repeat(60)
+  warm(long)
+
+  t.false(isCached(long))
+  t.is(cache.size, 0)
+})
