@@ -102,27 +102,34 @@ export class ClientConnection {
 
   /** Sends DISCONNECT and waits for the end. Throws when the broker had a complaint after all. */
   async close(): Promise<void> {
+    await this.abandon()
+    const { reasonCode = 0 } = this.#disconnect ?? {}
+    if (this.#disconnect !== undefined && reasonCode >= ReasonCode.UnspecifiedError) {
+      throw new CommandFailure(disconnectedBy(this.#request.url, this.#disconnect))
+    }
+  }
+
+  /** Closes as well as it goes: for a command that has failed already. */
+  async abandon(): Promise<void> {
     const wasConnected = this.#state === 'connected'
     this.#state = 'closed'
     const properties = this.#request.properties.disconnect
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        this.client.stream.destroy()
-        resolve()
-      }, CLOSE_TIMEOUT_MS)
+      const timer = setTimeout(() => this.client.stream.destroy(), CLOSE_TIMEOUT_MS)
       const done = () => {
         clearTimeout(timer)
         resolve()
       }
-      if (wasConnected) this.client.end(false, properties === undefined ? {} : { properties }, done)
-      else this.client.end(true, done)
+      if (wasConnected) {
+        // Messages without acknowledgement do not keep us: whoever closes has waited for them.
+        this.client.outgoing = {}
+        this.client.once('close', done)
+        this.client.end(false, properties === undefined ? {} : { properties })
+      } else {
+        this.client.end(true, done)
+      }
     })
-    if ((this.#disconnect?.reasonCode ?? 0) >= ReasonCode.UnspecifiedError) this.#throwDisconnect()
     this.#report.debug('Disconnected')
-  }
-
-  #throwDisconnect(): never {
-    throw new CommandFailure(disconnectedBy(this.#request.url, this.#disconnect as IDisconnectPacket))
   }
 
   #handleConnect(connack: IConnackPacket): void {

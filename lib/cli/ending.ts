@@ -1,10 +1,8 @@
 /** How a running command comes to its end: of all the causes the first one wins. */
 
-import { ExitCode } from './exit-codes.ts'
-
 export class Ending {
-  readonly #controller = new AbortController()
   readonly #result: Promise<number>
+  #isSettled = false
   #resolve: (exitCode: number) => void = () => {}
   #reject: (failure: unknown) => void = () => {}
 
@@ -17,42 +15,40 @@ export class Ending {
     this.#result.catch(() => {})
   }
 
-  /** Aborted as soon as the command shall stop. */
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
   get isSettled(): boolean {
-    return this.#controller.signal.aborted
+    return this.#isSettled
   }
 
   end(exitCode: number): void {
+    this.#isSettled = true
     this.#resolve(exitCode)
-    this.#controller.abort()
   }
 
   fail(failure: unknown): void {
+    this.#isSettled = true
     this.#reject(failure)
-    this.#controller.abort()
   }
 
   /** Resolves with the exit code, rejects with what made the command fail. */
   wait(): Promise<number> {
     return this.#result
   }
+}
 
-  /** SIGINT and SIGTERM end the command well; a second one kills the process as it always did. */
-  endOnSignals(): void {
-    const stop = () => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
-      this.end(ExitCode.Success)
-    }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
-    this.signal.addEventListener('abort', () => {
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
-    })
+/**
+ * Calls `stop` at the first SIGINT or SIGTERM; the second one kills the process as it always did.
+ * Returns what ends the listening.
+ */
+export function onStopSignal(stop: () => void): () => void {
+  const off = () => {
+    process.off('SIGINT', once)
+    process.off('SIGTERM', once)
   }
+  const once = () => {
+    off()
+    stop()
+  }
+  process.on('SIGINT', once)
+  process.on('SIGTERM', once)
+  return off
 }
