@@ -2,7 +2,6 @@
 
 import type { Options } from 'yargs'
 import { VARIABLE_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
-import type { RetainHandling } from '../protocol/subscription.ts'
 import { type ClientFlags, clientOptions, inGroup, qosValues } from './client-options.ts'
 import { list, oneOf, seconds, text, toggle, wholeNumber } from './flag-values.ts'
 import type { OutputFlags } from './message-output.ts'
@@ -16,7 +15,7 @@ export interface SubscribeFlags extends ClientFlags, OutputFlags {
   readonly skipRetained?: boolean
   readonly retainedOnly?: boolean
   readonly retainAsPublished?: boolean
-  readonly retainHandling?: RetainHandling
+  readonly retainHandling?: 0 | 1 | 2
   readonly noLocal?: boolean
   readonly noReconnect?: boolean
   readonly subscriptionIdentifier?: number
