@@ -1,0 +1,195 @@
+/**
+ * One connection of `pub` or `sub` to the broker, on top of MQTT.js: errors become sentences, the first
+ * attempt is the only one, and a lost connection comes back only if the command wants it.
+ */
+
+import type { IConnackPacket, IDisconnectPacket, MqttClient } from 'mqtt'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { ConnectRequest } from './connect-request.ts'
+import {
+  type ConnectionError,
+  cannotConnect,
+  connectionRefused,
+  disconnectedBy,
+} from './connection-sentences.ts'
+import { CommandFailure } from './failures.ts'
+import type { Report } from './report.ts'
+
+export interface ConnectionEvents {
+  /** At the first connection and at each later one. */
+  connected(connack: IConnackPacket): void
+  /** There is no connection and there will be none. */
+  lost(failure: CommandFailure): void
+}
+
+const RECONNECT_MS = 1_000
+const RECONNECT_MS_MAX = 30_000
+
+/** A broker that does not close its side of the connection is not waited for any longer. */
+const CLOSE_TIMEOUT_MS = 2_000
+
+/** After these the same client may be welcome again; after all others it would be sent away again. */
+const PASSING: ReadonlySet<number | undefined> = new Set([
+  undefined,
+  ReasonCode.Success,
+  ReasonCode.ServerBusy,
+  ReasonCode.ServerShuttingDown,
+  ReasonCode.KeepAliveTimeout,
+  ReasonCode.MaximumConnectTime,
+])
+
+export class ClientConnection {
+  readonly client: MqttClient
+  readonly #request: ConnectRequest
+  readonly #events: ConnectionEvents
+  readonly #report: Report
+  #state: 'connecting' | 'connected' | 'waiting' | 'closed' = 'connecting'
+  #connack: IConnackPacket | undefined
+  #disconnect: IDisconnectPacket | undefined
+  #error: ConnectionError | undefined
+
+  /** Begins to connect; MQTT.js is loaded here since it takes 0.2 s. */
+  static async open(
+    request: ConnectRequest,
+    wantsReconnect: boolean,
+    events: ConnectionEvents,
+    report: Report,
+  ): Promise<ClientConnection> {
+    const { connect } = await import('mqtt')
+    report.debug(`Connecting to ${request.url} as "${request.options.clientId}"`)
+    const reconnectPeriod = wantsReconnect ? RECONNECT_MS : 0
+    const client = connect({ ...request.options, reconnectPeriod })
+    return new ClientConnection(client, request, events, report)
+  }
+
+  private constructor(
+    client: MqttClient,
+    request: ConnectRequest,
+    events: ConnectionEvents,
+    report: Report,
+  ) {
+    this.client = client
+    this.#request = request
+    this.#events = events
+    this.#report = report
+    client.on('packetreceive', (packet) => {
+      if (packet.cmd === 'connack') this.#connack = packet
+    })
+    client.on('connect', (connack) => this.#handleConnect(connack))
+    client.on('disconnect', (packet) => {
+      this.#disconnect = packet
+    })
+    client.on('error', (error) => {
+      this.#error ??= error
+    })
+    // MQTT.js keeps errors without a code to itself, those of a WebSocket for one.
+    client.stream.on('error', (error: Error) => {
+      this.#error ??= error
+    })
+    client.on('close', () => this.#handleClose())
+    client.on('reconnect', () => {
+      client.options.reconnectPeriod = Math.min(
+        (client.options.reconnectPeriod ?? RECONNECT_MS) * 2,
+        RECONNECT_MS_MAX,
+      )
+    })
+  }
+
+  /** What the broker announced; undefined before the first CONNACK. */
+  get connack(): IConnackPacket | undefined {
+    return this.#connack
+  }
+
+  /** Sends DISCONNECT and waits for the end. Throws when the broker had a complaint after all. */
+  async close(): Promise<void> {
+    await this.abandon()
+    const { reasonCode = 0 } = this.#disconnect ?? {}
+    if (this.#disconnect !== undefined && reasonCode >= ReasonCode.UnspecifiedError) {
+      throw new CommandFailure(disconnectedBy(this.#request.url, this.#disconnect))
+    }
+  }
+
+  /** Closes as well as it goes: for a command that has failed already. */
+  async abandon(): Promise<void> {
+    const wasConnected = this.#state === 'connected'
+    this.#state = 'closed'
+    const properties = this.#request.properties.disconnect
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => this.client.stream.destroy(), CLOSE_TIMEOUT_MS)
+      const done = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (wasConnected) {
+        // Messages without acknowledgement do not keep us: whoever closes has waited for them.
+        this.client.outgoing = {}
+        this.client.once('close', done)
+        this.client.end(false, properties === undefined ? {} : { properties })
+      } else {
+        this.client.end(true, done)
+      }
+    })
+    this.#report.debug('Disconnected')
+  }
+
+  #handleConnect(connack: IConnackPacket): void {
+    if (this.#state === 'closed') return
+    const { url, options } = this.#request
+    const { assignedClientIdentifier = options.clientId } = connack.properties ?? {}
+    const resumed = connack.sessionPresent ? ', its session goes on' : ''
+    this.#report.debug(`Connected to ${url} as "${assignedClientIdentifier}"${resumed}`)
+    this.#state = 'connected'
+    this.#error = undefined
+    if ((this.client.options.reconnectPeriod ?? 0) > 0) {
+      this.client.options.reconnectPeriod = RECONNECT_MS
+    }
+    this.#events.connected(connack)
+  }
+
+  #handleClose(): void {
+    const { url } = this.#request
+    const isRefused = this.#state !== 'connected' && this.#connack !== undefined
+    switch (this.#state) {
+      case 'closed':
+        return
+      case 'connecting':
+        this.#giveUp(
+          isRefused ? this.#refusal() : cannotConnect(this.#request, this.#error),
+        )
+        return
+      case 'waiting':
+        if (isRefused) this.#giveUp(this.#refusal())
+        else this.#report.debug(cannotConnect(this.#request, this.#error))
+        break
+      case 'connected': {
+        const reason = this.#lossReason()
+        const mayReturn = PASSING.has(this.#disconnect?.reasonCode)
+        if (!mayReturn || this.client.options.reconnectPeriod === 0) return this.#giveUp(reason)
+        this.#state = 'waiting'
+        this.#report.warn(`${reason}. Trying again`)
+        break
+      }
+    }
+    this.#report.debug(`Next attempt to connect to ${url} follows`)
+    this.#connack = undefined
+    this.#disconnect = undefined
+    this.#error = undefined
+  }
+
+  #refusal(): string {
+    return connectionRefused(this.#request, this.#connack as IConnackPacket)
+  }
+
+  #lossReason(): string {
+    const { url } = this.#request
+    if (this.#disconnect !== undefined) return disconnectedBy(url, this.#disconnect)
+    const why = this.#error === undefined ? 'the broker closed it' : this.#error.message
+    return `The connection to ${url} was lost: ${why}`
+  }
+
+  #giveUp(sentence: string): void {
+    this.#state = 'closed'
+    this.client.end(true)
+    this.#events.lost(new CommandFailure(sentence))
+  }
+}
