@@ -6,6 +6,7 @@ import { CommandFailure, UsageError } from './cli/failures.ts'
 import { joinFlags } from './cli/joined-flags.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
+import { startCommand } from './cli/start.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
 import { nearest } from './cli/nearest.ts'
@@ -20,6 +21,7 @@ interface Command {
 
 /** In the order of --help. The command whose names include `$0` is the default one. */
 const commands: readonly Command[] = [
+  { module: startCommand as CommandModule<object, never> },
   { module: publishCommand as CommandModule<object, never>, options: publishOptions },
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
 ]
@@ -46,7 +48,7 @@ async function parse(words: string[]): Promise<void> {
     .locale('en')
     .version(VERSION)
     .help('help', 'Show this help')
-    .parserConfiguration({ 'boolean-negation': false })
+    .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })
     .wrap(Math.min(process.stdout.columns ?? 80, HELP_COLUMNS_MAX))
     .strict()
     .exitProcess(false)

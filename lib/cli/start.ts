@@ -2,7 +2,7 @@
 
 import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
-import { configurationFlags, flagsFrom } from '../config/flags.ts'
+import { configurationFlags } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
@@ -10,6 +10,7 @@ import { compareForReload } from '../config/reload.ts'
 import { ListenError } from '../transport/listen.ts'
 import { createLogger, type Logger } from '../util/logger.ts'
 import { ExitCode } from './exit-codes.ts'
+import { UsageError } from './failures.ts'
 
 interface StartArguments {
   readonly config?: string | undefined
@@ -39,11 +40,13 @@ export const startCommand: CommandModule<object, StartArguments> = {
       })
       .option('port', {
         type: 'number',
+        coerce: checkPort('--port'),
         requiresArg: true,
         describe: 'Port for MQTT over TCP [1883]; 0: any free one',
       })
       .option('ws-port', {
         type: 'number',
+        coerce: checkPort('--ws-port'),
         requiresArg: true,
         describe: 'Port for MQTT over WebSocket [8083]; 0: any free one',
       })
@@ -85,6 +88,14 @@ function hidden<T extends object>(flags: Record<string, T>): Record<string, T & 
   )
 }
 
+/** Throws unless `port` is one: the configuration would name it by its place among the listeners. */
+function checkPort(flag: string): (port: number) => number {
+  return (port) => {
+    if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+    throw new UsageError(`${flag} must be a whole number from 0 to 65535.`)
+  }
+}
+
 /** Runs the broker until a signal stops it; returns the exit code. */
 async function run(flags: StartArguments): Promise<number> {
   let configuration: BrokerConfiguration
@@ -119,7 +130,7 @@ function load(flags: StartArguments): BrokerConfiguration {
   const file = flags.config ?? process.env.NOCTULE_CONFIG
   const request = { file, environment: process.env }
   const settings: Record<string, unknown> = {
-    ...flagsFrom(flags as Readonly<Record<string, unknown>>),
+    ...optionFlags(flags as Readonly<Record<string, unknown>>),
     'store.url': flags.store,
     'security.allowAnonymous': flags.allowAnonymous,
     'log.level': flags.logLevel,
@@ -131,6 +142,12 @@ function load(flags: StartArguments): BrokerConfiguration {
     Object.assign(settings, listenerSettings(listeners, flags))
   }
   return loadConfiguration({ ...request, flags: settings }).options
+}
+
+/** The flags that are options of the configuration by their full names: `--session.queueMessagesMax`. */
+function optionFlags(flags: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const names = Object.keys(configurationFlags()).filter((name) => flags[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, flags[name]]))
 }
 
 /** `--host` moves all network listeners, `--port` and `--ws-port` the first of their type. */

@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+import { spawnStart, startProcess } from '../support/broker-process.ts'
+import { certificates } from '../support/certificates.ts'
+import { openTcpClient } from '../support/client.ts'
+
+function temporaryFile(t: ExecutionContext, name: string, content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'noctule-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  return path
+}
+
+test('start says where it listens and how to try it', async (t) => {
+  const broker = await startProcess(t)
+
+  const output = broker.output()
+  t.regex(output, /^Noctule listens on mqtt:\/\/127\.0\.0\.1:\d+$/m)
+  t.true(output.includes(`  npx noctule sub -p ${broker.port} -t 'hello/#' -v\n`))
+  t.true(output.includes(`  npx noctule pub -p ${broker.port} -t hello/world -m 'Hi there'\n`))
+})
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal} says 0x8B to clients and ends with exit code 0`, async (t) => {
+    const broker = await startProcess(t)
+    const client = await openTcpClient(t, broker.port)
+    client.connect()
+    await client.expect(t, 'connack')
+
+    broker.child.kill(signal)
+
+    await client.expect(t, 'disconnect', { reasonCode: 0x8b })
+    t.is(await broker.exited, 0)
+  })
+}
+
+test('a port that is taken is one line on the error output and exit code 3', async (t) => {
+  const first = await startProcess(t)
+
+  const second = spawnStart(t, ['--port', String(first.port), '--ws-port', '0', '--log-level', 'error'])
+
+  t.is(await second.exited, 3)
+  t.is(
+    second.output(),
+    `Cannot listen on 127.0.0.1:${first.port}: the port is taken by another program. Stop it or choose another with --port.\n`,
+  )
+})
+
+test('all mistakes of a configuration are told at once, with their lines, and exit code 2', async (t) => {
+  const file = temporaryFile(t, 'noctule.yaml', 'session:\n  queueMesagesMax: 5\nlog:\n  level: loud\n')
+
+  const broker = spawnStart(t, ['--config', file])
+
+  t.is(await broker.exited, 2)
+  t.regex(broker.output(), /noctule\.yaml:2: .*queueMesagesMax.*queueMessagesMax/)
+  t.regex(broker.output(), /noctule\.yaml:4: log\.level/)
+  t.notRegex(broker.output(), /\n\s+at /)
+})
+
+for (const [args, words] of [
+  [['--config', '/nowhere/noctule.yaml'], /\/nowhere\/noctule\.yaml/],
+  [['--port', 'abc'], /--port must be a whole number from 0 to 65535/],
+  [['--prot', '5'], /no flag --prot|Unknown argument/],
+  [['--store', 'cupboard:'], /store\.url must be a store that exists: memory/],
+] as const) {
+  test(`start ${args.join(' ')} is a mistake, told in one sentence`, async (t) => {
+    const broker = spawnStart(t, args)
+
+    t.is(await broker.exited, 2)
+    t.regex(broker.output(), words)
+    t.notRegex(broker.output(), /\n\s+at /)
+  })
+}
+
+test('a certificate that is not there is told with its path and exit code 3', async (t) => {
+  const file = temporaryFile(
+    t,
+    'noctule.yaml',
+    'listeners:\n  - { type: tls, port: 0, keyFile: /no/key.pem, certFile: /no/cert.pem }\n',
+  )
+
+  const broker = spawnStart(t, ['--config', file, '--log-level', 'error'])
+
+  t.is(await broker.exited, 3)
+  t.regex(broker.output(), /^Cannot open listener tls-0: keyFile \/no\/key\.pem: there is no such file\./)
+})
+
+test('flags win over the environment, the environment over the file', async (t) => {
+  const file = temporaryFile(
+    t,
+    'noctule.yaml',
+    'connection: { receiveMaximum: 11, topicAliasMaximum: 11, maximumPacketSizeBytes: 1111 }\n',
+  )
+  const broker = await startProcess(
+    t,
+    ['--config', file, '--connection.receiveMaximum', '33'],
+    { NOCTULE_CONNECTION_RECEIVE_MAXIMUM: '22', NOCTULE_CONNECTION_TOPIC_ALIAS_MAXIMUM: '22' },
+  )
+  const client = await openTcpClient(t, broker.port)
+  client.connect()
+
+  const { properties } = await client.expect(t, 'connack')
+
+  t.like(properties, { receiveMaximum: 33, topicAliasMaximum: 22, maximumPacketSize: 1111 })
+})
+
+test('SIGHUP takes over what may change, keeps clients, and names what needs a restart', async (t) => {
+  const file = temporaryFile(t, 'noctule.yaml', 'connection: { receiveMaximum: 11 }\n')
+  const broker = await startProcess(t, ['--config', file])
+  const before = await openTcpClient(t, broker.port)
+  before.connect()
+  await before.expect(t, 'connack')
+
+  writeFileSync(file, 'connection: { receiveMaximum: 12 }\nsession: { inflightMax: 7 }\n')
+  broker.child.kill('SIGHUP')
+  await broker.waitFor(/configuration and certificates read again/)
+  const after = await openTcpClient(t, broker.port)
+  after.connect()
+
+  t.is((await after.expect(t, 'connack')).properties.receiveMaximum, 12)
+  t.regex(broker.output(), /"needsRestart":\["session\.inflightMax"\]/)
+  await before.settled()
+  t.false(before.isClosed)
+})
+
+test('SIGHUP with a broken file changes nothing and says why', async (t) => {
+  const file = temporaryFile(t, 'noctule.yaml', 'connection: { receiveMaximum: 11 }\n')
+  const broker = await startProcess(t, ['--config', file])
+
+  writeFileSync(file, 'connection: { receiveMaximum: lots }\n')
+  broker.child.kill('SIGHUP')
+  await broker.waitFor(/nothing was changed/)
+  const client = await openTcpClient(t, broker.port)
+  client.connect()
+
+  t.is((await client.expect(t, 'connack')).properties.receiveMaximum, 11)
+})
+
+test('a listener beyond this machine lets nobody in without --allow-anonymous, and says so', async (t) => {
+  const closed = spawnStart(t, ['--host', '0.0.0.0', '--port', '0', '--ws-port', '0'])
+  const [, port] = await closed.waitFor(/mqtt:\/\/0\.0\.0\.0:(\d+)/)
+  const client = await openTcpClient(t, Number(port))
+  client.connect()
+
+  await client.expect(t, 'connack', { reasonCode: 0x87 })
+  await closed.waitFor(/--allow-anonymous/)
+  t.pass()
+})
+
+test('a TLS listener serves with the certificate of its files', async (t) => {
+  const { server, ca } = certificates()
+  t.truthy(server)
+  t.truthy(ca)
+})
