@@ -50,6 +50,7 @@ export class Draft {
 
   /** Returns where a value came from. */
   originOf(path: string): string {
+    if (!hasPath(this.values, path)) return 'default'
     const override = this.#overrideOf(path)
     if (override !== undefined) return override
     const place = this.#file?.lineOf(path.split('.'))
@@ -115,6 +116,15 @@ function withoutUnset(value: unknown, path = ''): unknown {
     return !isUnset
   })
   return Object.fromEntries(kept.map(([key, inner]) => [key, withoutUnset(inner, join(path, key))]))
+}
+
+function hasPath(values: unknown, path: string): boolean {
+  let value = values
+  for (const segment of path.split('.')) {
+    if (!isTree(value) || !Object.hasOwn(value, segment)) return false
+    value = value[segment]
+  }
+  return true
 }
 
 /** Returns the path of the group around `path`, with its dot; empty for a group itself. */

@@ -25,10 +25,10 @@ export function compareForReload(old: BrokerConfiguration, next: BrokerConfigura
   }
 }
 
-/** Returns the paths of all options that differ. */
-export function changedOptions(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
+function changedOptions(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
   const keys = rooms.flatMap(({ settings }) => settings.map(({ key }) => key))
-  const differs = (path: string): boolean => !isSame(optionAt(old, path), optionAt(next, path))
+  const differs = (path: string): boolean =>
+    !isSameOption(optionAt(old, path), optionAt(next, path))
   return [...listenerPaths(old, next), ...keys].filter(differs)
 }
 
@@ -50,7 +50,7 @@ function listenerPaths(old: BrokerConfiguration, next: BrokerConfiguration): str
   )
 }
 
-/** Options are numbers, texts and lists of these. */
-function isSame(a: unknown, b: unknown): boolean {
+/** Says whether two values of an option are equal: numbers, texts and lists of these. */
+export function isSameOption(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
