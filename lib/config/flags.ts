@@ -13,6 +13,9 @@ export interface ConfigurationFlag {
   readonly defaultDescription?: string
 }
 
+/** `--store URL` is short for `--store.url URL`: the group's own flag is free for its one key. */
+const shortFlags: Readonly<Record<string, string>> = { store: 'url' }
+
 /** Returns the flags for yargs, which leaves their values as text: the schema knows how to read it. */
 export function configurationFlags(): Record<string, ConfigurationFlag> {
   const flags: Record<string, ConfigurationFlag> = {
@@ -23,7 +26,7 @@ export function configurationFlags(): Record<string, ConfigurationFlag> {
   }
   for (const { name, settings } of rooms) {
     // In its strict mode, yargs wants to know the group too.
-    flags[name] = { hidden: true }
+    flags[name] = name in shortFlags ? shortFlag(name) : { hidden: true }
     for (const setting of settings) {
       flags[setting.key] = {
         type: 'string',
@@ -37,11 +40,25 @@ export function configurationFlags(): Record<string, ConfigurationFlag> {
   return flags
 }
 
+function shortFlag(name: string): ConfigurationFlag {
+  return {
+    type: 'string',
+    requiresArg: true,
+    group: `Options of ${name}:`,
+    describe: `Short for --${name}.${shortFlags[name]}`,
+  }
+}
+
 /** Picks the options of the broker from what yargs parsed, wrong ones included: the schema reports them. */
 export function flagsFrom(argv: Flags): Flags {
   const picked: Record<string, unknown> = { listeners: argv['listeners'] }
   for (const { name, settings } of rooms) {
     const given = argv[name]
+    const short = shortFlags[name]
+    if (short !== undefined && typeof given === 'string') {
+      picked[name] = { [short]: given }
+      continue
+    }
     const variants = new Set(settings.map((setting) => kebabOf(fieldOf(setting))))
     picked[name] = isGroup(given)
       ? Object.fromEntries(Object.entries(given).filter(([key]) => !isVariant(key, variants)))
