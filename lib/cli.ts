@@ -2,15 +2,16 @@
 /** The program `noctule`: hands the command line to its commands, tells mistakes in one sentence. */
 
 import yargs, { type CommandModule, type Options } from 'yargs'
+import { configCommand } from './cli/config.ts'
+import { ExitCode } from './cli/exit-codes.ts'
 import { CommandFailure, UsageError } from './cli/failures.ts'
 import { joinFlags } from './cli/joined-flags.ts'
+import { nearest } from './cli/nearest.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
 import { startCommand } from './cli/start.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
-import { nearest } from './cli/nearest.ts'
-import { ExitCode } from './cli/exit-codes.ts'
 import { VERSION } from './util/version.ts'
 
 interface Command {
@@ -24,6 +25,7 @@ const commands: readonly Command[] = [
   { module: startCommand as CommandModule<object, never> },
   { module: publishCommand as CommandModule<object, never>, options: publishOptions },
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
+  { module: configCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */
@@ -48,7 +50,7 @@ async function parse(words: string[]): Promise<void> {
     .locale('en')
     .version(VERSION)
     .help('help', 'Show this help')
-    .parserConfiguration({ 'boolean-negation': false, 'dot-notation': false })
+    .parserConfiguration({ 'boolean-negation': false })
     .wrap(Math.min(process.stdout.columns ?? 80, HELP_COLUMNS_MAX))
     .strict()
     .exitProcess(false)
@@ -65,7 +67,8 @@ function prepare(words: readonly string[], name: string | undefined): string[] {
   if (first === '-h') return ['--help']
   if (first === 'help') return [...rest, '--help']
   const names = commands.flatMap(({ module }) => namesOf(module))
-  if (name === undefined) return first === undefined && !names.includes('$0') ? ['--help'] : [...words]
+  if (name === undefined)
+    return first === undefined && !names.includes('$0') ? ['--help'] : [...words]
   const command = commands.find(({ module }) => namesOf(module).includes(name))
   if (command === undefined) {
     const near = nearest(name, names)

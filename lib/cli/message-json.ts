@@ -34,7 +34,9 @@ export function toMosquittoJson(
     ...mosquittoProperties(message),
   }
   const shown = payload === 'quoted' ? quote(message.payload) : embed(message.payload)
-  return shown === undefined ? undefined : `${JSON.stringify(head).slice(0, -1)},"payload":${shown}}`
+  return shown === undefined
+    ? undefined
+    : `${JSON.stringify(head).slice(0, -1)},"payload":${shown}}`
 }
 
 /** Properties under Noctule's names; binary ones in base64. */
@@ -47,7 +49,9 @@ function plainProperties(message: ReceivedMessage): Record<string, unknown> {
     ...(payloadFormatIndicator === undefined
       ? {}
       : { payloadFormatIndicator: Number(payloadFormatIndicator) }),
-    ...(correlationData === undefined ? {} : { correlationData: correlationData.toString('base64') }),
+    ...(correlationData === undefined
+      ? {}
+      : { correlationData: correlationData.toString('base64') }),
     ...(subscriptionIdentifier === undefined
       ? {}
       : { subscriptionIdentifiers: [subscriptionIdentifier].flat() }),
@@ -72,9 +76,7 @@ function mosquittoProperties(message: ReceivedMessage): { properties?: Record<st
     'response-topic': properties.responseTopic,
     'subscription-identifier': properties.subscriptionIdentifier,
   }
-  const given = Object.fromEntries(
-    Object.entries(named).filter(([, value]) => value !== undefined),
-  )
+  const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
   return Object.keys(given).length === 0 ? {} : { properties: given }
 }
 

@@ -3,8 +3,8 @@
  * table of the standard and turned into what MQTT.js takes.
  */
 
-import { type PropertyPlace, type PropertyRule, propertyRules } from '../protocol/properties.ts'
 import { TWO_BYTE_INTEGER_MAX, VARIABLE_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { type PropertyPlace, type PropertyRule, propertyRules } from '../protocol/properties.ts'
 import { UsageError } from './failures.ts'
 import { parseWholeNumber } from './flag-values.ts'
 

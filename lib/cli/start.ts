@@ -2,13 +2,14 @@
 
 import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
-import { configurationFlags } from '../config/flags.ts'
+import { limitsOf } from '../broker/limits.ts'
+import { type ConfigurationFlag, configurationFlags, flagsFrom } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
 import { compareForReload } from '../config/reload.ts'
 import { ListenError } from '../transport/listen.ts'
-import { createLogger, type Logger } from '../util/logger.ts'
+import { createLogger, type LeveledLogger } from '../util/logger.ts'
 import { ExitCode } from './exit-codes.ts'
 import { UsageError } from './failures.ts'
 
@@ -17,7 +18,6 @@ interface StartArguments {
   readonly host?: string | undefined
   readonly port?: number | undefined
   readonly wsPort?: number | undefined
-  readonly store?: string | undefined
   readonly allowAnonymous?: boolean | undefined
   readonly logLevel?: string | undefined
   readonly logFormat?: string | undefined
@@ -50,11 +50,6 @@ export const startCommand: CommandModule<object, StartArguments> = {
         requiresArg: true,
         describe: 'Port for MQTT over WebSocket [8083]; 0: any free one',
       })
-      .option('store', {
-        type: 'string',
-        requiresArg: true,
-        describe: 'Where sessions live: memory',
-      })
       .option('allow-anonymous', {
         type: 'boolean',
         describe: 'Let clients in without user name, also from other machines',
@@ -67,7 +62,7 @@ export const startCommand: CommandModule<object, StartArguments> = {
         choices: ['auto', 'pretty', 'json'],
         describe: 'How log lines look [auto: pretty on a terminal]',
       })
-      .options(hidden(configurationFlags()))
+      .options(optionFlags())
       .example('noctule start --port 0 --ws-port 0', 'on any free ports')
       .example('noctule start --host 0.0.0.0 --allow-anonymous', 'open to the network')
       .epilogue(
@@ -82,10 +77,13 @@ export const startCommand: CommandModule<object, StartArguments> = {
 }
 
 /** The options of the configuration as flags: there are many, so --help shows them only when asked. */
-function hidden<T extends object>(flags: Record<string, T>): Record<string, T & { hidden: true }> {
-  return Object.fromEntries(
-    Object.entries(flags).map(([name, flag]) => [name, { ...flag, hidden: true as const }]),
-  )
+function optionFlags(): Record<string, ConfigurationFlag> {
+  const { store, ...others } = configurationFlags()
+  const hidden = Object.entries(others).map(([name, flag]) => [name, { ...flag, hidden: true }])
+  return {
+    store: { ...store, describe: 'Where sessions live: memory' },
+    ...Object.fromEntries(hidden),
+  }
 }
 
 /** Throws unless `port` is one: the configuration would name it by its place among the listeners. */
@@ -117,6 +115,7 @@ async function run(flags: StartArguments): Promise<number> {
     return ExitCode.CannotListen
   }
   greet(broker)
+  warnOfClosedListeners(broker, logger)
   const reload = () => void reloadRunning(flags, broker, logger)
   process.on('SIGHUP', reload)
   const signal = await untilStopped()
@@ -130,8 +129,7 @@ function load(flags: StartArguments): BrokerConfiguration {
   const file = flags.config ?? process.env.NOCTULE_CONFIG
   const request = { file, environment: process.env }
   const settings: Record<string, unknown> = {
-    ...optionFlags(flags as Readonly<Record<string, unknown>>),
-    'store.url': flags.store,
+    ...flagsFrom(flags as Readonly<Record<string, unknown>>),
     'security.allowAnonymous': flags.allowAnonymous,
     'log.level': flags.logLevel,
     'log.format': flags.logFormat,
@@ -142,12 +140,6 @@ function load(flags: StartArguments): BrokerConfiguration {
     Object.assign(settings, listenerSettings(listeners, flags))
   }
   return loadConfiguration({ ...request, flags: settings }).options
-}
-
-/** The flags that are options of the configuration by their full names: `--session.queueMessagesMax`. */
-function optionFlags(flags: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const names = Object.keys(configurationFlags()).filter((name) => flags[name] !== undefined)
-  return Object.fromEntries(names.map((name) => [name, flags[name]]))
 }
 
 /** `--host` moves all network listeners, `--port` and `--ws-port` the first of their type. */
@@ -188,6 +180,18 @@ function greet(broker: Broker): void {
   say(`  npx noctule pub${where} -t hello/world -m 'Hi there'`)
 }
 
+/** A listener that others reach lets nobody in unless something says who may: better said than found out. */
+function warnOfClosedListeners({ configuration }: Broker, logger: LeveledLogger): void {
+  for (const listener of configuration.listeners) {
+    if (limitsOf(configuration, listener).allowAnonymous) continue
+    logger.warn(
+      { listener: listener.name },
+      'every client is refused here: other machines reach this listener and nothing says who may connect. ' +
+        'Start with --allow-anonymous, or set security.allowAnonymous: true, to let everybody in',
+    )
+  }
+}
+
 /** Resolves with the first signal that asks us to stop; a second one ends the process at once. */
 function untilStopped(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
@@ -205,11 +209,16 @@ function untilStopped(): Promise<NodeJS.Signals> {
 }
 
 /** SIGHUP: what may change while running changes; what may not is named. */
-async function reloadRunning(flags: StartArguments, broker: Broker, logger: Logger): Promise<void> {
+async function reloadRunning(
+  flags: StartArguments,
+  broker: Broker,
+  logger: LeveledLogger,
+): Promise<void> {
   try {
     const changed = load(flags)
     const { apply, needsRestart } = compareForReload(broker.configuration, changed)
     await broker.reload(changed)
+    if (apply.includes('log.level')) logger.level = changed.log.level
     logger.info({ applied: apply, needsRestart }, 'configuration and certificates read again')
   } catch (error) {
     const { message } = error as Error

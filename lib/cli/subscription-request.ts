@@ -19,7 +19,9 @@ export function readSubscriptionRequest(
   flags: SubscribeFlags,
   { topic, properties }: ConnectRequest,
 ): SubscriptionRequest {
-  const topicFilters = [...new Set([...(flags.topic ?? []), ...(topic === undefined ? [] : [topic])])]
+  const topicFilters = [
+    ...new Set([...(flags.topic ?? []), ...(topic === undefined ? [] : [topic])]),
+  ]
   if (topicFilters.length === 0) throw new UsageError('To what? Give a Topic Filter with -t')
   for (const topicFilter of topicFilters) checkTopicFilter(topicFilter)
   for (const topicFilter of flags.filterOut ?? []) checkTopicFilter(topicFilter)

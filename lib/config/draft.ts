@@ -23,26 +23,23 @@ export class Draft {
 
   /** Sets one key; returns a problem when there is no such place. */
   assign({ path, value, origin }: Assignment): ConfigurationProblem | undefined {
+    if (!isTree(this.values)) return undefined
     const segments = path.split('.')
-    const last = segments.pop() as string
-    let group = this.values
-    for (const [depth, segment] of segments.entries()) {
-      // A group that is no group: the schema complains about it, and nothing can be put into it.
-      if (!isTree(group)) return undefined
-      if (segment === 'listeners' && depth === 0)
-        group[segment] ??= structuredClone(defaultListeners)
-      else if (!Object.hasOwn(group, segment)) group[segment] = {}
-      group = group[segment]
-      if (!Array.isArray(group)) continue
-      const index = Number(segments[depth + 1] ?? last)
-      if (!(index <= group.length && index < LISTENERS_MAX)) {
-        const expected = `the number of a listener; there are ${group.length}, counted from 0`
-        return wrongValue(origin, 'listeners', expected, index)
-      }
+    if (segments[0] === 'listeners' && segments.length > 1) {
+      const listeners = (this.values['listeners'] ??= structuredClone(defaultListeners))
+      const problem = wrongIndex(listeners, Number(segments[1]), origin)
+      if (problem !== undefined) return problem
     }
+    const key = segments.pop() ?? ''
+    let group: unknown = this.values
+    for (const segment of segments) {
+      if (isTree(group) && !Object.hasOwn(group, segment)) group[segment] = {}
+      group = isTree(group) ? group[segment] : undefined
+    }
+    // Into a group that is none nothing can be put; the schema complains about it.
     if (!isTree(group)) return undefined
-    if (value === null && isUnsettable(path)) delete group[last]
-    else if (value !== undefined) group[last] = value
+    if (value === null && isUnsettable(path)) delete group[key]
+    else if (value !== undefined) group[key] = value
     this.#forgetBelow(path)
     this.#overrides.set(path, origin)
     return undefined
@@ -50,6 +47,7 @@ export class Draft {
 
   /** Returns where a value came from. */
   originOf(path: string): string {
+    if (!hasPath(this.values, path)) return 'default'
     const override = this.#overrideOf(path)
     if (override !== undefined) return override
     const place = this.#file?.lineOf(path.split('.'))
@@ -101,6 +99,19 @@ export class Draft {
   }
 }
 
+/** The next listener may be added, but none behind a gap. */
+function wrongIndex(
+  listeners: unknown,
+  index: number,
+  origin: string,
+): ConfigurationProblem | undefined {
+  if (!Array.isArray(listeners)) return undefined
+  const isPlace = Number.isInteger(index) && index >= 0 && index <= listeners.length
+  if (isPlace && index < LISTENERS_MAX) return undefined
+  const expected = `the number of a listener; there are ${listeners.length}, counted from 0`
+  return wrongValue(origin, 'listeners', expected, index)
+}
+
 /**
  * Copies the tree without groups that are empty, as when every key of one is commented out, and without
  * `null` where an option may be unset.
@@ -115,6 +126,15 @@ function withoutUnset(value: unknown, path = ''): unknown {
     return !isUnset
   })
   return Object.fromEntries(kept.map(([key, inner]) => [key, withoutUnset(inner, join(path, key))]))
+}
+
+function hasPath(values: unknown, path: string): boolean {
+  let value = values
+  for (const segment of path.split('.')) {
+    if (!isTree(value) || !Object.hasOwn(value, segment)) return false
+    value = value[segment]
+  }
+  return true
 }
 
 /** Returns the path of the group around `path`, with its dot; empty for a group itself. */

@@ -1,44 +1,81 @@
 /** The options as flags of the command line, `--session.queueMessagesMax 5`, in the terms of yargs. */
 
 import type { Flags } from './layers.ts'
-import { describeDefault, fieldOf, rooms } from './settings.ts'
+import { describeDefault, fieldOf, listenersSentence, rooms } from './settings.ts'
 
-/** Returns the flag descriptions for yargs: `--log.level`, with the default in words. */
+/** The part of yargs' `Options` that we fill in. */
+export interface ConfigurationFlag {
+  readonly type?: 'string'
+  readonly requiresArg?: true
+  readonly hidden?: true
+  readonly group?: string
+  readonly describe?: string
+  readonly defaultDescription?: string
+}
+
+/** `--store URL` is short for `--store.url URL`: the group's own flag is free for its one key. */
+const shortFlags: Readonly<Record<string, string>> = { store: 'url' }
+
+/** Returns the flags for yargs, which leaves their values as text: the schema knows how to read it. */
 export function configurationFlags(): Record<string, ConfigurationFlag> {
-  const flags = rooms.flatMap(({ name, settings }) =>
-    settings.map((setting): [string, ConfigurationFlag] => [
-      setting.key,
-      {
+  const flags: Record<string, ConfigurationFlag> = {
+    listeners: {
+      group: 'Options of listeners:',
+      describe: `${listenersSentence} As JSON, or one field: --listeners.0.port 1884`,
+    },
+  }
+  for (const { name, settings } of rooms) {
+    // In its strict mode, yargs wants to know the group too.
+    flags[name] = name in shortFlags ? shortFlag(name) : { hidden: true }
+    for (const setting of settings) {
+      flags[setting.key] = {
         type: 'string',
         requiresArg: true,
         group: `Options of ${name}:`,
         describe: setting.sentence,
         defaultDescription: describeDefault(setting),
-      },
-    ]),
-  )
-  return Object.fromEntries(flags)
+      }
+    }
+  }
+  return flags
 }
 
-/** The part of yargs' `Options` that we fill in. */
-export interface ConfigurationFlag {
-  readonly type: 'string'
-  readonly requiresArg: true
-  readonly group: string
-  readonly describe: string
-  readonly defaultDescription: string
+function shortFlag(name: string): ConfigurationFlag {
+  return {
+    type: 'string',
+    requiresArg: true,
+    group: `Options of ${name}:`,
+    describe: `Short for --${name}.${shortFlags[name]}`,
+  }
 }
 
-/** Picks the flags that are options of the broker from what yargs parsed, without its spelling variants. */
+/** Picks the options of the broker from what yargs parsed, wrong ones included: the schema reports them. */
 export function flagsFrom(argv: Flags): Flags {
-  const picked: Record<string, unknown> = {}
-  if (argv['listeners'] !== undefined) picked['listeners'] = argv['listeners']
+  const picked: Record<string, unknown> = { listeners: argv['listeners'] }
   for (const { name, settings } of rooms) {
     const given = argv[name]
-    if (typeof given !== 'object' || given === null) continue
-    const values = given as Flags
-    const known = settings.map(fieldOf).filter((field) => values[field] !== undefined)
-    picked[name] = Object.fromEntries(known.map((field) => [field, values[field]]))
+    const short = shortFlags[name]
+    if (short !== undefined && typeof given === 'string') {
+      picked[name] = { [short]: given }
+      continue
+    }
+    const variants = new Set(settings.map((setting) => kebabOf(fieldOf(setting))))
+    picked[name] = isGroup(given)
+      ? Object.fromEntries(Object.entries(given).filter(([key]) => !isVariant(key, variants)))
+      : given
   }
   return picked
+}
+
+/** yargs adds `queue-messages-max` to `queueMessagesMax`. */
+function isVariant(key: string, variants: ReadonlySet<string>): boolean {
+  return key.includes('-') && variants.has(key)
+}
+
+function kebabOf(field: string): string {
+  return field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

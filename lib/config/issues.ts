@@ -71,7 +71,8 @@ function unknownField(where: string, path: readonly string[], draft: Draft): Con
     return unknownKey(where, key, undefined, ` for type ${type}, only for ${names}`)
   }
   const fields = listenerTypes.get(type)?.map((setting) => setting.key) ?? []
-  return unknownKey(where, key, nearest(field, ['type', ...fields]))
+  const near = nearest(field, ['type', ...fields])
+  return unknownKey(where, key, near && `${path[0]}.${path[1]}.${near}`)
 }
 
 function valueAt(draft: Draft, path: readonly string[]): unknown {

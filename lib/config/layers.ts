@@ -20,7 +20,10 @@ export interface Layer {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Values by room and key, as yargs makes them of `--session.queueMessagesMax 5`. */
+/**
+ * Values by room and key, as yargs makes them of `--session.queueMessagesMax 5`, or by path, as
+ * `{ 'listeners.0.port': 0 }`. `undefined` counts as not given.
+ */
 export type Flags = Readonly<Record<string, unknown>>
 
 /** Variables that are not options: the file itself. */

@@ -11,24 +11,25 @@ export interface ReloadPlan {
 }
 
 /**
- * Options that a running broker takes over. The rooms are built with the others: sockets are open, limits
- * were announced in CONNACK packets and cannot be taken back.
+ * Options that a running broker takes over: single ones, and all of some groups. Those of connections hold
+ * for connections to come, since limits that were announced in CONNACK cannot be taken back. The rooms are
+ * built with all others.
  */
-export const reloadableOptions: readonly string[] = ['log.level', 'shutdown.drainTimeoutMs']
+const reloadable = /^(log\.level$|shutdown\.|security\.|connection\.)/
 
 /** Compares two configurations option by option; listeners count one by one while their number is the same. */
 export function compareForReload(old: BrokerConfiguration, next: BrokerConfiguration): ReloadPlan {
   const changed = changedOptions(old, next)
   return {
-    apply: changed.filter((path) => reloadableOptions.includes(path)),
-    needsRestart: changed.filter((path) => !reloadableOptions.includes(path)),
+    apply: changed.filter((path) => reloadable.test(path)),
+    needsRestart: changed.filter((path) => !reloadable.test(path)),
   }
 }
 
-/** Returns the paths of all options that differ. */
-export function changedOptions(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
+function changedOptions(old: BrokerConfiguration, next: BrokerConfiguration): string[] {
   const keys = rooms.flatMap(({ settings }) => settings.map(({ key }) => key))
-  const differs = (path: string): boolean => !isSame(optionAt(old, path), optionAt(next, path))
+  const differs = (path: string): boolean =>
+    !isSameOption(optionAt(old, path), optionAt(next, path))
   return [...listenerPaths(old, next), ...keys].filter(differs)
 }
 
@@ -50,7 +51,7 @@ function listenerPaths(old: BrokerConfiguration, next: BrokerConfiguration): str
   )
 }
 
-/** Options are numbers, texts and lists of these. */
-function isSame(a: unknown, b: unknown): boolean {
+/** Says whether two values of an option are equal: numbers, texts and lists of these. */
+export function isSameOption(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }

@@ -5,8 +5,10 @@
  * turn the direction of the text: both formats escape them.
  */
 
-import { type DestinationStream, destination, pino, stdSerializers, stdTimeFunctions } from 'pino'
+import { isatty } from 'node:tty'
+import { type DestinationStream, pino, stdSerializers, stdTimeFunctions } from 'pino'
 import { prettyFactory } from 'pino-pretty'
+import { standardOutput } from './line-writer.ts'
 
 export interface Logger {
   trace(fields: object, message: string): void
@@ -14,6 +16,11 @@ export interface Logger {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
+}
+
+/** A logger whose level can be changed while it is in use. */
+export interface LeveledLogger extends Logger {
+  level: string
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
@@ -31,20 +38,16 @@ export interface LogStream {
   readonly isTTY?: boolean
 }
 
-/** A reader that does not keep up loses lines; the broker does not wait for it, nor grow without end. */
-export const LOG_BUFFER_BYTES_MAX: number = 16 * 1024 ** 2
-
 /** Says nothing. */
 export const silentLogger: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
 
-/** Creates a logger that writes without blocking; what is pending when the process exits is still written. */
-export function createLogger(options: LoggerOptions): Logger {
+/** Creates a logger that never waits for the reader of its lines. */
+export function createLogger(options: LoggerOptions): LeveledLogger {
   const { stream } = options
-  const isTerminal = stream === undefined ? process.stdout.isTTY : stream.isTTY === true
+  const isTerminal = stream === undefined ? isatty(1) : stream.isTTY === true
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && isTerminal)
-  const output = stream ?? destination({ fd: 1, sync: false, maxLength: LOG_BUFFER_BYTES_MAX })
-  const lines = isPretty ? prettyLines(output, isTerminal) : jsonLines(output)
-  return pino(
+  const output = stream ?? standardOutput()
+  const logger = pino(
     {
       level: options.level,
       base: null,
@@ -52,8 +55,13 @@ export function createLogger(options: LoggerOptions): Logger {
       formatters: { level: (level) => ({ level }) },
       serializers: { error: stdSerializers.err },
     },
-    lines,
+    isPretty ? prettyLines(output, isTerminal) : jsonLines(output),
   )
+  if (stream === undefined) {
+    standardOutput().onLost = (lines) =>
+      logger.warn({ lines }, 'log lines were lost: their reader is too slow')
+  }
+  return logger
 }
 
 function jsonLines(output: LogStream): DestinationStream {
@@ -69,7 +77,7 @@ function prettyLines(output: LogStream, isTerminal: boolean): DestinationStream 
   return { write: (line) => void output.write(escapeHidden(format(JSON.parse(line, escapeRaw)))) }
 }
 
-// pino-pretty writes fields as JSON, but these as they are.
+// pino-pretty writes fields as JSON, but these two as they are.
 const RAW_KEYS = ['msg', 'stack']
 
 function escapeRaw(key: string, value: unknown): unknown {

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect, type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 import { spawnStart, startProcess } from '../support/broker-process.ts'
 import { certificates } from '../support/certificates.ts'
@@ -40,7 +42,14 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 test('a port that is taken is one line on the error output and exit code 3', async (t) => {
   const first = await startProcess(t)
 
-  const second = spawnStart(t, ['--port', String(first.port), '--ws-port', '0', '--log-level', 'error'])
+  const second = spawnStart(t, [
+    '--port',
+    String(first.port),
+    '--ws-port',
+    '0',
+    '--log-level',
+    'error',
+  ])
 
   t.is(await second.exited, 3)
   t.is(
@@ -50,7 +59,11 @@ test('a port that is taken is one line on the error output and exit code 3', asy
 })
 
 test('all mistakes of a configuration are told at once, with their lines, and exit code 2', async (t) => {
-  const file = temporaryFile(t, 'noctule.yaml', 'session:\n  queueMesagesMax: 5\nlog:\n  level: loud\n')
+  const file = temporaryFile(
+    t,
+    'noctule.yaml',
+    'session:\n  queueMesagesMax: 5\nlog:\n  level: loud\n',
+  )
 
   const broker = spawnStart(t, ['--config', file])
 
@@ -85,7 +98,10 @@ test('a certificate that is not there is told with its path and exit code 3', as
   const broker = spawnStart(t, ['--config', file, '--log-level', 'error'])
 
   t.is(await broker.exited, 3)
-  t.regex(broker.output(), /^Cannot open listener tls-0: keyFile \/no\/key\.pem: there is no such file\./)
+  t.regex(
+    broker.output(),
+    /^Cannot open listener tls-0: keyFile \/no\/key\.pem: there is no such file\./,
+  )
 })
 
 test('flags win over the environment, the environment over the file', async (t) => {
@@ -94,11 +110,10 @@ test('flags win over the environment, the environment over the file', async (t) 
     'noctule.yaml',
     'connection: { receiveMaximum: 11, topicAliasMaximum: 11, maximumPacketSizeBytes: 1111 }\n',
   )
-  const broker = await startProcess(
-    t,
-    ['--config', file, '--connection.receiveMaximum', '33'],
-    { NOCTULE_CONNECTION_RECEIVE_MAXIMUM: '22', NOCTULE_CONNECTION_TOPIC_ALIAS_MAXIMUM: '22' },
-  )
+  const broker = await startProcess(t, ['--config', file, '--connection.receiveMaximum', '33'], {
+    NOCTULE_CONNECTION_RECEIVE_MAXIMUM: '22',
+    NOCTULE_CONNECTION_TOPIC_ALIAS_MAXIMUM: '22',
+  })
   const client = await openTcpClient(t, broker.port)
   client.connect()
 
@@ -150,8 +165,32 @@ test('a listener beyond this machine lets nobody in without --allow-anonymous, a
   t.pass()
 })
 
-test('a TLS listener serves with the certificate of its files', async (t) => {
-  const { server, ca } = certificates()
-  t.truthy(server)
-  t.truthy(ca)
+test('SIGHUP reads certificates again: who is connected stays, who comes is shown the new one', async (t) => {
+  const first = await certificates()
+  const key = temporaryFile(t, 'key.pem', first.server.key)
+  const cert = temporaryFile(t, 'cert.pem', first.server.cert)
+  const file = temporaryFile(
+    t,
+    'noctule.yaml',
+    `listeners:\n  - { type: tls, port: 0, keyFile: ${key}, certFile: ${cert} }\n`,
+  )
+  const broker = spawnStart(t, ['--config', file])
+  const [, port] = await broker.waitFor(/mqtts:\/\/127\.0\.0\.1:(\d+)/)
+  const before = await handshake(t, Number(port))
+
+  writeFileSync(key, first.renewedServer.key)
+  writeFileSync(cert, first.renewedServer.cert)
+  broker.child.kill('SIGHUP')
+  await broker.waitFor(/read again/)
+  const after = await handshake(t, Number(port))
+
+  t.not(after.getPeerCertificate().fingerprint256, before.getPeerCertificate().fingerprint256)
+  t.false(before.destroyed)
 })
+
+async function handshake(t: ExecutionContext, port: number): Promise<TLSSocket> {
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  t.teardown(() => socket.destroy())
+  await once(socket, 'secureConnect')
+  return socket
+}
