@@ -25,7 +25,10 @@ export class PublishHeader {
 
 const PAYLOAD_FORMAT_INDICATOR = 0x01
 const MESSAGE_EXPIRY_INTERVAL = 0x02
+const SUBSCRIPTION_IDENTIFIER = 0x0b
 const TOPIC_ALIAS = 0x23
+
+const levels: readonly Qos[] = [0, 1, 2]
 
 const cursor = new PropertyCursor()
 
@@ -43,9 +46,9 @@ export function decodePublish(
   header: PublishHeader,
 ): Message {
   const first = bytes[start]!
-  const qos = ((first >> 1) & 3) as Qos
+  const qos = levels[(first >> 1) & 3]
   header.isDuplicate = (first & 0x08) !== 0
-  if (qos > 2) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
+  if (qos === undefined) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
   if (qos === 0 && header.isDuplicate) throw new MalformedPacketError('PUBLISH with DUP at QoS 0') // [MQTT-3.3.1-2]
 
   if (bodyStart + 2 > end) throw new MalformedPacketError('PUBLISH without a Topic Name') // [MQTT-3.3.2-1]
@@ -103,6 +106,11 @@ function decodeProperties(
         expiresAt = now + cursor.value * 1000
         expiryAt = cursor.propertyStart
         break
+      case SUBSCRIPTION_IDENTIFIER:
+        throw new ProtocolError(
+          ReasonCode.ProtocolError,
+          'Subscription Identifier in a PUBLISH of a client', // [MQTT-3.3.4-6]
+        )
       case TOPIC_ALIAS:
         header.topicAlias = cursor.value
         aliasAt = cursor.propertyStart
