@@ -28,6 +28,8 @@ const MESSAGE_EXPIRY_INTERVAL = 0x02
 const SUBSCRIPTION_IDENTIFIER = 0x0b
 const TOPIC_ALIAS = 0x23
 
+const levels: readonly Qos[] = [0, 1, 2]
+
 const cursor = new PropertyCursor()
 
 /**
@@ -44,9 +46,9 @@ export function decodePublish(
   header: PublishHeader,
 ): Message {
   const first = bytes[start]!
-  const qos = ((first >> 1) & 3) as Qos
+  const qos = levels[(first >> 1) & 3]
   header.isDuplicate = (first & 0x08) !== 0
-  if (qos > 2) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
+  if (qos === undefined) throw new MalformedPacketError('PUBLISH with both QoS bits set') // [MQTT-3.3.1-4]
   if (qos === 0 && header.isDuplicate) throw new MalformedPacketError('PUBLISH with DUP at QoS 0') // [MQTT-3.3.1-2]
 
   if (bodyStart + 2 > end) throw new MalformedPacketError('PUBLISH without a Topic Name') // [MQTT-3.3.2-1]
@@ -107,7 +109,7 @@ function decodeProperties(
       case SUBSCRIPTION_IDENTIFIER:
         throw new ProtocolError(
           ReasonCode.ProtocolError,
-          'a client sent a Subscription Identifier in PUBLISH', // [MQTT-3.3.4-6]
+          'Subscription Identifier in a PUBLISH of a client', // [MQTT-3.3.4-6]
         )
       case TOPIC_ALIAS:
         header.topicAlias = cursor.value

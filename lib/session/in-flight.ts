@@ -22,6 +22,8 @@ export const Flight = {
 } as const
 export type Flight = (typeof Flight)[keyof typeof Flight]
 
+const flights: readonly Flight[] = Object.values(Flight)
+
 const CAPACITY_MIN = 16
 const NO_STATES = new Uint8Array(0)
 
@@ -35,9 +37,13 @@ export class InFlight {
   /** Messages sent on this connection or before, and not completed. */
   count = 0
   #last: Seq
-  /** State of `seq` at `seq & (length - 1)`; spans lowWaterMark + 1 to #last. */
+  /** State of `seq` at `seq & (length - 1)`; spans lowWaterMark + 1 to #last, all else is `None`. */
   #states: Uint8Array = NO_STATES
 
+  /**
+   * `last` is the last message that was ever sent, not the last that waits: what is not restored of the
+   * messages up to it counts as done, and the low-water mark moves over it.
+   */
   constructor(lowWaterMark: Seq, last: Seq) {
     this.lowWaterMark = lowWaterMark
     this.#last = last
@@ -50,18 +56,15 @@ export class InFlight {
 
   /** Whether `seq` still gets a Packet Identifier of its own. */
   hasRoomFor(seq: Seq): boolean {
-    return seq - this.lowWaterMark < TWO_BYTE_INTEGER_MAX
+    return this.count === 0 || seq - this.lowWaterMark < TWO_BYTE_INTEGER_MAX
   }
 
-  /** Notes that `seq` has been sent, for the first time or again. */
+  /** Notes that `seq` has been sent, for the first time, in ascending order, or again. */
   begin(seq: Seq, qos: Qos): void {
-    const state = qos === 1 ? Flight.AwaitsPuback : Flight.AwaitsPubrec
-    this.#reach(seq)
-    if (this.stateOf(seq) === Flight.None) this.count++
-    this.#states[seq & (this.#states.length - 1)] = state
+    this.restore(seq, qos === 1 ? Flight.AwaitsPuback : Flight.AwaitsPubrec)
   }
 
-  /** Puts a message of an earlier connection into `state`. */
+  /** Puts a message of an earlier connection into `state`; the first time, in ascending order. */
   restore(seq: Seq, state: Flight): void {
     this.#reach(seq)
     if (this.stateOf(seq) === Flight.None) this.count++
@@ -69,8 +72,8 @@ export class InFlight {
   }
 
   stateOf(seq: Seq): Flight {
-    if (seq <= this.lowWaterMark || seq > this.#last) return Flight.None
-    return this.#states[seq & (this.#states.length - 1)] as Flight
+    if (this.count === 0 || seq <= this.lowWaterMark || seq > this.#last) return Flight.None
+    return flights[this.#states[seq & (this.#states.length - 1)]!]!
   }
 
   /** The sequence number that a Packet Identifier stands for; 0 when there is none. */
@@ -90,18 +93,20 @@ export class InFlight {
   /** The exchange of `seq` is over. Moves the low-water mark over everything completed. */
   complete(seq: Seq): void {
     if (this.stateOf(seq) === Flight.None) return
-    this.#states[seq & (this.#states.length - 1)] = Flight.None
-    this.count--
-    if (seq !== this.lowWaterMark + 1) return
     const mask = this.#states.length - 1
-    let mark = seq
-    while (mark < this.#last && this.#states[(mark + 1) & mask] === Flight.None) mark++
-    this.lowWaterMark = mark
-    if (this.count === 0 && this.#states.length > CAPACITY_MIN) this.#states = NO_STATES
+    this.#states[seq & mask] = Flight.None
+    this.count--
+    if (this.count === 0) {
+      this.lowWaterMark = this.#last
+      if (this.#states.length > CAPACITY_MIN) this.#states = NO_STATES
+      return
+    }
+    while (this.#states[(this.lowWaterMark + 1) & mask] === Flight.None) this.lowWaterMark++
   }
 
   /** Calls back for each message that is not completed, oldest first. */
   forEach(visit: (seq: Seq, state: Flight) => void): void {
+    if (this.count === 0) return
     for (let seq = this.lowWaterMark + 1; seq <= this.#last; seq++) {
       const state = this.stateOf(seq)
       if (state !== Flight.None) visit(seq, state)
@@ -110,15 +115,10 @@ export class InFlight {
 
   /** Makes `seq` part of the span. */
   #reach(seq: Seq): void {
-    if (this.count === 0 && seq > this.#last) {
-      // Nothing is in flight: what lies between was never sent or is done with.
-      this.lowWaterMark = seq - 1
-    }
-    if (seq - this.lowWaterMark > this.#states.length) this.#grow(seq - this.lowWaterMark)
-    const mask = this.#states.length - 1
-    for (let hole = Math.max(this.#last, this.lowWaterMark) + 1; hole <= seq; hole++) {
-      this.#states[hole & mask] = Flight.None
-    }
+    // Nothing is in flight: what lies between was never sent or is done with.
+    if (this.count === 0 && seq > this.#last) this.lowWaterMark = seq - 1
+    const span = Math.max(seq, this.#last) - this.lowWaterMark
+    if (span > this.#states.length) this.#grow(span)
     if (seq > this.#last) this.#last = seq
   }
 
@@ -126,9 +126,9 @@ export class InFlight {
     let capacity = Math.max(CAPACITY_MIN, this.#states.length)
     while (capacity < span) capacity *= 2
     const states = new Uint8Array(capacity)
-    for (let seq = this.lowWaterMark + 1; seq <= this.#last; seq++) {
-      states[seq & (capacity - 1)] = this.#states[seq & (this.#states.length - 1)]!
-    }
+    this.forEach((seq, state) => {
+      states[seq & (capacity - 1)] = state
+    })
     this.#states = states
   }
 }

@@ -72,9 +72,8 @@ export class MessageQueue {
   /** Removes the oldest message that was never sent. */
   dropOldest(): Delivery | undefined {
     if (this.#deliveries.length === this.#duplicates) return undefined
-    if (this.#duplicates === 0) return this.shift()
-    const oldest = this.#deliveries.at(this.#duplicates)!
-    this.removeIf((delivery) => delivery === oldest)
+    const oldest = this.#deliveries.removeAt(this.#duplicates)
+    if (oldest !== undefined) this.#count(oldest, -1)
     return oldest
   }
 
@@ -92,9 +91,10 @@ export class MessageQueue {
 
   /** Puts messages of an earlier connection in front of everything else. */
   putInFront(duplicates: readonly Delivery[]): void {
-    const rest = this.removeIf(() => true)
+    const rest = [...this.#deliveries]
+    this.#deliveries.clear()
     for (const delivery of duplicates) this.push(delivery)
-    for (const delivery of rest) this.push(delivery)
+    for (const delivery of rest) this.#deliveries.push(delivery)
   }
 
   /** Forgets the messages themselves; the store has them. */
