@@ -154,7 +154,7 @@ function findFault(
         'RETAIN where retained messages are off',
       ) // [MQTT-3.2.2-14]
     }
-    if (message.payloadLength > 0 && !retained.hasRoomFor(message.topic, message.keptBytes)) {
+    if (message.payloadLength > 0 && !retained.hasRoomFor(message.topic, message.bodyBytes)) {
       return denial(
         ReasonCode.QuotaExceeded,
         'retained.messagesMax or retained.bytesMax is reached',
