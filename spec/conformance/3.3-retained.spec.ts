@@ -38,7 +38,9 @@ async function retained(
   await client.subscribe(t, topicFilter, { qos: 2 })
   const got = publishes(await client.settled())
   client.destroy()
-  return got.map(({ topic, payload }) => [topic, String(payload)] as [string, string]).sort()
+  return got
+    .map(({ topic, payload }) => [topic, String(payload)] as [string, string])
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
 function many(count: number): Record<string, string> {
@@ -143,7 +145,7 @@ for (const version of versions) {
       await subscriber.subscribe(t, '#', { qos: granted })
       const got = publishes(await subscriber.settled()).map(({ topic, qos }) => `${topic} ${qos}`)
       t.deepEqual(
-        got.sort(),
+        got.toSorted(),
         [0, 1, 2].map((qos) => `t/${qos} ${Math.min(qos, granted)}`),
       )
     }
@@ -331,7 +333,7 @@ for (const isDurable of [false, true]) {
 
     const rest = await drain(subscriber)
     const all = [...payloads(first), ...rest]
-    t.deepEqual(all.sort(), ['live 1', 'live 2', ...Object.values(many(50))].sort())
+    t.deepEqual(all.toSorted(), ['live 1', 'live 2', ...Object.values(many(50))].toSorted())
     t.is(broker.counters.publishDropped, 0)
   })
 
@@ -377,7 +379,7 @@ test('a durable session that leaves in the middle gets the rest of its retained 
     second.map(({ payload, dup }) => [`${payload}`, dup]),
     first.slice(1).map(({ payload }) => [`${payload}`, true]),
   )
-  t.deepEqual([...payloads(first), ...rest].sort(), Object.values(many(20)).sort())
+  t.deepEqual([...payloads(first), ...rest].toSorted(), Object.values(many(20)).toSorted())
 })
 
 test('[MQTT-3.8.4-4] a subscription that is replaced goes on getting its retained messages', async (t) => {
@@ -391,7 +393,7 @@ test('[MQTT-3.8.4-4] a subscription that is replaced goes on getting its retaine
 
   for (const { messageId } of first) subscriber.send({ cmd: 'pubrec', messageId, reasonCode: 0x80 })
   const rest = publishes(await subscriber.settled())
-  t.deepEqual([...payloads(first), ...payloads(rest)].sort(), Object.values(many(10)))
+  t.deepEqual([...payloads(first), ...payloads(rest)].toSorted(), Object.values(many(10)))
   t.true(rest.every(({ qos }) => qos === 0))
 })
 
@@ -439,5 +441,5 @@ test('[MQTT-3.3.1-9] a message at QoS 0 that an offline session misses takes no 
   await retain(t, broker, many(3), { retain: false, payload: 'missed' })
 
   const after = await connectClient(t, broker, options)
-  t.deepEqual((await drain(after)).sort(), Object.values(many(3)))
+  t.deepEqual((await drain(after)).toSorted(), Object.values(many(3)))
 })
