@@ -51,8 +51,9 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  * ```
  */
 export async function createBroker(options: CreateBrokerOptions = {}): Promise<Broker> {
-  const { hooks, logger, clock, random, ...configuration } = options
-  const broker = new Broker(parseConfiguration(configuration), { hooks, logger, clock, random })
+  const { hooks, logger, clock, random, storage, ...configuration } = options
+  const parts = { hooks, logger, clock, random, storage }
+  const broker = new Broker(parseConfiguration(configuration), parts)
   await broker.start()
   return broker
 }

@@ -17,6 +17,7 @@ import { Router } from '../router/router.ts'
 import type { AccessHooks } from '../security/access.ts'
 import { SessionRegistry } from '../session/session-registry.ts'
 import { MemoryStore } from '../storage/memory.ts'
+import type { Store } from '../storage/storage.ts'
 import { Flusher } from '../transport/outbox.ts'
 import type { Transport } from '../transport/transport.ts'
 import { type Clock, systemClock } from '../util/clock.ts'
@@ -45,6 +46,8 @@ export interface BrokerParts {
   /** Default: the system's. Tests bring their own. */
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
+  /** For tests: a store that can be slow or fail. Default: the one of the configuration. */
+  readonly storage?: Store | undefined
 }
 
 export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposable {
@@ -82,7 +85,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const random = parts.random ?? systemRandom
     const timers = new Timers(clock)
     const budget = new MemoryBudget(memoryBudgetBytes(configuration))
-    const store = new MemoryStore(clock, budget)
+    const store = parts.storage ?? new MemoryStore(clock, budget)
     const retained = new RetainedMessages(configuration.retained, budget)
     const router = new Router(
       {

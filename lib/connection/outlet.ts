@@ -93,14 +93,20 @@ export class ConnectionOutlet implements Outlet {
     const now = message.expiresAt === Number.POSITIVE_INFINITY ? receivedAt : context.clock.now()
     if (qos === 0 && message.isExpired(now)) return false
     const alias = this.#aliases === undefined ? 0 : this.#aliases.get(message.topic)
-    const newAlias = this.#aliases === undefined || alias !== 0 ? 0 : this.#aliases.next
+    let newAlias = this.#aliases === undefined || alias !== 0 ? 0 : this.#aliases.next
     shape.version = this.#version
     shape.qos = qos
     shape.retain = retain
     shape.subscriptionIdentifiers = this.#version === 5 ? identifiers : undefined
     shape.topicAlias = alias === 0 ? newAlias : alias
     shape.isTopicSent = alias === 0
-    const frame = context.encoder.encode(message, shape, now)
+    let frame = context.encoder.encode(message, shape, now)
+    if (frame.size > this.#maximumPacketSize && newAlias !== 0) {
+      // A message must not be lost to the three bytes that set an alias.
+      newAlias = 0
+      shape.topicAlias = 0
+      frame = context.encoder.encode(message, shape, now)
+    }
     if (frame.size > this.#maximumPacketSize) return false // [MQTT-3.1.2-24]
 
     this.#writeFrame(frame, message, isDuplicate, packetIdentifier)

@@ -8,7 +8,7 @@ import { decodePublish, PublishHeader } from '../codec/publish-decoder.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
-import { ReasonCode } from '../protocol/reason-codes.ts'
+import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { countLevels, isSystemTopic } from '../protocol/topics.ts'
 import type { Publication, PublicationObserver } from '../router/router.ts'
 import { type Answer, type ClientInfo, type Decision, toDecision } from '../security/access.ts'
@@ -154,7 +154,7 @@ function findFault(
         'RETAIN where retained messages are off',
       ) // [MQTT-3.2.2-14]
     }
-    const hasRoom = !budget.isExhausted && retained.hasRoomFor(message.topic, message.keptBytes)
+    const hasRoom = !budget.isExhausted && retained.hasRoomFor(message.topic, message.bodyBytes)
     if (message.payloadLength > 0 && !hasRoom) {
       return denial(
         ReasonCode.QuotaExceeded,
@@ -282,7 +282,7 @@ function refuse(
   packetIdentifier: number,
   decision: Decision,
 ): void {
-  const reasonCode = decision.reasonCode ?? ReasonCode.NotAuthorized
+  const reasonCode = refusalFor('puback', decision.reasonCode) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
   const rule = decision.rule ?? 'not authorized'
   reportDenied(connection, 'publish', message.topic, reasonCode, rule)
   const { owed } = connection.inboundFlow

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { MqttVersion, Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
-import { ReasonCode } from '../protocol/reason-codes.ts'
+import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import {
   countLevels,
@@ -38,7 +38,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
       made.push(subscription)
       reasonCodes.push(request.qos) // [MQTT-3.8.4-7]
     } else {
-      const reasonCode = decision.reasonCode ?? ReasonCode.NotAuthorized
+      const reasonCode = refusalFor('suback', decision.reasonCode) // [MQTT-3.9.3-2]
       reportDenied(
         connection,
         'subscribe',

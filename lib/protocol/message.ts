@@ -80,6 +80,13 @@ export class Message {
     return now >= this.expiresAt
   }
 
+  /** Size of what `body()` returns. */
+  get bodyBytes(): number {
+    const propertiesLength = this.propertiesEnd - this.propertiesStart
+    const topicLength = Buffer.byteLength(this.topic)
+    return 2 + topicLength + sizeOfLength(propertiesLength) + propertiesLength + this.payloadLength
+  }
+
   /** What this message costs whoever keeps it, in bytes: its body and the objects around it. */
   get keptBytes(): number {
     return (

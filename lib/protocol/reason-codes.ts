@@ -77,6 +77,12 @@ export const reasonCodesOf: Readonly<Record<Carrier, ReadonlySet<number>>> = {
   auth: new Set([0x00, 0x18, 0x19]),
 }
 
+/** The reason code of a refusal, as `carrier` may say it: 0x87 where it must not say what was decided. */
+export function refusalFor(carrier: Carrier, decided: number | undefined): number {
+  const isSayable = decided !== undefined && decided >= 0x80 && reasonCodesOf[carrier].has(decided)
+  return isSayable ? decided : ReasonCode.NotAuthorized
+}
+
 /** The reason codes a client may put into its DISCONNECT (section 3.14.2.1, column "Sent by"). */
 export const disconnectReasonCodesOfClients: ReadonlySet<number> = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,

@@ -14,7 +14,7 @@ import type { Clock } from '../util/clock.ts'
 import { RingQueue } from '../util/ring-queue.ts'
 
 interface Batch {
-  readonly subscription: Subscription
+  subscription: Subscription
   /** Makes each message when its turn comes. */
   readonly messages: Iterator<Message>
 }
@@ -48,7 +48,16 @@ export class RetainedCursor {
     this.#batches.push({ subscription, messages })
   }
 
-  /** A subscription ended, or is made anew: what is left of it is not sent. */
+  /** The options of a subscription have changed: what is left is sent by the new ones [MQTT-3.8.4-4]. */
+  replace(subscription: Subscription): void {
+    for (const batch of this.#batches) {
+      if (batch.subscription.topicFilter === subscription.topicFilter) {
+        batch.subscription = subscription
+      }
+    }
+  }
+
+  /** A subscription ended, or gets all of its messages once more: what is left is not sent. */
   drop(topicFilter: string): void {
     this.#batches.removeIf((batch) => batch.subscription.topicFilter === topicFilter)
   }

@@ -102,7 +102,7 @@ export class Session implements Subscriber {
   subscribe(subscription: Subscription): boolean {
     const existed = this.subscriptions.has(subscription.topicFilter)
     this.subscriptions.set(subscription.topicFilter, subscription)
-    this.#cursor?.drop(subscription.topicFilter)
+    this.#cursor?.replace(subscription)
     this.#parts.router.subscribe(this, subscription)
     return existed
   }
@@ -119,6 +119,7 @@ export class Session implements Subscriber {
    */
   promiseRetained(subscription: Subscription, more: Iterator<Message> | undefined): void {
     this.#cursor ??= new RetainedCursor(this.#parts.retained, this.#parts.clock)
+    this.#cursor.drop(subscription.topicFilter)
     this.#cursor.addMatches(subscription)
     if (more !== undefined) this.#cursor.add(subscription, more)
   }
@@ -137,12 +138,13 @@ export class Session implements Subscriber {
     identifiers: readonly number[] | undefined,
     group: SharedGroup | undefined,
   ): void {
-    this.#cursor?.noteLive(message.topic)
     if (qos > 0) {
+      this.#cursor?.noteLive(message.topic)
       this.#sender.offer(message, qos, retain, identifiers, group)
       return
     }
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
+    if (isSent === true) this.#cursor?.noteLive(message.topic)
     if (isSent === false) this.#drop(message, 'socket blocked')
   }
 
