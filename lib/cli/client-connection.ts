@@ -153,9 +153,7 @@ export class ClientConnection {
       case 'closed':
         return
       case 'connecting':
-        this.#giveUp(
-          isRefused ? this.#refusal() : cannotConnect(this.#request, this.#error),
-        )
+        this.#giveUp(isRefused ? this.#refusal() : cannotConnect(this.#request, this.#error))
         return
       case 'waiting':
         if (isRefused) this.#giveUp(this.#refusal())

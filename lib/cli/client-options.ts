@@ -78,7 +78,9 @@ const where = {
   cafile: text('--cafile', { describe: 'Trust the authorities of this PEM file alone (TLS)' }),
   cert: text('--cert', { describe: "The client's own certificate, a PEM file (TLS)" }),
   key: text('--key', { describe: "The certificate's private key, a PEM file" }),
-  insecure: toggle({ describe: 'Do not verify the certificate of the broker (TLS): for tries only' }),
+  insecure: toggle({
+    describe: 'Do not verify the certificate of the broker (TLS): for tries only',
+  }),
 }
 
 const identity = {

@@ -142,7 +142,10 @@ function readSession(flags: ClientFlags, { connect }: PropertiesByPlace): IClien
   const version = flags.protocolVersion ?? 5
   const isResumed = flags.disableCleanSession === true
   const expiry = flags.sessionExpiryInterval ?? (isResumed ? SESSION_NEVER_EXPIRES : undefined)
-  const properties = { ...(expiry === undefined ? {} : { sessionExpiryInterval: expiry }), ...connect }
+  const properties = {
+    ...(expiry === undefined ? {} : { sessionExpiryInterval: expiry }),
+    ...connect,
+  }
   return {
     protocolVersion: version,
     protocolId: version === 3 ? 'MQIsdp' : 'MQTT',

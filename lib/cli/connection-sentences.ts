@@ -74,10 +74,7 @@ export function quoteReason(reasonString: string | undefined): string {
   return reasonString === undefined ? '' : ` (${JSON.stringify(reasonString)})`
 }
 
-function explain(
-  { isLocal, options }: ConnectRequest,
-  error: ConnectionError | undefined,
-): string {
+function explain({ isLocal, options }: ConnectRequest, error: ConnectionError | undefined): string {
   if (error === undefined) return SENTENCES.ECONNRESET as string
   if (error.code === 'ECONNREFUSED') {
     const hint = isLocal ? ' Start one with: noctule start' : ''

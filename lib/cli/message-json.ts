@@ -34,7 +34,9 @@ export function toMosquittoJson(
     ...mosquittoProperties(message),
   }
   const shown = payload === 'quoted' ? quote(message.payload) : embed(message.payload)
-  return shown === undefined ? undefined : `${JSON.stringify(head).slice(0, -1)},"payload":${shown}}`
+  return shown === undefined
+    ? undefined
+    : `${JSON.stringify(head).slice(0, -1)},"payload":${shown}}`
 }
 
 /** Properties under Noctule's names; binary ones in base64. */
@@ -47,7 +49,9 @@ function plainProperties(message: ReceivedMessage): Record<string, unknown> {
     ...(payloadFormatIndicator === undefined
       ? {}
       : { payloadFormatIndicator: Number(payloadFormatIndicator) }),
-    ...(correlationData === undefined ? {} : { correlationData: correlationData.toString('base64') }),
+    ...(correlationData === undefined
+      ? {}
+      : { correlationData: correlationData.toString('base64') }),
     ...(subscriptionIdentifier === undefined
       ? {}
       : { subscriptionIdentifiers: [subscriptionIdentifier].flat() }),
@@ -56,12 +60,13 @@ function plainProperties(message: ReceivedMessage): Record<string, unknown> {
 }
 
 /** The names and the order of mosquitto_sub 2.0. */
-function mosquittoProperties(message: ReceivedMessage): { properties?: Record<string, unknown> } {
-  const { properties } = message
-  const users = userPropertiesOf(message)
+function mosquittoProperties({ properties }: ReceivedMessage): {
+  properties?: Record<string, unknown>
+} {
   const named = {
     'topic-alias': properties.topicAlias,
-    'user-properties': users.length === 0 ? undefined : Object.fromEntries(users),
+    // A name that is given twice has a list; mosquitto_sub writes the key twice, which few can read.
+    'user-properties': properties.userProperties,
     'content-type': properties.contentType,
     'correlation-data': properties.correlationData?.toString(),
     'message-expiry-interval': properties.messageExpiryInterval,
@@ -72,9 +77,7 @@ function mosquittoProperties(message: ReceivedMessage): { properties?: Record<st
     'response-topic': properties.responseTopic,
     'subscription-identifier': properties.subscriptionIdentifier,
   }
-  const given = Object.fromEntries(
-    Object.entries(named).filter(([, value]) => value !== undefined),
-  )
+  const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
   return Object.keys(given).length === 0 ? {} : { properties: given }
 }
 

@@ -18,7 +18,9 @@ export interface MessageTemplate {
 export function checkAgainstBroker({ options }: MessageTemplate, connack: IConnackPacket): void {
   const { maximumQoS, retainAvailable } = connack.properties ?? {}
   if (maximumQoS !== undefined && (options.qos ?? 0) > maximumQoS) {
-    throw new CommandFailure(`The broker takes messages up to QoS ${maximumQoS}, not QoS ${options.qos}`)
+    throw new CommandFailure(
+      `The broker takes messages up to QoS ${maximumQoS}, not QoS ${options.qos}`,
+    )
   }
   if (retainAvailable === false && options.retain) {
     throw new CommandFailure('The broker takes no retained messages: leave -r out')

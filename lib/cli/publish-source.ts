@@ -112,5 +112,7 @@ async function* chunksOf(input: Readable, signal: AbortSignal): AsyncGenerator<B
 }
 
 function tooLong(what: string): CommandFailure {
-  return new CommandFailure(`${what} is longer than an MQTT message can be, ${PAYLOAD_BYTES_MAX} bytes`)
+  return new CommandFailure(
+    `${what} is longer than an MQTT message can be, ${PAYLOAD_BYTES_MAX} bytes`,
+  )
 }

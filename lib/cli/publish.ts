@@ -25,7 +25,10 @@ export const publishCommand: CommandModule<object, PublishFlags> = {
     yargs
       .usage('noctule pub -t TOPIC (-m TEXT | -f FILE | -s | -l | -n) [flags]')
       .options(publishOptions)
-      .example("noctule pub -t hello/world -m 'Hi there'", 'one message to the broker on this machine')
+      .example(
+        "noctule pub -t hello/world -m 'Hi there'",
+        'one message to the broker on this machine',
+      )
       .example('noctule pub -t state -m on -r -q 1', 'retained; waits for the acknowledgement')
       .example('tail -f log | noctule pub -t log -l', 'each line a message')
       .example('noctule pub -L mqtts://me:secret@example.org/door -m open', 'all in one URL')

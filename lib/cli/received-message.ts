@@ -16,7 +16,11 @@ export interface ReceivedMessage {
   readonly receivedAtMs: number
 }
 
-export function receive(topicName: string, payload: Buffer, packet: IPublishPacket): ReceivedMessage {
+export function receive(
+  topicName: string,
+  payload: Buffer,
+  packet: IPublishPacket,
+): ReceivedMessage {
   return {
     topicName,
     payload,

@@ -5,7 +5,10 @@ export interface Report {
   warn(line: string): void
 }
 
-export function createReport(flags: { readonly debug?: boolean; readonly quiet?: boolean }): Report {
+export function createReport(flags: {
+  readonly debug?: boolean
+  readonly quiet?: boolean
+}): Report {
   const say = (line: string) => console.error(line)
   const keepSilent = () => {}
   return {

@@ -56,7 +56,8 @@ const output = {
   verbose: toggle({ alias: 'v', describe: 'Show the topic before the payload' }),
   format: text('-F', {
     alias: 'F',
-    describe: 'Show messages in this form: %t topic, %p payload, %x hexadecimal, %q QoS, %r retained, …',
+    describe:
+      'Show messages in this form: %t topic, %p payload, %x hexadecimal, %q QoS, %r retained, …',
   }),
   json: toggle({ describe: 'Show each message as a line of JSON' }),
   hex: toggle({ describe: 'Show payloads as hexadecimal digits' }),
@@ -69,14 +70,20 @@ const version5 = {
     '--retain-handling',
     { always: 0, new: 1, never: 2 },
     {
-      describe: 'When to receive retained messages: always, new (not for a known subscription), never',
+      describe:
+        'When to receive retained messages: always, new (not for a known subscription), never',
       defaultDescription: 'always',
     },
   ),
   'no-local': toggle({ describe: 'Nothing that this Client Identifier has published itself' }),
-  'subscription-identifier': wholeNumber('--subscription-identifier', 1, VARIABLE_BYTE_INTEGER_MAX, {
-    describe: 'Number that comes back with each message',
-  }),
+  'subscription-identifier': wholeNumber(
+    '--subscription-identifier',
+    1,
+    VARIABLE_BYTE_INTEGER_MAX,
+    {
+      describe: 'Number that comes back with each message',
+    },
+  ),
 }
 
 export const subscribeOptions: Readonly<Record<string, Options>> = {

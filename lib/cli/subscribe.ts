@@ -132,10 +132,13 @@ class Listening {
       this.#isLast = false
       if (!this.#writer.isFull) return done()
       // While nobody reads our output nothing is read from the broker either; it must see that we live.
-      const beat = setInterval(() => {
-        client.sendPing()
-        client.reschedulePing(true)
-      }, (client.keepalive * 1000) / 2)
+      const beat = setInterval(
+        () => {
+          client.sendPing()
+          client.reschedulePing(true)
+        },
+        (client.keepalive * 1000) / 2,
+      )
       this.#writer.whenRoom(() => {
         clearInterval(beat)
         done()

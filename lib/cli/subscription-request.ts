@@ -1,6 +1,7 @@
 /** What `sub` asks the broker for: the flags made into the arguments of MQTT.js's `subscribe`. */
 
-import type { IClientSubscribeOptions, ISubackPacket } from 'mqtt'
+import type { IClientSubscribeOptions } from 'mqtt'
+import type { ISubackPacket } from 'mqtt-packet'
 import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { isShared, isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'
@@ -19,7 +20,9 @@ export function readSubscriptionRequest(
   flags: SubscribeFlags,
   { topic, properties }: ConnectRequest,
 ): SubscriptionRequest {
-  const topicFilters = [...new Set([...(flags.topic ?? []), ...(topic === undefined ? [] : [topic])])]
+  const topicFilters = [
+    ...new Set([...(flags.topic ?? []), ...(topic === undefined ? [] : [topic])]),
+  ]
   if (topicFilters.length === 0) throw new UsageError('To what? Give a Topic Filter with -t')
   for (const topicFilter of topicFilters) checkTopicFilter(topicFilter)
   for (const topicFilter of flags.filterOut ?? []) checkTopicFilter(topicFilter)
