@@ -16,7 +16,7 @@ import { VERSION } from './util/version.ts'
 
 interface Command {
   readonly module: CommandModule<object, never>
-  /** The flags of a command whose flags are read as mosquitto's clients read theirs. */
+  /** The flags of a command that reads them as mosquitto's clients do. */
   readonly options?: Readonly<Record<string, Options>>
 }
 
@@ -30,65 +30,80 @@ const commands: readonly Command[] = [
 
 /** Wider lines are hard to read, whatever the terminal can show. */
 const HELP_COLUMNS_MAX = 120
+const HELP_COLUMNS_WITHOUT_TERMINAL = 80
 
 await run(process.argv.slice(2))
 
 async function run(words: readonly string[]): Promise<void> {
-  const name = words[0]?.startsWith('-') === false ? words[0] : undefined
   try {
-    await parse(prepare(words, name))
+    await parse(prepare(words), words)
   } catch (error) {
-    process.exitCode = report(error, name)
+    process.exitCode = report(error, words[0])
   }
 }
 
-/** Lets yargs find the command and run it. */
-async function parse(words: string[]): Promise<void> {
-  const program = yargs(words)
+/** Understands `noctule`, `noctule -h` and `noctule help pub`; finds out early that a command is none. */
+function prepare([first, ...rest]: readonly string[]): string[] {
+  if (first === '-h') return ['--help']
+  if (first === 'help') return [...rest, '--help']
+  const hasDefault = commands.some(({ module }) => namesOf(module).includes('$0'))
+  if (first === undefined) return hasDefault ? [] : ['--help']
+  if (first.startsWith('-')) return [first, ...rest]
+  const { options } = findCommand(first)
+  return [first, ...(options === undefined ? rest : joinFlags(rest, options))]
+}
+
+/** Lets yargs run the command. */
+async function parse(prepared: string[], words: readonly string[]): Promise<void> {
+  const program = yargs(prepared)
     .scriptName('noctule')
     .usage('Noctule, an MQTT broker and its clients.\n\nnoctule COMMAND [flags]')
     .locale('en')
     .version(VERSION)
     .help('help', 'Show this help')
     .parserConfiguration({ 'boolean-negation': false })
-    .wrap(Math.min(process.stdout.columns ?? 80, HELP_COLUMNS_MAX))
+    .wrap(Math.min(process.stdout.columns ?? HELP_COLUMNS_WITHOUT_TERMINAL, HELP_COLUMNS_MAX))
     .strict()
     .exitProcess(false)
     .fail((message: string, error: Error | undefined) => {
-      throw error ?? new UsageError(message)
+      throw error ?? new UsageError(explainUnknown(message, words))
     })
   for (const { module } of commands) program.command(module)
   await program.parseAsync()
 }
 
-/** Understands `noctule`, `noctule -h` and `noctule help pub`, and suggests what a wrong name means. */
-function prepare(words: readonly string[], name: string | undefined): string[] {
-  const [first, ...rest] = words
-  if (first === '-h') return ['--help']
-  if (first === 'help') return [...rest, '--help']
-  const names = commands.flatMap(({ module }) => namesOf(module))
-  if (name === undefined)
-    return first === undefined && !names.includes('$0') ? ['--help'] : [...words]
+function findCommand(name: string): Command {
   const command = commands.find(({ module }) => namesOf(module).includes(name))
-  if (command === undefined) {
-    const near = nearest(name, names)
-    const suggestion = near === undefined ? '' : ` Did you mean "${near}"?`
-    throw new UsageError(`There is no command "${name}".${suggestion}`)
-  }
-  return command.options === undefined ? [...words] : [name, ...joinFlags(rest, command.options)]
+  if (command !== undefined) return command
+  const near = nearest(
+    name,
+    commands.flatMap(({ module }) => namesOf(module)),
+  )
+  const suggestion = near === undefined ? '' : ` Did you mean "${near}"?`
+  throw new UsageError(`There is no command "${name}".${suggestion}`)
 }
 
 function namesOf({ command }: CommandModule<object, never>): string[] {
   return [command ?? []].flat().map((usage) => usage.split(' ')[0] ?? '')
 }
 
+/** yargs names an unknown flag without its dashes, and twice if it has some inside. */
+function explainUnknown(message: string, [name = '', ...words]: readonly string[]): string {
+  const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
+  if (unknown === undefined) return message
+  const flag = [name, ...words].find((word) => /^--?/.exec(word) && word.includes(unknown))
+  if (flag === undefined) return `"${unknown}" is neither a flag nor the value of one.`
+  const { options = {} } = commands.find(({ module }) => namesOf(module).includes(name)) ?? {}
+  const near = nearest(unknown, Object.keys(options))
+  return `There is no flag ${flag}.${near === undefined ? '' : ` Did you mean --${near}?`}`
+}
+
 /** Prints why a command ended early; returns the exit code. */
 function report(error: unknown, name: string | undefined): number {
-  const isUsage = error instanceof UsageError || (error instanceof Error && error.name === 'YError')
-  if (isUsage) {
+  if (error instanceof UsageError || (error instanceof Error && error.name === 'YError')) {
     const isKnown = commands.some(({ module }) => namesOf(module).includes(name ?? ''))
-    const command = isKnown ? `noctule ${name}` : 'noctule'
-    console.error(`${error.message.replace(/[.?]?$/, (end) => end || '.')} See: ${command} --help`)
+    const sentence = /[.?]$/.test(error.message) ? error.message : `${error.message}.`
+    console.error(`${sentence} See: noctule ${isKnown ? `${name} ` : ''}--help`)
     return ExitCode.Usage
   }
   if (error instanceof CommandFailure) {

@@ -27,20 +27,19 @@ export function list(details: Details): Options {
 }
 
 export function wholeNumber(flag: string, min: number, max: number, details: Details): Options {
-  const parse = (value: unknown) => parseWholeNumber(flag, single(flag, value), min, max)
-  return { ...details, type: 'string', coerce: parse }
+  const parse = (value: unknown) =>
+    parseWholeNumber(flag, String(singleNumber(flag, value)), min, max)
+  return { ...details, type: 'number', coerce: parse }
 }
 
 /** Seconds, with fractions. */
 export function seconds(flag: string, max: number, details: Details): Options {
   const parse = (value: unknown) => {
-    const written = single(flag, value)
-    if (!/^\d+(\.\d+)?$/.test(written) || Number(written) > max) {
-      throw new UsageError(`${flag} takes seconds from 0 to ${max}, not "${written}"`)
-    }
-    return Number(written)
+    const duration = singleNumber(flag, value)
+    if (duration >= 0 && duration <= max) return duration
+    throw new UsageError(`${flag} takes seconds from 0 to ${max}`)
   }
-  return { ...details, type: 'string', coerce: parse }
+  return { ...details, type: 'number', coerce: parse }
 }
 
 /** A flag with few values, some of which may have several spellings. */
@@ -60,7 +59,13 @@ export function oneOf(
 export function parseWholeNumber(flag: string, written: string, min: number, max: number): number {
   const value = Number(written)
   if (/^\d+$/.test(written) && value >= min && value <= max) return value
-  throw new UsageError(`${flag} takes a whole number from ${min} to ${max}, not "${written}"`)
+  throw new UsageError(`${flag} takes a whole number from ${min} to ${max}`)
+}
+
+/** yargs makes NaN of what is no number, and undefined of nothing. */
+function singleNumber(flag: string, value: unknown): number {
+  if (Array.isArray(value)) throw new UsageError(`${flag} was given twice; it has one value`)
+  return typeof value === 'number' ? value : Number.NaN
 }
 
 function single(flag: string, value: unknown): string {

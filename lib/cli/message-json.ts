@@ -60,12 +60,13 @@ function plainProperties(message: ReceivedMessage): Record<string, unknown> {
 }
 
 /** The names and the order of mosquitto_sub 2.0. */
-function mosquittoProperties(message: ReceivedMessage): { properties?: Record<string, unknown> } {
-  const { properties } = message
-  const users = userPropertiesOf(message)
+function mosquittoProperties({ properties }: ReceivedMessage): {
+  properties?: Record<string, unknown>
+} {
   const named = {
     'topic-alias': properties.topicAlias,
-    'user-properties': users.length === 0 ? undefined : Object.fromEntries(users),
+    // A name that is given twice has a list; mosquitto_sub writes the key twice, which few can read.
+    'user-properties': properties.userProperties,
     'content-type': properties.contentType,
     'correlation-data': properties.correlationData?.toString(),
     'message-expiry-interval': properties.messageExpiryInterval,

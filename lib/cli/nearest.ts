@@ -1,26 +1,32 @@
-/** Finds what somebody meant who has mistyped a word. */
+/** Finds what somebody meant who has mistyped a command or a flag. */
 
-/** Returns the candidate that is at most two edits (and half its length) away, if there is one. */
+/** Longer words are not compared: the work grows with the product of the lengths. */
+const WORD_LENGTH_MAX = 100
+
+/** Returns the candidate with the fewest mistakes, if at most a third of its letters (rounded up) are wrong. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > WORD_LENGTH_MAX) return undefined
   const ranked = candidates
-    .map((candidate) => ({ candidate, edits: countEdits(word, candidate) }))
-    .filter(({ candidate, edits }) => edits <= Math.min(2, candidate.length / 2))
-  return ranked.toSorted((one, other) => one.edits - other.edits)[0]?.candidate
+    .map((candidate) => ({ candidate, mistakes: countMistakes(word, candidate) }))
+    .filter(({ candidate, mistakes }) => mistakes <= Math.ceil(candidate.length / 3))
+  return ranked.toSorted((one, other) => one.mistakes - other.mistakes)[0]?.candidate
 }
 
-/** The distance of Levenshtein: letters to insert, delete or replace. */
-function countEdits(word: string, other: string): number {
-  let previous = Array.from({ length: other.length + 1 }, (_, column) => column)
-  for (let row = 1; row <= word.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= other.length; column++) {
-      const isSame = word[row - 1] === other[column - 1]
-      const replaced = (previous[column - 1] ?? 0) + (isSame ? 0 : 1)
-      const inserted = (current[column - 1] ?? 0) + 1
-      const deleted = (previous[column] ?? 0) + 1
-      current.push(Math.min(replaced, inserted, deleted))
+/** Counts letters that are missing, too many or wrong; two that changed places count as one. */
+function countMistakes(word: string, meant: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: meant.length + 1 }, (_, column) => column)
+  const at = (row: readonly number[], column: number) => row[column] ?? 0
+  for (let i = 0; i < word.length; i++) {
+    const row = [i + 1]
+    for (let j = 0; j < meant.length; j++) {
+      const wrong = at(last, j) + (word[i] === meant[j] ? 0 : 1)
+      const isSwapped = i > 0 && j > 0 && word[i] === meant[j - 1] && word[i - 1] === meant[j]
+      const swapped = isSwapped ? at(beforeLast, j - 1) + 1 : wrong
+      row.push(Math.min(wrong, swapped, at(last, j + 1) + 1, at(row, j) + 1))
     }
-    previous = current
+    beforeLast = last
+    last = row
   }
-  return previous[other.length] ?? 0
+  return at(last, meant.length)
 }

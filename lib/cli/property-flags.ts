@@ -101,10 +101,15 @@ function splitWords(flag: string): string[] {
 
 function findRule(place: PropertyPlace, name: string): PropertyRule {
   const rule = propertyRules.find((candidate) => spell(candidate) === name)
-  if (rule?.places.includes(place)) return rule
-  const here = propertyRules.filter(({ places }) => places.includes(place)).map(spell)
+  if (rule !== undefined && mayStand(rule, place)) return rule
+  const here = propertyRules.filter((candidate) => mayStand(candidate, place)).map(spell)
   const trouble = rule === undefined ? 'does not exist' : `does not belong into ${place}`
   throw new UsageError(`The property "${name}" ${trouble}; there are: ${here.join(', ')}`)
+}
+
+/** A client sends no Subscription Identifier with a PUBLISH, although the packet may carry one. */
+function mayStand({ name, places }: PropertyRule, place: PropertyPlace): boolean {
+  return places.includes(place) && !(place === 'publish' && name === 'subscriptionIdentifiers') // [MQTT-3.3.4-6]
 }
 
 /** `contentType` is written content-type; the two plurals are singular on the command line. */

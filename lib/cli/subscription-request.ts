@@ -1,6 +1,7 @@
 /** What `sub` asks the broker for: the flags made into the arguments of MQTT.js's `subscribe`. */
 
-import type { IClientSubscribeOptions, ISubackPacket } from 'mqtt'
+import type { IClientSubscribeOptions } from 'mqtt'
+import type { ISubackPacket } from 'mqtt-packet'
 import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { isShared, isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'

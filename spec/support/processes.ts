@@ -1,0 +1,146 @@
+/** Real processes for the tests of the command line: the program itself, and a broker it talks to. */
+
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ExecutionContext } from 'ava'
+import type { KeyAndCertificate } from './certificates.ts'
+
+export interface TestBroker {
+  readonly port: number
+  readonly wsPort: number
+  /** 0 unless a certificate was given. */
+  readonly tlsPort: number
+}
+
+export interface CliResult {
+  /** null when a signal killed the process. */
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
+
+/** Starts a broker that lets everybody in; WebSockets at any path. */
+export async function startTestBroker(
+  t: ExecutionContext,
+  { tls }: { readonly tls?: KeyAndCertificate } = {},
+): Promise<TestBroker> {
+  const [port = 0, wsPort = 0, tlsPort = 0] = await freePorts(3)
+  const directory = temporaryDirectory(t)
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    `listener ${wsPort} 127.0.0.1`,
+    'protocol websockets',
+    'allow_anonymous true',
+  ]
+  if (tls !== undefined) {
+    writeFileSync(join(directory, 'cert.pem'), tls.cert)
+    writeFileSync(join(directory, 'key.pem'), tls.key)
+    lines.push(`listener ${tlsPort} 127.0.0.1`)
+    lines.push(`certfile ${join(directory, 'cert.pem')}`, `keyfile ${join(directory, 'key.pem')}`)
+    lines.push('user root')
+  }
+  writeFileSync(join(directory, 'mosquitto.conf'), lines.join('\n'))
+  const broker = new Process(t, 'mosquitto', ['-v', '-c', join(directory, 'mosquitto.conf')])
+  await broker.waitForLine(/ running$/)
+  return { port, wsPort, tlsPort: tls === undefined ? 0 : tlsPort }
+}
+
+/** Runs `noctule` to its end. Standard input is closed at once, or after `input`. */
+export async function run(
+  t: ExecutionContext,
+  args: readonly string[],
+  { input = '' }: { readonly input?: string | Buffer } = {},
+): Promise<CliResult> {
+  const cli = spawnCli(t, args)
+  cli.child.stdin.end(input)
+  return cli.ended
+}
+
+/** Starts `noctule`; it is killed at the end of the test if it still runs. */
+export function spawnCli(t: ExecutionContext, args: readonly string[]): Process {
+  return new Process(t, process.execPath, [CLI, ...args])
+}
+
+export function temporaryDirectory(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'noctule-cli-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** A port where nothing listens, unless somebody takes it now. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1)
+  return port
+}
+
+export class Process {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly ended: Promise<CliResult>
+  #stdout = ''
+  #stderr = ''
+  readonly #onOutput = new Set<() => void>()
+
+  constructor(t: ExecutionContext, command: string, args: readonly string[]) {
+    this.child = spawn(command, args)
+    // A process that ends before it has read all is what some tests want.
+    this.child.stdin.on('error', () => {})
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text
+      for (const look of this.#onOutput) look()
+    })
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text
+      for (const look of this.#onOutput) look()
+    })
+    this.ended = once(this.child, 'close').then(([code]) => {
+      for (const look of this.#onOutput) look()
+      return { code: code as number | null, stdout: this.#stdout, stderr: this.#stderr }
+    })
+    this.ended.catch(() => {})
+    t.teardown(async () => {
+      this.child.kill('SIGKILL')
+      await this.ended
+    })
+  }
+
+  /** Waits for a whole line of standard output or standard error; rejects when none can come any more. */
+  waitForLine(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const found = wholeLines(this.#stdout, this.#stderr).find((line) => pattern.test(line))
+        const hasEnded = this.child.exitCode !== null || this.child.signalCode !== null
+        if (found === undefined && !(hasEnded && this.child.stdout.closed)) return
+        this.#onOutput.delete(look)
+        if (found !== undefined) resolve(found)
+        else reject(new Error(`ended without ${pattern}: ${this.#stdout}${this.#stderr}`))
+      }
+      this.#onOutput.add(look)
+      look()
+    })
+  }
+}
+
+function wholeLines(...outputs: readonly string[]): string[] {
+  return outputs.flatMap((output) => output.split('\n').slice(0, -1))
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return server
+    }),
+  )
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  for (const server of servers) server.close()
+  await Promise.all(servers.map((server) => once(server, 'close')))
+  return ports
+}
