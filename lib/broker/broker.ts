@@ -208,7 +208,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    * cannot be used, and then keeps everything as it was.
    */
   async reload(configuration: BrokerConfiguration): Promise<void> {
-    for (const listener of this.#listeners) await listener.reloadCertificates()
+    const prepared = this.#listeners.map((listener) => listener.prepareCertificates())
+    for (const putInForce of await Promise.all(prepared)) putInForce()
     const { security, connection, shutdown } = configuration
     this.#configuration = { ...this.#configuration, security, connection, shutdown }
     for (const reload of this.#limitReloads) reload()

@@ -6,7 +6,7 @@ import type { ListenerConfiguration } from '../config/options.ts'
 import { ListenError } from '../transport/listen.ts'
 import type { ListenOptions } from '../transport/peer.ts'
 import { listenTcp } from '../transport/tcp.ts'
-import { listenTls, type TlsCredentials } from '../transport/tls.ts'
+import { checkCredentials, listenTls, type TlsCredentials } from '../transport/tls.ts'
 import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
 import { listenUnix } from '../transport/unix.ts'
 import { listenWebSocket } from '../transport/websocket.ts'
@@ -14,8 +14,11 @@ import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 
 export interface OpenListener extends Listener {
-  /** Reads key, certificate and CA again, for clients to come. */
-  reloadCertificates(): Promise<void>
+  /**
+   * Reads key, certificate and CA again and returns what puts them in force for clients to come, which
+   * cannot fail any more: so all listeners change, or none. Throws `ListenError` if they cannot be used.
+   */
+  prepareCertificates(): Promise<() => void>
 }
 
 interface Logs {
@@ -130,7 +133,7 @@ async function readPem(listener: string, key: string, path: string): Promise<Buf
 }
 
 function withoutCertificates(listener: Listener): OpenListener {
-  return { ...listener, reloadCertificates: async () => {} }
+  return { ...listener, prepareCertificates: async () => () => {} }
 }
 
 function withCertificates(
@@ -139,6 +142,10 @@ function withCertificates(
 ): OpenListener {
   return {
     ...listener,
-    reloadCertificates: async () => listener.reload?.(await readCredentials(configuration)),
+    async prepareCertificates() {
+      const credentials = await readCredentials(configuration)
+      checkCredentials(credentials, configuration.name)
+      return () => listener.reload?.(credentials)
+    },
   }
 }

@@ -8,6 +8,7 @@
 import { Buffer } from 'node:buffer'
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext, ConnectionEnd } from '../connection/context.ts'
+import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { composeBody, Message } from '../protocol/message.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { matchesTopic } from '../protocol/topics.ts'
@@ -58,13 +59,14 @@ export class SystemTopics {
   clientConnected(connection: Connection): void {
     if (!this.#options.presence) return
     const topic = this.#presenceTopic(connection, 'connected')
-    if (this.#context.router.hasReceivers(topic)) this.#publish(topic, connectedFacts(connection))
+    if (topic === undefined || !this.#context.router.hasReceivers(topic)) return
+    this.#publish(topic, connectedFacts(connection))
   }
 
   clientDisconnected(connection: Connection, end: ConnectionEnd): void {
     if (!this.#options.presence) return
     const topic = this.#presenceTopic(connection, 'disconnected')
-    if (!this.#context.router.hasReceivers(topic)) return
+    if (topic === undefined || !this.#context.router.hasReceivers(topic)) return
     const facts = {
       ...clientFacts(connection),
       reason: describeReasonCode(end.reasonCode),
@@ -78,14 +80,18 @@ export class SystemTopics {
     if (this.#options.sysIntervalSeconds > 0) {
       for (const [name, figure] of this.#figures.figures) {
         const topic = `$SYS/broker/${name}`
-        if (matchesTopic(topicFilter, topic)) yield systemMessage(topic, String(figure()), true)
+        if (!matchesTopic(topicFilter, topic)) continue
+        const value = String(figure())
+        // Whoever is told this must be told again, should the figure return to what was published last.
+        if (this.#published.get(topic) !== value) this.#published.delete(topic)
+        yield systemMessage(topic, value, true)
       }
     }
     if (this.#options.presence) {
       for (const connection of this.#context.connections) {
         if (connection.state !== 'connected') continue
         const topic = this.#presenceTopic(connection, 'connected')
-        if (matchesTopic(topicFilter, topic)) {
+        if (topic !== undefined && matchesTopic(topicFilter, topic)) {
           yield systemMessage(topic, connectedFacts(connection), true)
         }
       }
@@ -122,9 +128,11 @@ export class SystemTopics {
     this.#context.router.routeVolatile(systemMessage(topic, payload, retain))
   }
 
-  #presenceTopic(connection: Connection, event: 'connected' | 'disconnected'): string {
+  /** Undefined for a client whose identifier, encoded, is too long for a Topic Name. */
+  #presenceTopic(connection: Connection, event: 'connected' | 'disconnected'): string | undefined {
     const client = encodeURIComponent(connection.client?.clientIdentifier ?? '')
-    return `$SYS/brokers/${this.#options.nodeName}/clients/${client}/${event}`
+    const topic = `$SYS/brokers/${this.#options.nodeName}/clients/${client}/${event}`
+    return topic.length > TWO_BYTE_INTEGER_MAX ? undefined : topic
   }
 }
 

@@ -154,10 +154,14 @@ function certificateOf(socket: TLSSocket): PeerCertificate | undefined {
 }
 
 function secureContextOf(credentials: TlsCredentials, name: string): SecureContextOptions {
-  const { key, cert, ca, passphrase, minVersion = 'TLSv1.2' } = credentials
-  const options: SecureContextOptions = { key, cert, ca, passphrase, minVersion }
+  checkCredentials(credentials, name)
+  return contextOptions(credentials)
+}
+
+/** Throws a `ListenError` if the listener `name` could not be opened or reloaded with `credentials`. */
+export function checkCredentials(credentials: TlsCredentials, name: string): void {
   try {
-    createSecureContext(options)
+    createSecureContext(contextOptions(credentials))
   } catch (error) {
     const why = errorOf(error).message
     throw new ListenError(
@@ -166,5 +170,9 @@ function secureContextOf(credentials: TlsCredentials, name: string): SecureConte
       error,
     )
   }
-  return options
+}
+
+function contextOptions(credentials: TlsCredentials): SecureContextOptions {
+  const { key, cert, ca, passphrase, minVersion = 'TLSv1.2' } = credentials
+  return { key, cert, ca, passphrase, minVersion }
 }
