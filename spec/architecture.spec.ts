@@ -13,7 +13,8 @@ const floors = [
   ['connection'],
   ['monitor'],
   ['broker'],
-  ['cli', 'cli.ts', 'index.ts'],
+  ['cli', 'index.ts'],
+  ['cli.ts'],
 ]
 
 const LINES_MAX = 400

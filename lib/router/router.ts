@@ -275,15 +275,17 @@ export class Router implements Sink {
       return
     }
     const now = clock.now()
-    const expiresAt = Math.min(message.expiresAt, this.#defaultExpiryAt(now))
+    const expiresAt = this.#retainedUntil(message, now)
     const result = retained.set(message.topic, message.body(), message.qos, expiresAt, now) // [MQTT-3.3.1-5]
     if (result === 'stored') this.#publication(message).retain = 'set'
   }
 
-  #defaultExpiryAt(now: number): number {
+  /** A message that names no interval is kept as long as configured. */
+  #retainedUntil(message: Message, now: number): number {
     const { retainedExpirySeconds } = this.#options
-    return retainedExpirySeconds === 0
-      ? Number.POSITIVE_INFINITY
-      : now + retainedExpirySeconds * 1000
+    if (retainedExpirySeconds === 0 || message.expiresAt !== Number.POSITIVE_INFINITY) {
+      return message.expiresAt
+    }
+    return now + retainedExpirySeconds * 1000
   }
 }

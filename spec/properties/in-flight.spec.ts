@@ -7,22 +7,22 @@ import { RetainedMessages } from '../../lib/retained/retained-messages.ts'
 import { Router } from '../../lib/router/router.ts'
 import { packetIdentifierOf } from '../../lib/session/in-flight.ts'
 import type { Outlet } from '../../lib/session/outlet.ts'
-import { Session, type SessionParts } from '../../lib/session/session.ts'
+import { Session } from '../../lib/session/session.ts'
+import type { SessionParts } from '../../lib/session/session-parts.ts'
 import { MemoryStore } from '../../lib/storage/memory.ts'
 import { Counters } from '../../lib/util/counters.ts'
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { seededRandom } from '../../lib/util/random.ts'
-import { Timers } from '../../lib/util/timers.ts'
 import { ManualClock } from '../support/clock.ts'
 
 function makeParts(): SessionParts {
   const clock = new ManualClock()
   const budget = new MemoryBudget(1e12)
   const store = new MemoryStore(clock, budget)
-  const retainedLimits = { messagesMax: 1, bytesMax: 1, defaultExpirySeconds: 0 }
-  const retained = new RetainedMessages(retainedLimits, new Timers(clock), budget)
+  const retainedLimits = { messagesMax: 1, bytesMax: 1 }
+  const retained = new RetainedMessages(retainedLimits, budget)
   const router = new Router(
-    { sharedStrategy: 'round-robin' },
+    { sharedStrategy: 'round-robin', retainedExpirySeconds: 0 },
     { store, retained, clock, random: seededRandom(1) },
   )
   const limits = {
