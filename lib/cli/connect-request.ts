@@ -72,7 +72,7 @@ interface Target {
 function readTarget(flags: ClientFlags): Target {
   const wantsTls = [flags.tls, flags.cafile, flags.cert, flags.insecure].some(Boolean)
   if (flags.url === undefined) {
-    const protocol = `${flags.ws ? 'ws' : 'mqtt'}${wantsTls ? 's' : ''}` as Target['protocol']
+    const protocol: Target['protocol'] = `${flags.ws ? 'ws' : 'mqtt'}${wantsTls ? 's' : ''}`
     return {
       protocol,
       host: flags.host ?? HOST_DEFAULT,
@@ -194,6 +194,6 @@ export function readFlagFile(flag: string, path: string): Buffer {
       EACCES: 'you may not read it',
       EISDIR: 'it is a directory',
     }
-    throw new UsageError(`Cannot read ${flag} ${path}: ${reasons[code ?? ''] ?? code ?? error}`)
+    throw new UsageError(`Cannot read ${flag} ${path}: ${reasons[code ?? ''] ?? code ?? 'it cannot be read'}`)
   }
 }

@@ -36,7 +36,7 @@ export const publishCommand: CommandModule<object, PublishFlags> = {
       .epilogue(
         'Exit codes: 0 the broker acknowledged everything (at QoS 0: all was sent), 1 it refused, or the ' +
           'connection failed, 2 mistakes in the command line.',
-      ) as Argv<PublishFlags>,
+      ),
   handler: (flags) => runClient(flags, () => publish(flags)),
 }
 

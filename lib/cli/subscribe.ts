@@ -37,7 +37,7 @@ export const subscribeCommand: CommandModule<object, SubscribeFlags> = {
         'Exit codes: 0 enough messages (-C, -E, --retained-only), stopped, or nobody reads the output, ' +
           '1 the broker refused, or the connection failed, 2 mistakes in the command line, ' +
           '27 the time of -W is up.',
-      ) as Argv<SubscribeFlags>,
+      ),
   handler: (flags) => runClient(flags, () => subscribe(flags)),
 }
 
@@ -118,7 +118,7 @@ class Listening {
       if (error || suback === undefined) return
       this.#hasSubscribed = true
       for (const [index, topicFilter] of topicFilters.entries()) {
-        this.#report.debug(`Subscribed to ${topicFilter} (QoS ${String(suback.granted[index])})`)
+        this.#report.debug(`Subscribed to ${topicFilter} (QoS ${Number(suback.granted[index])})`)
       }
       if (this.#flags.exitAfterSubscribing) this.#ending.end(ExitCode.Success)
     })

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
+import { createBroker, type ListenerInput } from '../../lib/index.ts'
 import type { KeyAndCertificate } from './certificates.ts'
 
 export interface TestBroker {
@@ -26,30 +27,27 @@ export interface CliResult {
 
 const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 
-/** Starts a broker that lets everybody in; WebSockets at any path. */
+/** Starts a broker on free ports that lets everybody in. */
 export async function startTestBroker(
   t: ExecutionContext,
   { tls }: { readonly tls?: KeyAndCertificate } = {},
 ): Promise<TestBroker> {
-  const [port = 0, wsPort = 0, tlsPort = 0] = await freePorts(3)
   const directory = temporaryDirectory(t)
-  const lines = [
-    `listener ${port} 127.0.0.1`,
-    `listener ${wsPort} 127.0.0.1`,
-    'protocol websockets',
-    'allow_anonymous true',
+  const listeners: ListenerInput[] = [
+    { type: 'tcp', port: 0 },
+    { type: 'ws', port: 0 },
   ]
   if (tls !== undefined) {
-    writeFileSync(join(directory, 'cert.pem'), tls.cert)
-    writeFileSync(join(directory, 'key.pem'), tls.key)
-    lines.push(`listener ${tlsPort} 127.0.0.1`)
-    lines.push(`certfile ${join(directory, 'cert.pem')}`, `keyfile ${join(directory, 'key.pem')}`)
-    lines.push('user root')
+    const certFile = join(directory, 'cert.pem')
+    const keyFile = join(directory, 'key.pem')
+    writeFileSync(certFile, tls.cert)
+    writeFileSync(keyFile, tls.key)
+    listeners.push({ type: 'tls', port: 0, certFile, keyFile })
   }
-  writeFileSync(join(directory, 'mosquitto.conf'), lines.join('\n'))
-  const broker = new Process(t, 'mosquitto', ['-v', '-c', join(directory, 'mosquitto.conf')])
-  await broker.waitForLine(/ running$/)
-  return { port, wsPort, tlsPort: tls === undefined ? 0 : tlsPort }
+  const broker = await createBroker({ listeners })
+  t.teardown(() => broker.close())
+  const [port = 0, wsPort = 0, tlsPort = 0] = broker.urls.map((url) => Number(new URL(url).port))
+  return { port, wsPort, tlsPort }
 }
 
 /** Runs `noctule` to its end. Standard input is closed at once, or after `input`. */
