@@ -1,6 +1,6 @@
 /** `noctule sub`: subscribes and shows messages until it has enough of them. */
 
-import type { IConnackPacket, IPublishPacket } from 'mqtt'
+import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
 import type { Argv, CommandModule } from 'yargs'
 import { matchesTopic } from '../protocol/topics.ts'
 import { ClientConnection } from './client-connection.ts'
@@ -59,6 +59,8 @@ class Listening {
   readonly #writer: MessageWriter
   #shown = 0
   #hasSubscribed = false
+  /** Whether the message that made us end waits for its acknowledgement. */
+  #isLast = false
 
   constructor(
     flags: SubscribeFlags,
@@ -130,24 +132,23 @@ class Listening {
       // Not acknowledged: what came after the end belongs to the next run of the same session.
       if (this.#ending.isSettled && !this.#isLast) return done(new Error('no longer wanted'))
       this.#isLast = false
-      if (!this.#writer.isFull) return done()
-      // While nobody reads our output nothing is read from the broker either; it must see that we live.
-      const beat = setInterval(
-        () => {
-          client.sendPing()
-          client.reschedulePing(true)
-        },
-        (client.keepalive * 1000) / 2,
-      )
-      this.#writer.whenRoom(() => {
-        clearInterval(beat)
-        done()
-      })
+      if (this.#writer.isFull) this.#pause(client, done)
+      else done()
     }
   }
 
-  /** The message that made us end was shown, so it is acknowledged. */
-  #isLast = false
+  /** Nothing is read from the broker until our output is read; meanwhile it must see that we live. */
+  #pause(client: MqttClient, done: () => void): void {
+    const ping = () => {
+      client.sendPing()
+      client.reschedulePing(true)
+    }
+    const beat = client.keepalive > 0 ? setInterval(ping, client.keepalive * 500) : undefined
+    this.#writer.whenRoom(() => {
+      clearInterval(beat)
+      done()
+    })
+  }
 
   #show(topicName: string, payload: Buffer, packet: IPublishPacket): void {
     const { filterOut = [], skipRetained, retainedOnly, count } = this.#flags

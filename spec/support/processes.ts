@@ -24,6 +24,12 @@ export interface CliResult {
   readonly stderr: string
 }
 
+/** No teardown runs when a test file dies of an exception: its processes must not outlive it. */
+const running = new Set<ChildProcessWithoutNullStreams>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 
 /** Starts a broker that lets everybody in; WebSockets at any path. */
@@ -104,9 +110,11 @@ export class Process {
       return { code: code as number | null, stdout: this.#stdout, stderr: this.#stderr }
     })
     this.ended.catch(() => {})
+    running.add(this.child)
     t.teardown(async () => {
       this.child.kill('SIGKILL')
       await this.ended
+      running.delete(this.child)
     })
   }
 
