@@ -61,6 +61,7 @@ class Listening {
   #hasSubscribed = false
   /** Whether the message that made us end waits for its acknowledgement. */
   #isLast = false
+  #beat: NodeJS.Timeout | undefined
 
   constructor(
     flags: SubscribeFlags,
@@ -82,7 +83,11 @@ class Listening {
 
   async run(): Promise<number> {
     const { timeout, noReconnect } = this.#flags
-    const offSignals = onStopSignal(() => this.#ending.end(ExitCode.Success))
+    let isStopped = false
+    const offSignals = onStopSignal(() => {
+      isStopped = true
+      this.#ending.end(ExitCode.Success)
+    })
     const events = {
       connected: (connack: IConnackPacket) => this.#subscribe(connection, connack),
       lost: (failure: CommandFailure) => this.#ending.fail(failure),
@@ -100,7 +105,10 @@ class Listening {
     } finally {
       clearTimeout(timer)
       await connection.abandon()
+      clearInterval(this.#beat)
       offSignals()
+      // Output that nobody reads keeps a process alive; who sends a signal does not want the rest.
+      if (isStopped && this.#writer.isFull) process.exit(ExitCode.Success)
     }
   }
 
@@ -143,9 +151,9 @@ class Listening {
       client.sendPing()
       client.reschedulePing(true)
     }
-    const beat = client.keepalive > 0 ? setInterval(ping, client.keepalive * 500) : undefined
+    if (client.keepalive > 0) this.#beat = setInterval(ping, client.keepalive * 500)
     this.#writer.whenRoom(() => {
-      clearInterval(beat)
+      clearInterval(this.#beat)
       done()
     })
   }
