@@ -1,7 +1,7 @@
 /** `noctule pub`: publishes messages, and exits with 0 only when the broker has acknowledged them. */
 
 import type { IConnackPacket } from 'mqtt'
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { isTopicName } from '../protocol/topics.ts'
 import { ClientConnection } from './client-connection.ts'
 import { type ConnectRequest, readConnectRequest } from './connect-request.ts'
@@ -36,7 +36,7 @@ export const publishCommand: CommandModule<object, PublishFlags> = {
       .epilogue(
         'Exit codes: 0 the broker acknowledged everything (at QoS 0: all was sent), 1 it refused, or the ' +
           'connection failed, 2 mistakes in the command line.',
-      ) as Argv<PublishFlags>,
+      ),
   handler: (flags) => runClient(flags, () => publish(flags)),
 }
 

@@ -1,7 +1,7 @@
 /** `noctule sub`: subscribes and shows messages until it has enough of them. */
 
 import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { matchesTopic } from '../protocol/topics.ts'
 import { ClientConnection } from './client-connection.ts'
 import { type ConnectRequest, readConnectRequest } from './connect-request.ts'
@@ -37,7 +37,7 @@ export const subscribeCommand: CommandModule<object, SubscribeFlags> = {
         'Exit codes: 0 enough messages (-C, -E, --retained-only), stopped, or nobody reads the output, ' +
           '1 the broker refused, or the connection failed, 2 mistakes in the command line, ' +
           '27 the time of -W is up.',
-      ) as Argv<SubscribeFlags>,
+      ),
   handler: (flags) => runClient(flags, () => subscribe(flags)),
 }
 
@@ -128,7 +128,7 @@ class Listening {
       if (error || suback === undefined) return
       this.#hasSubscribed = true
       for (const [index, topicFilter] of topicFilters.entries()) {
-        this.#report.debug(`Subscribed to ${topicFilter} (QoS ${String(suback.granted[index])})`)
+        this.#report.debug(`Subscribed to ${topicFilter} (QoS ${Number(suback.granted[index])})`)
       }
       if (this.#flags.exitAfterSubscribing) this.#ending.end(ExitCode.Success)
     })

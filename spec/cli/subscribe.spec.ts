@@ -1,7 +1,7 @@
 /** `noctule sub` as a process, against a real broker and a scripted one. */
 
 import test, { type ExecutionContext } from 'ava'
-import type { Packet } from 'mqtt-packet'
+import type { IPublishPacket, Packet } from 'mqtt-packet'
 import { chooseFormat, screenOf } from '../../lib/cli/message-output.ts'
 import type { ReceivedMessage } from '../../lib/cli/received-message.ts'
 import { freePort, type Process, run, spawnCli, startTestBroker } from '../support/processes.ts'
@@ -25,9 +25,9 @@ function granting(...messages: readonly Packet[]) {
   }
 }
 
-function message(fields: Partial<Packet> = {}): Packet {
-  const defaults = { topic: 'a', payload: 'hi', qos: 0, dup: false, retain: false }
-  return { cmd: 'publish', ...defaults, ...fields } as Packet
+function publishOf(fields: Partial<IPublishPacket> = {}): Packet {
+  const defaults = { topic: 'a', payload: 'hi', qos: 0, dup: false, retain: false } as const
+  return { cmd: 'publish', ...defaults, ...fields }
 }
 
 test('-v shows topics, -C ends after so many messages', async (t) => {
@@ -57,7 +57,7 @@ test('-R hides retained messages, --retained-only ends at the first other one', 
 })
 
 test('-T hides what matches its filter', async (t) => {
-  const topics = ['a/1', 'a/2/x', 'a/3'].map((topic) => message({ topic }))
+  const topics = ['a/1', 'a/2/x', 'a/3'].map((topic) => publishOf({ topic }))
   const { port } = await startScriptedBroker(t, granting(...topics))
   const args = ['sub', '-p', String(port), '-t', 'a/#', '-T', '+/2/#', '-F', '%t', '-C', '2']
 
@@ -128,8 +128,8 @@ test('a refused subscription is told with its reason, whatever else was granted'
 
 test('--json shows everything about a message, bytes that are no text in base64', async (t) => {
   const properties = { userProperties: { k: ['v', 'w'] }, subscriptionIdentifier: [7, 8] }
-  const text = message({ payload: 'ä "', retain: true, properties } as Partial<Packet>)
-  const bytes = message({ payload: Buffer.from([0xff, 0]) } as Partial<Packet>)
+  const text = publishOf({ payload: 'ä "', retain: true, properties })
+  const bytes = publishOf({ payload: Buffer.from([0xff, 0]) })
   const { port } = await startScriptedBroker(t, granting(text, bytes))
 
   const { stdout } = await run(t, ['sub', '-p', String(port), '-t', 'a', '--json', '-C', '2'])
@@ -157,7 +157,7 @@ test('--json shows everything about a message, bytes that are no text in base64'
 
 test('payloads are written byte for byte; -N leaves the end of line out, --hex shows digits', async (t) => {
   const payload = Buffer.from([0x1b, 0xc3, 0x28])
-  const { port } = await startScriptedBroker(t, granting(message({ payload } as Partial<Packet>)))
+  const { port } = await startScriptedBroker(t, granting(publishOf({ payload })))
   const flags = ['-p', String(port), '-t', 'a', '-C', '1', '-N']
   const raw = spawnCli(t, ['sub', ...flags])
   const pieces: Buffer[] = []
@@ -251,10 +251,8 @@ test('sub ends quietly when nobody reads its output any longer', async (t) => {
 })
 
 test('the message that reaches -C is acknowledged, the next one is left for the next time', async (t) => {
-  const [first, second] = [1, 2].map((messageId) =>
-    message({ qos: 1, messageId } as Partial<Packet>),
-  )
-  const broker = await startScriptedBroker(t, granting(first as Packet, second as Packet))
+  const messages = [1, 2].map((messageId) => publishOf({ qos: 1, messageId }))
+  const broker = await startScriptedBroker(t, granting(...messages))
 
   await run(t, ['sub', '-p', String(broker.port), '-t', 'a', '-q', '1', '-C', '1'])
 
@@ -269,7 +267,7 @@ test('sub connects and subscribes again after the connection is lost', async (t)
   let connections = 0
   const broker = await startScriptedBroker(t, (packet, peer) => {
     if (packet.cmd === 'connect') connections += 1
-    granting(message())(packet, peer)
+    granting(publishOf())(packet, peer)
     if (packet.cmd === 'subscribe' && connections === 1) peer.hangUp()
   })
 
