@@ -44,7 +44,7 @@ export class ClientConnection {
   readonly #events: ConnectionEvents
   readonly #report: Report
   #state: 'connecting' | 'connected' | 'waiting' | 'closed' = 'connecting'
-  #connack: IConnackPacket | undefined
+  #refusal: IConnackPacket | undefined
   #disconnect: IDisconnectPacket | undefined
   #error: ConnectionError | undefined
 
@@ -73,7 +73,7 @@ export class ClientConnection {
     this.#events = events
     this.#report = report
     client.on('packetreceive', (packet) => {
-      if (packet.cmd === 'connack') this.#connack = packet
+      if (packet.cmd === 'connack' && isRefusal(packet)) this.#refusal = packet
     })
     client.on('connect', (connack) => this.#handleConnect(connack))
     client.on('disconnect', (packet) => {
@@ -93,11 +93,6 @@ export class ClientConnection {
         RECONNECT_MS_MAX,
       )
     })
-  }
-
-  /** What the broker announced; undefined before the first CONNACK. */
-  get connack(): IConnackPacket | undefined {
-    return this.#connack
   }
 
   /** Sends DISCONNECT and waits for the end. Throws when the broker had a complaint after all. */
@@ -147,20 +142,17 @@ export class ClientConnection {
   }
 
   #handleClose(): void {
-    const { url } = this.#request
-    const isRefused = this.#state !== 'connected' && this.#connack !== undefined
     switch (this.#state) {
       case 'closed':
         return
       case 'connecting':
-        this.#giveUp(isRefused ? this.#refusal() : cannotConnect(this.#request, this.#error))
-        return
+        return this.#giveUp(this.#whyNotConnected())
       case 'waiting':
-        if (isRefused) this.#giveUp(this.#refusal())
-        else this.#report.debug(cannotConnect(this.#request, this.#error))
+        if (this.#refusal !== undefined) return this.#giveUp(this.#whyNotConnected())
+        this.#report.debug(this.#whyNotConnected())
         break
       case 'connected': {
-        const reason = this.#lossReason()
+        const reason = this.#whyLost()
         const mayReturn = PASSING.has(this.#disconnect?.reasonCode)
         if (!mayReturn || this.client.options.reconnectPeriod === 0) return this.#giveUp(reason)
         this.#state = 'waiting'
@@ -168,17 +160,17 @@ export class ClientConnection {
         break
       }
     }
-    this.#report.debug(`Next attempt to connect to ${url} follows`)
-    this.#connack = undefined
     this.#disconnect = undefined
     this.#error = undefined
   }
 
-  #refusal(): string {
-    return connectionRefused(this.#request, this.#connack as IConnackPacket)
+  #whyNotConnected(): string {
+    return this.#refusal === undefined
+      ? cannotConnect(this.#request, this.#error)
+      : connectionRefused(this.#request, this.#refusal)
   }
 
-  #lossReason(): string {
+  #whyLost(): string {
     const { url } = this.#request
     if (this.#disconnect !== undefined) return disconnectedBy(url, this.#disconnect)
     const why = this.#error === undefined ? 'the broker closed it' : this.#error.message
@@ -190,4 +182,8 @@ export class ClientConnection {
     this.client.end(true)
     this.#events.lost(new CommandFailure(sentence))
   }
+}
+
+function isRefusal({ reasonCode = 0, returnCode = 0 }: IConnackPacket): boolean {
+  return reasonCode !== 0 || returnCode !== 0
 }

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import type { IClientOptions } from 'mqtt'
 import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
 import { isTopicName } from '../protocol/topics.ts'
@@ -107,15 +108,28 @@ function withSlash(path: string): string {
 }
 
 function readTls({ cafile, cert, key, insecure }: ClientFlags): IClientOptions {
+  if (cafile === undefined && cert === undefined && key === undefined) {
+    return { rejectUnauthorized: !insecure }
+  }
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError('--cert and --key belong together; one of them is missing')
   }
-  return {
+  const files = {
     ...(cafile === undefined ? {} : { ca: readFlagFile('--cafile', cafile) }),
     ...(cert === undefined ? {} : { cert: readFlagFile('--cert', cert) }),
     ...(key === undefined ? {} : { key: readFlagFile('--key', key) }),
-    rejectUnauthorized: !insecure,
   }
+  try {
+    // Only to find mistakes now: MQTT.js makes its own.
+    createSecureContext(files)
+  } catch (error) {
+    const { reason, message } = error as Error & { readonly reason?: string }
+    const flags = Object.keys(files).map((name) => (name === 'ca' ? '--cafile' : `--${name}`))
+    throw new UsageError(
+      `${flags.join(', ')}: these PEM files cannot be used: ${reason ?? message}`,
+    )
+  }
+  return { ...files, rejectUnauthorized: !insecure }
 }
 
 function readIdentity(
@@ -188,12 +202,12 @@ export function readFlagFile(flag: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
+    const { code = '', message } = error as NodeJS.ErrnoException
     const reasons: Record<string, string> = {
       ENOENT: 'there is no such file',
       EACCES: 'you may not read it',
       EISDIR: 'it is a directory',
     }
-    throw new UsageError(`Cannot read ${flag} ${path}: ${reasons[code ?? ''] ?? code ?? 'it cannot be read'}`)
+    throw new UsageError(`Cannot read ${flag} ${path}: ${reasons[code] ?? message}`)
   }
 }

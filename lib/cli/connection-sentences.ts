@@ -88,6 +88,7 @@ function explain({ isLocal, options }: ConnectRequest, error: ConnectionError | 
   if (status !== undefined) {
     return `a web server answers with status ${status}, no WebSocket at this path (--ws-path)`
   }
-  const sentence = SENTENCES[String(error.code)]
-  return sentence ?? `${error.message} (is it an MQTT broker?)`
+  // MQTT.js's parser has no codes: it did not understand what came.
+  if (error.code === undefined) return `what answers there is no MQTT broker: ${error.message}`
+  return SENTENCES[error.code] ?? error.message
 }

@@ -1,7 +1,7 @@
 /** `noctule pub`: publishes messages, and exits with 0 only when the broker has acknowledged them. */
 
 import type { IConnackPacket } from 'mqtt'
-import type { Argv, CommandModule } from 'yargs'
+import type { CommandModule } from 'yargs'
 import { isTopicName } from '../protocol/topics.ts'
 import { ClientConnection } from './client-connection.ts'
 import { type ConnectRequest, readConnectRequest } from './connect-request.ts'

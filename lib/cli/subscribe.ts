@@ -1,7 +1,7 @@
 /** `noctule sub`: subscribes and shows messages until it has enough of them. */
 
-import type { IConnackPacket, IPublishPacket } from 'mqtt'
-import type { Argv, CommandModule } from 'yargs'
+import type { IConnackPacket, IPublishPacket, MqttClient } from 'mqtt'
+import type { CommandModule } from 'yargs'
 import { matchesTopic } from '../protocol/topics.ts'
 import { ClientConnection } from './client-connection.ts'
 import { type ConnectRequest, readConnectRequest } from './connect-request.ts'
@@ -59,6 +59,9 @@ class Listening {
   readonly #writer: MessageWriter
   #shown = 0
   #hasSubscribed = false
+  /** Whether the message that made us end waits for its acknowledgement. */
+  #isLast = false
+  #beat: NodeJS.Timeout | undefined
 
   constructor(
     flags: SubscribeFlags,
@@ -80,7 +83,11 @@ class Listening {
 
   async run(): Promise<number> {
     const { timeout, noReconnect } = this.#flags
-    const offSignals = onStopSignal(() => this.#ending.end(ExitCode.Success))
+    let isStopped = false
+    const offSignals = onStopSignal(() => {
+      isStopped = true
+      this.#ending.end(ExitCode.Success)
+    })
     const events = {
       connected: (connack: IConnackPacket) => this.#subscribe(connection, connack),
       lost: (failure: CommandFailure) => this.#ending.fail(failure),
@@ -98,7 +105,10 @@ class Listening {
     } finally {
       clearTimeout(timer)
       await connection.abandon()
+      clearInterval(this.#beat)
       offSignals()
+      // Output that nobody reads keeps a process alive; who sends a signal does not want the rest.
+      if (isStopped && this.#writer.isFull) process.exit(ExitCode.Success)
     }
   }
 
@@ -130,24 +140,23 @@ class Listening {
       // Not acknowledged: what came after the end belongs to the next run of the same session.
       if (this.#ending.isSettled && !this.#isLast) return done(new Error('no longer wanted'))
       this.#isLast = false
-      if (!this.#writer.isFull) return done()
-      // While nobody reads our output nothing is read from the broker either; it must see that we live.
-      const beat = setInterval(
-        () => {
-          client.sendPing()
-          client.reschedulePing(true)
-        },
-        (client.keepalive * 1000) / 2,
-      )
-      this.#writer.whenRoom(() => {
-        clearInterval(beat)
-        done()
-      })
+      if (this.#writer.isFull) this.#pause(client, done)
+      else done()
     }
   }
 
-  /** The message that made us end was shown, so it is acknowledged. */
-  #isLast = false
+  /** Nothing is read from the broker until our output is read; meanwhile it must see that we live. */
+  #pause(client: MqttClient, done: () => void): void {
+    const ping = () => {
+      client.sendPing()
+      client.reschedulePing(true)
+    }
+    if (client.keepalive > 0) this.#beat = setInterval(ping, client.keepalive * 500)
+    this.#writer.whenRoom(() => {
+      clearInterval(this.#beat)
+      done()
+    })
+  }
 
   #show(topicName: string, payload: Buffer, packet: IPublishPacket): void {
     const { filterOut = [], skipRetained, retainedOnly, count } = this.#flags

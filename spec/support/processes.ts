@@ -25,6 +25,12 @@ export interface CliResult {
   readonly stderr: string
 }
 
+/** No teardown runs when a test file dies of an exception: its processes must not outlive it. */
+const running = new Set<ChildProcessWithoutNullStreams>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 
 /** Starts a broker on free ports that lets everybody in. */
@@ -102,9 +108,11 @@ export class Process {
       return { code: code as number | null, stdout: this.#stdout, stderr: this.#stderr }
     })
     this.ended.catch(() => {})
+    running.add(this.child)
     t.teardown(async () => {
       this.child.kill('SIGKILL')
       await this.ended
+      running.delete(this.child)
     })
   }
 
