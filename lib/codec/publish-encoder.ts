@@ -29,11 +29,17 @@ export const SHARED_PAYLOAD_MIN_BYTES = 16_384
 const MESSAGE_EXPIRY_INTERVAL = 0x02
 const SUBSCRIPTION_IDENTIFIER = 0x0b
 const TOPIC_ALIAS = 0x23
+const FOUR_BYTE_INTEGER_MAX = 0xffff_ffff
 const SCRATCH_BYTES = 256 * 1024
 
-/** An encoded PUBLISH: valid until the next message is encoded. */
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * An encoded PUBLISH: valid until the next message is encoded, and one with Subscription Identifiers or
+ * a Topic Alias until anything is.
+ */
 export class PublishFrame {
-  bytes: Buffer = Buffer.alloc(0)
+  bytes: Buffer = NOTHING
   start = 0
   /** End of the bytes in `bytes`; the payload follows from elsewhere if `hasSharedPayload`. */
   end = 0
@@ -77,10 +83,12 @@ export class PublishEncoder {
     return frame
   }
 
-  /** Forgets the last message, so that it can be collected. */
+  /** Forgets the last message, so that it and the chunk it came in can be collected. */
   release(): void {
     this.#message = undefined
     this.#encoded = 0
+    this.#own.bytes = NOTHING
+    for (const frame of this.#frames) frame.bytes = NOTHING
   }
 
   #write(frame: PublishFrame, message: Message, shape: PublishShape, remaining: number): void {
@@ -144,7 +152,8 @@ function passOn(frame: PublishFrame, message: Message): void {
 
 /** The Message Expiry Interval to send: what came less the time the message waited [MQTT-3.3.2-6]. */
 function secondsLeft(message: Message, now: number): number {
-  return Math.max(1, Math.ceil((message.expiresAt - now) / 1000))
+  const seconds = Math.ceil((message.expiresAt - now) / 1000)
+  return Math.min(Math.max(1, seconds), FOUR_BYTE_INTEGER_MAX)
 }
 
 function topicLengthOf(message: Message, shape: PublishShape): number {
