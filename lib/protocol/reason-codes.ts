@@ -89,6 +89,20 @@ const names = new Map<number, string>(
   ]),
 )
 
+/**
+ * Returns `code` if a CONNACK or DISCONNECT that refuses may carry it, else the nearest: what hooks
+ * answer is not bound to one packet.
+ */
+export function permitted(carrier: 'connack' | 'disconnect', code: number): number {
+  if (code >= ReasonCode.UnspecifiedError && reasonCodesOf[carrier].has(code)) return code
+  return ReasonCode.NotAuthorized
+}
+
+/** Says whether the code sends the client elsewhere, so that a Server Reference may go with it. */
+export function isRedirect(code: number): boolean {
+  return code === ReasonCode.UseAnotherServer || code === ReasonCode.ServerMoved
+}
+
 /** Returns "0x8e session taken over" for 0x8e: the form used in every log line. */
 export function describeReasonCode(code: number): string {
   const hexadecimal = `0x${code.toString(16).padStart(2, '0')}`
