@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
-import { defer, turns } from '../support/deferred.ts'
+import { defer, microtasks, turns } from '../support/deferred.ts'
 import { recordFrames } from '../support/frames.ts'
 import { Observed } from '../support/observed.ts'
 import { block, connectOf, property, text } from '../support/raw-packets.ts'
@@ -17,12 +17,8 @@ test('[MQTT-3.2.2-1] [MQTT-3.2.2-2] CONNACK has the bits and properties of the s
   client.connect()
 
   await client.expect(t, 'connack')
-  const properties = [0x27, 0, 0x20, 0, 0, 0x21, 4, 0, 0x22, 0, 32]
-  t.deepEqual(
-    [...(frames()[0] as Buffer)].toSorted(),
-    [0x20, 14, 0, 0, 11, ...properties].toSorted(),
-  )
-  t.deepEqual([...(frames()[0] as Buffer).subarray(0, 5)], [0x20, 14, 0, 0, 11])
+  const limits = [0x21, 4, 0, 0x22, 0, 32, 0x27, 0, 0x20, 0, 0]
+  t.deepEqual(frames(), [Buffer.from([0x20, 14, 0, 0, 11, ...limits])])
 })
 
 for (const version of [3, 4] as const) {
@@ -109,7 +105,7 @@ for (let ticks = 0; ticks < 16; ticks++) {
     await turns()
 
     answer.resolve(true)
-    for (let i = 0; i < ticks; i++) await undefined
+    await microtasks(ticks)
     void broker.publish({ topic: 'a', payload: 'zero' })
     void broker.publish({ topic: 'a', payload: 'one', qos: 1 })
 

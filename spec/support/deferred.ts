@@ -17,3 +17,8 @@ export function defer<T>(): Deferred<T> {
 export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
 }
+
+/** So many microtasks, within one turn: between any two steps of something asynchronous. */
+export async function microtasks(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await Promise.resolve()
+}
