@@ -36,7 +36,7 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
 }
 
 function keepAliveSeconds(asked: number, max: number): number {
-  if (max === 0) return asked // [MQTT-3.2.2-22]
+  if (max === 0) return asked // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
   return asked === 0 ? max : Math.min(asked, max)
 }
 

@@ -207,10 +207,20 @@ export class ConnectionOutlet implements Outlet {
   send(packet: OutboundPacket): boolean {
     if (this.#isClosed) return false
     const bytes = this.#encodeToFit(packet)
-    if (bytes === undefined) return false
+    if (bytes === undefined) {
+      this.#giveUp(packet.type)
+      return false
+    }
     this.#outbox.append(bytes, 0, bytes.length)
     this.#count(packetTypes[packet.type], bytes.length)
     return true
+  }
+
+  /** A client that cannot be given the answer it waits for would wait for ever. */
+  #giveUp(type: OutboundPacket['type']): void {
+    if (type === 'connack' || type === 'disconnect') return
+    const rule = `${type.toUpperCase()} is beyond its Maximum Packet Size`
+    this.#connection.end(ReasonCode.PacketTooLarge, rule)
   }
 
   #encodeToFit(packet: OutboundPacket): Buffer | undefined {
