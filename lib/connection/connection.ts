@@ -11,7 +11,7 @@ import { Decoder } from '../codec/decoder.ts'
 import { checkPacket } from '../codec/packet-check.ts'
 import { decodePacket } from '../codec/packet-codec.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import { type Connect, PacketType } from '../protocol/packets.ts'
+import { type Connect, type Disconnect, PacketType } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
@@ -204,14 +204,16 @@ export class Connection implements TransportEvents {
       checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
       return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
     }
-    // Until CONNACK a client that authenticates may send AUTH and DISCONNECT only [MQTT-3.1.2-30].
+    if (type !== PacketType.Auth && type !== PacketType.Disconnect) {
+      throw new ProtocolError(
+        ReasonCode.ProtocolError,
+        'neither AUTH nor DISCONNECT before CONNACK',
+      ) // [MQTT-3.1.2-30]
+    }
     checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
     const packet = decodePacket(bytes, start, end, this.negotiated?.version)
     if (packet.type === 'auth') return handleAuth(this, packet)
-    if (packet.type !== 'disconnect') {
-      throw new ProtocolError(ReasonCode.ProtocolError, `${packet.type} before CONNACK`)
-    }
-    handleDisconnect(this, packet)
+    handleDisconnect(this, packet as Disconnect)
     return undefined
   }
 
