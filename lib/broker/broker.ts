@@ -216,7 +216,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   }
 
   /**
-   * Stops accepting, says DISCONNECT 0x8B to MQTT 5.0 clients, gives connections a bounded time to take
+   * Stops accepting, says DISCONNECT 0x8B (0x9C with a Server Reference) to MQTT 5.0 clients, gives connections a bounded time to take
    * what is written, then closes the store. May be called more than once.
    */
   close(): Promise<void> {
@@ -234,8 +234,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()
     const connections = [...this.#connections]
+    const { serverReference } = this.configuration.connection
+    const reasonCode =
+      serverReference === undefined ? ReasonCode.ServerShuttingDown : ReasonCode.UseAnotherServer
     for (const connection of connections) {
-      connection.end(ReasonCode.ServerShuttingDown, 'the broker is shutting down')
+      connection.end(reasonCode, 'the broker is shutting down')
     }
     flusher.flushNow()
     await this.#drain(connections)

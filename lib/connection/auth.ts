@@ -18,14 +18,23 @@ export interface Authentication {
 /** CONNECT named an Authentication Method. */
 export async function beginAuthentication(connection: Connection, connect: Connect): Promise<void> {
   const method = connect.properties.authenticationMethod as string
-  const begin = connection.context.hooks.authenticationMethods?.[method]
+  const begin = beginnerOf(connection, method)
   if (begin === undefined) {
-    refuse(connection, ReasonCode.BadAuthenticationMethod, `no Authentication Method "${method}"`) // [MQTT-4.12.0-1]
+    const rule = `no Authentication Method "${method}"`
+    refuse(connection, ReasonCode.BadAuthenticationMethod, rule, rule) // [MQTT-4.12.0-1]
     return
   }
   const exchange = begin(connection.client as ClientInfo)
   connection.authentication = { method, exchange, connect }
   await takeStep(connection, await exchange.next(connect.properties.authenticationData))
+}
+
+type Begin = (client: ClientInfo) => AuthenticationExchange
+
+function beginnerOf(connection: Connection, method: string): Begin | undefined {
+  const methods = connection.context.hooks.authenticationMethods
+  // The client chose the name: "constructor" is no method.
+  return methods !== undefined && Object.hasOwn(methods, method) ? methods[method] : undefined
 }
 
 export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
@@ -60,7 +69,7 @@ async function continueWith(
 }
 
 function beginAgain(connection: Connection, method: string): AuthenticationExchange {
-  const begin = connection.context.hooks.authenticationMethods?.[method]
+  const begin = beginnerOf(connection, method)
   if (begin === undefined) {
     throw new ProtocolError(
       ReasonCode.BadAuthenticationMethod,

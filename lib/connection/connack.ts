@@ -1,10 +1,9 @@
 /** CONNACK: opens the session and says what was agreed, or says why not. */
 
 import { encodePropertyList } from '../codec/property-block.ts'
-import type { ProtocolError } from '../protocol/errors.ts'
 import { composeBody } from '../protocol/message.ts'
 import type { Connect, ConnectWill, MqttVersion, Properties } from '../protocol/packets.ts'
-import { ReasonCode } from '../protocol/reason-codes.ts'
+import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Will } from '../session/will.ts'
@@ -44,13 +43,19 @@ export async function accept(
     registry.close(session, connection.outlet, 'with will')
     return
   }
-  connection.context.counters.connectionsOpened++
-  connection.outlet.send({
+  const isSent = connection.outlet.send({
     type: 'connack',
     sessionPresent: present, // [MQTT-3.2.2-2] [MQTT-3.2.2-3]
     reasonCode: ReasonCode.Success, // [MQTT-3.1.4-5]
     properties: { ...describeLimits(connection, connect), ...extra },
   })
+  if (!isSent) {
+    // Nothing may be said before CONNACK [MQTT-3.2.0-1], and this client does not take ours.
+    registry.close(session, connection.outlet, 'normal')
+    connection.endRefused(ReasonCode.PacketTooLarge, 'CONNACK is beyond its Maximum Packet Size')
+    return
+  }
+  connection.context.counters.connectionsOpened++
   establish(connection, session, present)
 }
 
@@ -107,43 +112,50 @@ function toWill(will: ConnectWill, limits: ConnectionLimits): Will {
   }
 }
 
-/** Sends a CONNACK that refuses, and closes. `rule` is for the log, `reason` for the client. */
+/** Sends a CONNACK that refuses, and closes. `rule` is for the log alone, `reason` for the client. */
 export function refuse(
   connection: Connection,
   reasonCode: number,
   rule: string,
-  reason?: string,
+  reason: string | undefined,
 ): void {
   if (connection.state === 'closed') return
-  sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason ?? rule)
+  sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason)
   connection.endRefused(reasonCode, rule)
 }
 
-/** Answers a CONNECT that cannot be read, in the version it seems to be of, before the error ends it. */
-export function refuseUnreadableConnect(connection: Connection, error: ProtocolError): void {
+/**
+ * Answers a CONNECT that failed, before the error ends the connection: one that cannot be read in the
+ * version it seems to be of.
+ */
+export function refuseFailed(connection: Connection, reasonCode: number, reason: string): void {
+  if (connection.negotiated !== undefined) {
+    sendRefusal(connection, connection.negotiated.version, reasonCode, reason)
+    return
+  }
   const version = versionToAnswer(connection)
   if (version === undefined) return
   connection.outlet.configure(version, Number.POSITIVE_INFINITY, 0)
   // 3.x has return codes for few faults: the others are answered by closing [3.1.1: MQTT-3.1.4-1].
-  if (version < 5 && error.reasonCode !== ReasonCode.UnsupportedProtocolVersion) return
-  sendRefusal(connection, version, error.reasonCode, error.message)
+  if (version < 5 && reasonCode !== ReasonCode.UnsupportedProtocolVersion) return
+  sendRefusal(connection, version, reasonCode, reason)
 }
 
 function sendRefusal(
   connection: Connection,
   version: MqttVersion,
   reasonCode: number,
-  reason: string,
+  reason: string | undefined,
 ): void {
   const { serverReference } = connection.context.limits
-  const properties: Properties = { reasonString: reason }
-  const isRedirect =
-    reasonCode === ReasonCode.UseAnotherServer || reasonCode === ReasonCode.ServerMoved
-  if (isRedirect && serverReference !== undefined) properties.serverReference = serverReference
+  const properties: Properties = reason === undefined ? {} : { reasonString: reason }
+  if (isRedirect(reasonCode) && serverReference !== undefined) {
+    properties.serverReference = serverReference
+  }
   connection.outlet.send({
     type: 'connack',
     sessionPresent: false, // [MQTT-3.2.2-6]
-    reasonCode: reasonCode,
+    reasonCode: refusalFor('connack', reasonCode), // [MQTT-3.2.2-8]
     properties: version === 5 ? properties : {},
   })
 }

@@ -47,7 +47,7 @@ function describeClient(connection: Connection, connect: Connect): ClientInfo {
 async function judgeConnect(connection: Connection, connect: Connect): Promise<void> {
   const fault = findFault(connection, connect)
   if (fault !== undefined) {
-    refuse(connection, fault.reasonCode, fault.message)
+    refuse(connection, fault.reasonCode, fault.message, fault.message)
     return
   }
   const willDecision = await authorizeWill(connection, connect)
@@ -83,7 +83,9 @@ function findFault(connection: Connection, connect: Connect): ProtocolError | un
     return new ProtocolError(ReasonCode.QuotaExceeded, 'memory.budgetBytes is nearly used up')
   }
   if (limits.connectionsMax > 0 && connections.size > limits.connectionsMax) {
-    return new ProtocolError(ReasonCode.QuotaExceeded, 'connection.connectionsMax is reached')
+    const hasOther = limits.serverReference !== undefined
+    const reasonCode = hasOther ? ReasonCode.UseAnotherServer : ReasonCode.QuotaExceeded
+    return new ProtocolError(reasonCode, 'connection.connectionsMax is reached')
   }
   return findIdentifierFault(connect, limits) ?? findWillFault(connect.will, limits)
 }

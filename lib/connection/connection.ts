@@ -11,14 +11,14 @@ import { Decoder } from '../codec/decoder.ts'
 import { checkPacket } from '../codec/packet-check.ts'
 import { decodePacket } from '../codec/packet-codec.ts'
 import { ProtocolError } from '../protocol/errors.ts'
-import { type Connect, PacketType } from '../protocol/packets.ts'
+import { type Connect, type Disconnect, PacketType } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Transport, TransportEvents } from '../transport/transport.ts'
 import type { Timer } from '../util/timers.ts'
 import { type Authentication, handleAuth } from './auth.ts'
-import { refuseUnreadableConnect } from './connack.ts'
+import { refuseFailed } from './connack.ts'
 import { handleConnect } from './connect.ts'
 import type { ConnectionContext, ConnectionEnd } from './context.ts'
 import { handleDisconnect } from './disconnect.ts'
@@ -201,33 +201,26 @@ export class Connection implements TransportEvents {
         throw new ProtocolError(ReasonCode.ProtocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
       }
       this.state = 'connecting'
-      this.#checkConnect()
+      checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
       return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
     }
-    // Until CONNACK a client that authenticates may send AUTH and DISCONNECT only [MQTT-3.1.2-30].
+    if (type !== PacketType.Auth && type !== PacketType.Disconnect) {
+      throw new ProtocolError(
+        ReasonCode.ProtocolError,
+        'neither AUTH nor DISCONNECT before CONNACK',
+      ) // [MQTT-3.1.2-30]
+    }
     checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
     const packet = decodePacket(bytes, start, end, this.negotiated?.version)
     if (packet.type === 'auth') return handleAuth(this, packet)
-    if (packet.type !== 'disconnect') {
-      throw new ProtocolError(ReasonCode.ProtocolError, `${packet.type} before CONNACK`)
-    }
-    handleDisconnect(this, packet)
+    handleDisconnect(this, packet as Disconnect)
     return undefined
-  }
-
-  #checkConnect(): void {
-    const { bytes, start, bodyStart, end } = this.decoder
-    try {
-      checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
-    } catch (error) {
-      if (error instanceof ProtocolError) refuseUnreadableConnect(this, error)
-      throw error
-    }
   }
 
   /** CONNACK is sent: from now on the client is served. */
   establish(session: Session): void {
-    this.state = 'connected'
+    this.state = 'connected' // [MQTT-3.2.0-2]
+    this.outlet.open()
     this.session = session
     this.connectedAt = this.context.clock.now()
     this.#connectTimer?.cancel()
@@ -240,14 +233,21 @@ export class Connection implements TransportEvents {
     if (this.state === 'closed') return
     if (error instanceof ProtocolError) {
       reportProtocolError(this, error)
-      this.end(error.reasonCode, error.message) // [MQTT-4.13.1-1]
+      this.#endFailed(error.reasonCode, error.message) // [MQTT-4.13.1-1]
       return
     }
     this.context.log.error(
       { err: error, ...this.client },
-      'a defect of the broker ended a connection',
+      'a defect of the broker or its host ended a connection',
     )
-    this.end(ReasonCode.UnspecifiedError, 'a defect of the broker')
+    this.#endFailed(ReasonCode.UnspecifiedError, 'a defect of the broker')
+  }
+
+  #endFailed(reasonCode: number, rule: string): void {
+    if (this.state === 'connecting' || this.state === 'authenticating') {
+      refuseFailed(this, reasonCode, rule)
+    }
+    this.end(reasonCode, rule)
   }
 
   /** Ends the connection from our side; an MQTT 5.0 client is told why. */

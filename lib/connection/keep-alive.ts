@@ -2,7 +2,8 @@
  * Closes a connection that is silent for one and a half times its Keep Alive [MQTT-3.1.2-22].
  *
  * The timer is not moved with each packet: when it fires it looks at when bytes last arrived, and waits for
- * the rest. While we pause reading, silence is ours and the clock stands.
+ * the rest. While we pause reading, silence is ours and the clock stands. Bytes of a packet on its way count:
+ * its client cannot send PINGREQ in the middle of it.
  */
 
 import { KEEP_ALIVE_GRACE } from '../protocol/limits.ts'

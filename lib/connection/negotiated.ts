@@ -14,8 +14,6 @@ export interface Negotiated {
   readonly clientMaximumPacketSize: number
   /** Largest Topic Alias we send. */
   readonly topicAliasMaximumOut: number
-  /** Whether Reason String and User Properties may go on any packet [MQTT-3.1.2-29]. */
-  readonly isProblemInformationRequested: boolean
   readonly isResponseInformationRequested: boolean
   /** Seconds; already within the broker's cap. */
   readonly sessionExpirySeconds: number
@@ -31,7 +29,6 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
     clientReceiveMaximum: properties.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT,
     clientMaximumPacketSize: properties.maximumPacketSize ?? VARIABLE_BYTE_INTEGER_MAX + 5,
     topicAliasMaximumOut: Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasMaximumOut), // [MQTT-3.3.2-11]
-    isProblemInformationRequested: properties.requestProblemInformation !== 0,
     isResponseInformationRequested: properties.requestResponseInformation === 1,
     sessionExpirySeconds: sessionExpirySeconds(connect, limits),
     authenticationMethod: properties.authenticationMethod,
@@ -39,7 +36,7 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
 }
 
 function keepAliveSeconds(asked: number, max: number): number {
-  if (max === 0) return asked // [MQTT-3.2.2-22]
+  if (max === 0) return asked // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
   return asked === 0 ? max : Math.min(asked, max)
 }
 

@@ -11,7 +11,7 @@ import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
-import { ReasonCode } from '../protocol/reason-codes.ts'
+import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Outlet } from '../session/outlet.ts'
 import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
@@ -56,6 +56,8 @@ export class ConnectionOutlet implements Outlet {
   #maximumPacketSize = Number.POSITIVE_INFINITY
   #aliases: OutboundAliases | undefined
   #isClosed = false
+  /** From CONNACK on until `close`: the session may send. */
+  #isServing = false
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -73,9 +75,14 @@ export class ConnectionOutlet implements Outlet {
     if (topicAliasMaximum > 0) this.#aliases = new OutboundAliases(topicAliasMaximum)
   }
 
+  /** CONNACK is sent: what the session has may follow [MQTT-3.2.0-1]. */
+  open(): void {
+    this.#isServing = true
+  }
+
   get isWritable(): boolean {
     return (
-      !this.#isClosed &&
+      this.#isServing &&
       this.#outbox.blockedBytes <= this.#connection.context.limits.outBufferBytesMax
     )
   }
@@ -88,7 +95,7 @@ export class ConnectionOutlet implements Outlet {
     packetIdentifier: number,
     identifiers: readonly number[] | undefined,
   ): boolean {
-    if (this.#isClosed || (qos === 0 && this.#mustShed())) return false
+    if (!this.#isServing || (qos === 0 && this.#mustShed())) return false
     const { context, receivedAt } = this.#connection
     const now = message.expiresAt === Number.POSITIVE_INFINITY ? receivedAt : context.clock.now()
     if (qos === 0 && message.isExpired(now)) return false
@@ -188,24 +195,39 @@ export class ConnectionOutlet implements Outlet {
   sendDisconnect(reasonCode: number, reasonString: string): void {
     if (this.#version !== 5) return
     const { serverReference } = this.#connection.context.limits
-    const properties: Properties = { reasonString }
-    const isRedirect =
-      reasonCode === ReasonCode.UseAnotherServer || reasonCode === ReasonCode.ServerMoved
-    if (isRedirect && serverReference !== undefined) properties.serverReference = serverReference
-    this.send({ type: 'disconnect', reasonCode, properties })
+    const properties: Properties = { reasonString } // [MQTT-3.14.2-2]
+    if (isRedirect(reasonCode) && serverReference !== undefined) {
+      properties.serverReference = serverReference
+    }
+    this.send({ type: 'disconnect', reasonCode: refusalFor('disconnect', reasonCode), properties }) // [MQTT-3.14.2-1]
   }
 
   /**
    * Sends any other packet. What makes it larger than the client takes is left out: first the Reason
    * String, then the User Properties [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.9.2-1]
-   * [MQTT-3.11.2-1] [MQTT-3.14.2-3]; a packet that is still too large is not sent [MQTT-3.1.2-24].
+   * [MQTT-3.11.2-1] [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.15.2-2] [MQTT-3.15.2-3]; a packet that is
+   * still too large is not sent [MQTT-3.1.2-24]. Says whether it was sent.
+   *
+   * Only CONNACK and DISCONNECT are ever given either property, so that Request Problem Information
+   * changes nothing [MQTT-3.1.2-29].
    */
-  send(packet: OutboundPacket): void {
-    if (this.#isClosed) return
+  send(packet: OutboundPacket): boolean {
+    if (this.#isClosed) return false
     const bytes = this.#encodeToFit(packet)
-    if (bytes === undefined) return
+    if (bytes === undefined) {
+      this.#giveUp(packet.type)
+      return false
+    }
     this.#outbox.append(bytes, 0, bytes.length)
     this.#count(packetTypes[packet.type], bytes.length)
+    return true
+  }
+
+  /** A client that cannot be given the answer it waits for would wait for ever. */
+  #giveUp(type: OutboundPacket['type']): void {
+    if (type === 'connack' || type === 'disconnect') return
+    const rule = `${type.toUpperCase()} is beyond its Maximum Packet Size`
+    this.#connection.end(ReasonCode.PacketTooLarge, rule)
   }
 
   #encodeToFit(packet: OutboundPacket): Buffer | undefined {
@@ -238,6 +260,7 @@ export class ConnectionOutlet implements Outlet {
   /** Nothing is sent any more [MQTT-3.14.4-1]. */
   close(): void {
     this.#isClosed = true
+    this.#isServing = false
     this.#outbox.close()
   }
 }

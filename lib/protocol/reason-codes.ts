@@ -95,6 +95,11 @@ const names = new Map<number, string>(
   ]),
 )
 
+/** Says whether the code sends the client elsewhere, so that a Server Reference may go with it. */
+export function isRedirect(code: number): boolean {
+  return code === ReasonCode.UseAnotherServer || code === ReasonCode.ServerMoved
+}
+
 /** Returns "0x8e session taken over" for 0x8e: the form used in every log line. */
 export function describeReasonCode(code: number): string {
   const hexadecimal = `0x${code.toString(16).padStart(2, '0')}`

@@ -106,11 +106,21 @@ export class SessionRegistry {
   /** Closes the connection that has the session; its will goes out as the standard has it. */
   #takeOver(clientIdentifier: string): void {
     const entry = this.#entries.get(clientIdentifier)
-    // Ends in `close` below, which may end the session as well.
-    entry?.outlet?.endFor(
+    if (entry === undefined) return
+    this.#disconnect(
+      entry,
       ReasonCode.SessionTakenOver,
       'another connection has this Client Identifier',
     )
+  }
+
+  /** Closes the connection of a session, if there is one; that may end the session as well. */
+  #disconnect(entry: Entry, reasonCode: number, rule: string): void {
+    const { session, outlet } = entry
+    if (outlet === undefined) return
+    outlet.endFor(reasonCode, rule)
+    // A connection that had not sent its CONNACK yet does not call `close` by itself.
+    this.close(session, outlet, 'with will')
   }
 
   async #resume(entry: Entry, request: OpenRequest): Promise<Opened> {
@@ -192,7 +202,7 @@ export class SessionRegistry {
   async discard(clientIdentifier: string): Promise<boolean> {
     const entry = this.#entries.get(clientIdentifier)
     if (entry === undefined) return false
-    entry.outlet?.endFor(ReasonCode.AdministrativeAction, 'the session was discarded')
+    this.#disconnect(entry, ReasonCode.AdministrativeAction, 'the session was discarded')
     if (this.#entries.get(clientIdentifier) === entry) await this.#end(entry)
     return true
   }
