@@ -16,6 +16,7 @@ import { Flight, InFlight, packetIdentifierOf } from './in-flight.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
+import { SharedInFlight } from './shared-in-flight.ts'
 import { StoredProgress } from './stored-progress.ts'
 
 /** Waiting messages of a durable session kept in memory, and how many are read from the store at once. */
@@ -33,8 +34,7 @@ export class Sender {
   readonly #queue: MessageQueue
   readonly #progress: StoredProgress
   #outlet: Outlet | undefined
-  /** Messages of shared subscriptions in flight: they may have to go to another member. */
-  readonly #sharedInFlight = new Map<Seq, Delivery>()
+  readonly #sharedInFlight = new SharedInFlight()
   /** What may still be sent before an acknowledgement comes (section 4.9). */
   #sendQuota = 0
   #sendQuotaMax = 0
@@ -85,15 +85,17 @@ export class Sender {
   attach(outlet: Outlet, receiveMaximum: number): void {
     this.#outlet = outlet
     this.#sendQuotaMax = Math.min(receiveMaximum, this.#parts.limits.inflightMax) // [MQTT-4.9.0-1]
-    this.#sendQuota = this.#sendQuotaMax
+    this.#sendQuota = 0
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */
   resume(): void {
+    this.#sendQuota = this.#sendQuotaMax
     const again: Delivery[] = []
     this.#inFlight.forEach((seq, state) => {
-      if (state === Flight.AwaitsPubcomp) {
+      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
         this.#outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success) // [MQTT-4.3.3-6]
+        this.#inFlight.restore(seq, Flight.AwaitsPubcompAgain)
       } else {
         again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2))
       }
@@ -104,14 +106,13 @@ export class Sender {
   }
 
   #resendOf(seq: Seq, qos: Qos): Delivery {
-    const shared = this.#sharedInFlight.get(seq)
     return {
       seq,
       message: undefined,
       qos,
       retain: false,
       identifiers: undefined,
-      group: shared?.group,
+      group: this.#sharedInFlight.groupOf(seq),
       isDuplicate: true,
       size: 0,
     }
@@ -159,7 +160,9 @@ export class Sender {
     group: SharedGroup | undefined,
   ): void {
     if (this.#queue.length === 0 && this.#canSend(seq)) {
-      this.#transmit(seq, message, qos, retain, false, identifiers, group)
+      // The store may have taken its time.
+      if (this.#isExpired(message)) this.#expire(message, seq)
+      else this.#transmit(seq, message, qos, retain, false, identifiers, group)
       return
     }
     const isResident = this.#outlet !== undefined && this.#queue.length < RESIDENT_MAX
@@ -180,8 +183,7 @@ export class Sender {
       }
       this.#queue.shift()
       // What was sent once cannot expire any more [MQTT-4.3.3-7].
-      if (!isDuplicate && message.isExpired(this.#parts.clock.now()))
-        this.#expire(head) // [MQTT-3.3.2-5]
+      if (!isDuplicate && this.#isExpired(message)) this.#expire(message, head.seq)
       else this.#transmit(seq, message, qos, retain, isDuplicate, identifiers, group)
     }
   }
@@ -211,38 +213,26 @@ export class Sender {
       this.#reportDrop(message, 'too large')
       this.#complete(seq) // [MQTT-3.1.2-25]
     } else if (group !== undefined) {
-      this.#keepShared(seq, message, qos, retain, identifiers, group)
+      if (this.durable === undefined) message.body()
+      this.#sharedInFlight.note({
+        seq,
+        message: this.durable === undefined ? message : undefined,
+        qos,
+        retain,
+        identifiers,
+        group,
+        isDuplicate: true,
+        size: 0,
+      })
     }
-  }
-
-  /** Remembers a message that goes to another member if this session ends before it is acknowledged. */
-  #keepShared(
-    seq: Seq,
-    message: Message,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    group: SharedGroup,
-  ): void {
-    if (this.durable === undefined) message.body()
-    const kept = this.durable === undefined ? message : undefined
-    this.#sharedInFlight.set(seq, {
-      seq,
-      message: kept,
-      qos,
-      retain,
-      identifiers,
-      group,
-      isDuplicate: true,
-      size: 0,
-    })
   }
 
   #enqueue(delivery: Delivery): void {
     const { queuePolicy } = this.#parts.limits
     while (this.#queue.isFullFor(delivery.size)) {
       const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery
-      this.#forget(victim ?? delivery, 'queue full')
+      const { message, seq } = victim ?? delivery
+      this.#forget(message, seq, 'queue full')
       if (queuePolicy === 'disconnect') {
         this.#outlet?.endFor(ReasonCode.QuotaExceeded, 'session.queuePolicy: disconnect')
       }
@@ -251,15 +241,21 @@ export class Sender {
     this.#queue.push(delivery)
   }
 
-  #expire(delivery: Delivery): void {
+  #isExpired(message: Message): boolean {
+    return (
+      message.expiresAt !== Number.POSITIVE_INFINITY && message.isExpired(this.#parts.clock.now())
+    )
+  }
+
+  #expire(message: Message, seq: Seq): void {
     this.#parts.counters.publishExpired++
-    this.#forget(delivery, 'expired')
+    this.#forget(message, seq, 'expired') // [MQTT-3.3.2-5]
   }
 
   /** A message that was never sent will not be. */
-  #forget(delivery: Delivery, why: DropReason): void {
-    this.#reportDrop(delivery.message, why)
-    if (this.durable !== undefined) this.#parts.store.discard(this.durable, [delivery.seq])
+  #forget(message: Message | undefined, seq: Seq, why: DropReason): void {
+    this.#reportDrop(message, why)
+    if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
   }
 
   /** PUBACK came. Says whether it answered a message in flight. */
@@ -275,7 +271,7 @@ export class Sender {
   handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
     const seq = this.#inFlight.seqOf(packetIdentifier)
     const state = this.#inFlight.stateOf(seq)
-    if (state === Flight.AwaitsPubcomp) {
+    if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
       this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success)
       return true
     }
@@ -285,6 +281,7 @@ export class Sender {
       this.pump()
     } else {
       this.#inFlight.receive(seq)
+      this.#sharedInFlight.settle(seq)
       this.#release(seq)
     }
     return true
@@ -293,7 +290,8 @@ export class Sender {
   /** PUBCOMP came. Says whether it answered a PUBREL. */
   handlePubcomp(packetIdentifier: number): boolean {
     const seq = this.#inFlight.seqOf(packetIdentifier)
-    if (this.#inFlight.stateOf(seq) !== Flight.AwaitsPubcomp) return false
+    const state = this.#inFlight.stateOf(seq)
+    if (state !== Flight.AwaitsPubcomp && state !== Flight.AwaitsPubcompAgain) return false
     this.#complete(seq)
     this.pump()
     return true
@@ -326,9 +324,10 @@ export class Sender {
   }
 
   #complete(seq: Seq): void {
+    const wasCounted = this.#inFlight.stateOf(seq) !== Flight.AwaitsPubcompAgain
     this.#inFlight.complete(seq)
-    this.#sharedInFlight.delete(seq)
-    if (this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
+    this.#sharedInFlight.settle(seq)
+    if (wasCounted && this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
     if (this.durable !== undefined) {
       this.#progress.note(this.durable, seq, this.#inFlight.lowWaterMark)
     }
@@ -385,12 +384,9 @@ export class Sender {
    * acknowledged. QoS 2 belongs to this session and dies with it [MQTT-4.8.2-5].
    */
   takeUnacknowledgedShared(): Delivery[] {
-    const taken: Delivery[] = []
-    for (const delivery of this.#sharedInFlight.values()) {
-      if (delivery.qos === 1) taken.push(delivery)
-      else this.#parts.counters.sharedLost++
-    }
-    this.#sharedInFlight.clear()
+    const all = this.#sharedInFlight.takeAll()
+    const taken = all.filter(({ qos }) => qos === 1)
+    this.#parts.counters.sharedLost += all.length - taken.length
     return taken
   }
 }
