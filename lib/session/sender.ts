@@ -147,7 +147,8 @@ export class Sender {
     }
     message.body()
     const size = message.keptBytes
-    this.#enqueue({ seq: 0, message, qos, retain, identifiers, group, isDuplicate: false, size })
+    const isDuplicate = false
+    this.#enqueue({ seq: 0, message, qos, retain, identifiers, group, isDuplicate, size }, message)
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */
@@ -168,7 +169,11 @@ export class Sender {
     const isResident = this.#outlet !== undefined && this.#queue.length < RESIDENT_MAX
     const kept = isResident ? message : undefined
     const size = message.keptBytes
-    this.#enqueue({ seq, message: kept, qos, retain, identifiers, group, isDuplicate: false, size })
+    const isDuplicate = false
+    this.#enqueue(
+      { seq, message: kept, qos, retain, identifiers, group, isDuplicate, size },
+      message,
+    )
   }
 
   /** Sends what window and socket allow of what waits. */
@@ -227,16 +232,16 @@ export class Sender {
     }
   }
 
-  #enqueue(delivery: Delivery): void {
+  #enqueue(delivery: Delivery, message: Message): void {
     const { queuePolicy } = this.#parts.limits
     while (this.#queue.isFullFor(delivery.size)) {
       const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery
-      const { message, seq } = victim ?? delivery
-      this.#forget(message, seq, 'queue full')
+      const isNew = victim === undefined || victim === delivery
+      this.#forget(isNew ? message : victim.message, (victim ?? delivery).seq, 'queue full')
       if (queuePolicy === 'disconnect') {
         this.#outlet?.endFor(ReasonCode.QuotaExceeded, 'session.queuePolicy: disconnect')
       }
-      if (victim === undefined || victim === delivery) return
+      if (isNew) return
     }
     this.#queue.push(delivery)
   }
