@@ -2,7 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
-import type { MqttVersion, Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
+import type { MqttVersion, Qos, Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import {
@@ -33,10 +33,10 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     const decision = await judge(connection, session, request)
     if (connection.state !== 'connected') return
     if (decision.isAllowed) {
-      const subscription = toSubscription(request, identifier)
+      const subscription = toSubscription(request, identifier, limits.maximumQos)
       subscribe(connection, session, subscription, request.retainHandling)
       made.push(subscription)
-      reasonCodes.push(request.qos) // [MQTT-3.8.4-7]
+      reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
     } else {
       const reasonCode = refusalFor('suback', decision.reasonCode) // [MQTT-3.9.3-2]
       reportDenied(
@@ -114,9 +114,11 @@ function denial(reasonCode: number, rule: string): Decision {
 }
 
 function toSubscription(
-  { topicFilter, qos, noLocal, retainAsPublished }: SubscriptionRequest,
+  { topicFilter, qos: asked, noLocal, retainAsPublished }: SubscriptionRequest,
   subscriptionIdentifier: number,
+  maximumQos: Qos,
 ): Subscription {
+  const qos = asked < maximumQos ? asked : maximumQos // [MQTT-3.2.2-10]
   return { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
 }
 
