@@ -63,7 +63,7 @@ function establish(connection: Connection, session: Session, present: boolean): 
   connection.establish(session)
   reportConnected(connection, present)
   connection.context.observers.connected(connection, present)
-  session.resume()
+  connection.context.registry.resume(session)
 }
 
 /** What CONNACK tells an MQTT 5.0 client: every limit that is not the standard's default. */

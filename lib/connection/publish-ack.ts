@@ -80,6 +80,6 @@ function handlePubrel(
 }
 
 function sendPubcomp(connection: Connection, packetIdentifier: number, reasonCode: number): void {
-  connection.inboundFlow.creditExchange()
+  connection.inboundFlow.credit()
   connection.outlet.sendAcknowledgement('pubcomp', packetIdentifier, reasonCode) // [MQTT-4.3.3-11]
 }

@@ -12,7 +12,11 @@ import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { countLevels, isSystemTopic } from '../protocol/topics.ts'
 import type { Publication, PublicationObserver } from '../router/router.ts'
 import { type Answer, type ClientInfo, type Decision, toDecision } from '../security/access.ts'
-import { OwedAcknowledgements, type OwedHandle } from '../session/owed-acknowledgements.ts'
+import {
+  type AcknowledgementType,
+  OwedAcknowledgements,
+  type OwedHandle,
+} from '../session/owed-acknowledgements.ts'
 import type { Session } from '../session/session.ts'
 import type { StoreError } from '../storage/storage.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
@@ -29,7 +33,7 @@ const STORE_BYTES_MAX = 64 * 1024 * 1024
 
 /** The client's messages of one connection: its aliases, and what we owe it. */
 export class InboundFlow implements PublicationObserver {
-  readonly owed: OwedAcknowledgements
+  readonly #owed: OwedAcknowledgements
   readonly #connection: Connection
   #version: MqttVersion = 4
   #aliases: InboundAliases | undefined
@@ -38,9 +42,12 @@ export class InboundFlow implements PublicationObserver {
 
   constructor(connection: Connection) {
     this.#connection = connection
-    this.owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
-      if (type === 'puback' || reasonCode >= 0x80) this.#credit()
+    this.#owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
+      if (type === 'puback' || reasonCode >= 0x80) this.credit()
       connection.outlet.sendAcknowledgement(type, packetIdentifier, reasonCode)
+      if (this.#owed.length <= connection.context.limits.receiveMaximum / 2) {
+        connection.unpause(Pause.OwedAcknowledgements)
+      }
     })
   }
 
@@ -58,33 +65,44 @@ export class InboundFlow implements PublicationObserver {
   debit(): void {
     const { receiveMaximum } = this.#connection.context.limits
     this.#unacknowledged++
-    if (this.#unacknowledged < receiveMaximum) return
-    if (this.#version === 5) {
-      if (this.#unacknowledged > receiveMaximum) {
-        throw new ProtocolError(
-          ReasonCode.ReceiveMaximumExceeded,
-          `more than ${receiveMaximum} messages unacknowledged`, // [MQTT-3.3.4-7]
-        )
-      }
-    } else if (this.owed.length >= receiveMaximum) {
-      this.#connection.pause(Pause.OwedAcknowledgements)
+    if (this.#unacknowledged > receiveMaximum && this.#version === 5) {
+      throw new ProtocolError(
+        ReasonCode.ReceiveMaximumExceeded,
+        `more than ${receiveMaximum} messages unacknowledged`, // [MQTT-3.3.4-7]
+      )
     }
   }
 
-  /** PUBCOMP has been sent. */
-  creditExchange(): void {
-    this.#credit()
-  }
-
-  #credit(): void {
+  /** PUBACK, PUBCOMP, or a PUBREC of 0x80 or more has been sent. */
+  credit(): void {
     if (this.#unacknowledged > 0) this.#unacknowledged--
-    if (this.owed.length <= this.#connection.context.limits.receiveMaximum / 2) {
-      this.#connection.unpause(Pause.OwedAcknowledgements)
-    }
+  }
+
+  /** Acknowledges when everything before is acknowledged. */
+  acknowledge(type: AcknowledgementType, packetIdentifier: number, reasonCode: number): void {
+    this.#owed.acknowledge(type, packetIdentifier, reasonCode)
+    this.#slow()
+  }
+
+  /** Acknowledges, in its turn, when `publication` is where it has to be. */
+  acknowledgeAfter(
+    publication: Publication,
+    type: AcknowledgementType,
+    packetIdentifier: number,
+  ): void {
+    publication.observer = this
+    publication.handle = this.#owed.add(type, packetIdentifier)
+    this.#slow()
+  }
+
+  /** Bounds what is owed to a client that knows no Receive Maximum. */
+  #slow(): void {
+    const isFull = this.#owed.length >= this.#connection.context.limits.receiveMaximum
+    if (isFull && this.#version < 5) this.#connection.pause(Pause.OwedAcknowledgements)
   }
 
   published(publication: Publication): void {
-    this.owed.settle(publication.handle as OwedHandle, ReasonCode.Success)
+    this.#owed.settle(publication.handle as OwedHandle, ReasonCode.Success)
     this.#connection.unpause(Pause.Store)
   }
 
@@ -118,7 +136,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   const session = connection.session as Session
   if (message.qos > 0) inboundFlow.debit()
   if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
-    inboundFlow.owed.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
+    inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
     return undefined
   }
   const fault = findFault(connection, message, isPayloadUtf8)
@@ -252,17 +270,16 @@ function accept(
       : undefined
   const publication = router.route(message, session, inbound) // [MQTT-4.5.0-1]
   const type = isExactlyOnce ? 'pubrec' : 'puback' // [MQTT-3.3.4-1]
-  const { owed } = connection.inboundFlow
+  const { inboundFlow } = connection
   if (publication === undefined) {
     const isHeard = router.lastMatchCount > 0
-    owed.acknowledge(
+    inboundFlow.acknowledge(
       type,
       packetIdentifier,
       isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
     ) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
   } else {
-    publication.observer = connection.inboundFlow
-    publication.handle = owed.add(type, packetIdentifier)
+    inboundFlow.acknowledgeAfter(publication, type, packetIdentifier)
     slowForStore(connection)
   }
 }
@@ -285,10 +302,10 @@ function refuse(
   const reasonCode = refusalFor('puback', decision.reasonCode) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
   const rule = decision.rule ?? 'not authorized'
   reportDenied(connection, 'publish', message.topic, reasonCode, rule)
-  const { owed } = connection.inboundFlow
+  const { inboundFlow } = connection
   if (connection.negotiated?.version === 5) {
     if (message.qos > 0) {
-      owed.acknowledge(message.qos === 1 ? 'puback' : 'pubrec', packetIdentifier, reasonCode) // [MQTT-4.3.3-9]
+      inboundFlow.acknowledge(message.qos === 1 ? 'puback' : 'pubrec', packetIdentifier, reasonCode) // [MQTT-4.3.3-9]
     } else if (reasonCode === ReasonCode.PayloadFormatInvalid) {
       throw new ProtocolError(reasonCode, rule)
     }
@@ -297,9 +314,9 @@ function refuse(
   if (connection.context.limits.unauthorizedPublishV3 === 'disconnect') {
     throw new ProtocolError(reasonCode, rule)
   }
-  if (message.qos === 1) owed.acknowledge('puback', packetIdentifier, ReasonCode.Success)
+  if (message.qos === 1) inboundFlow.acknowledge('puback', packetIdentifier, ReasonCode.Success)
   if (message.qos === 2) {
     ;(connection.session as Session).inbound.add(packetIdentifier)
-    owed.acknowledge('pubrec', packetIdentifier, ReasonCode.Success)
+    inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success)
   }
 }

@@ -33,7 +33,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     const decision = await judge(connection, session, request)
     if (connection.state !== 'connected') return
     if (decision.isAllowed) {
-      const subscription = toSubscription(request, limits.maximumQos, identifier)
+      const subscription = toSubscription(request, identifier, limits.maximumQos)
       subscribe(connection, session, subscription, request.retainHandling)
       made.push(subscription)
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
@@ -114,11 +114,11 @@ function denial(reasonCode: number, rule: string): Decision {
 }
 
 function toSubscription(
-  { topicFilter, qos: requestedQos, noLocal, retainAsPublished }: SubscriptionRequest,
-  maximumQos: Qos,
+  { topicFilter, qos: asked, noLocal, retainAsPublished }: SubscriptionRequest,
   subscriptionIdentifier: number,
+  maximumQos: Qos,
 ): Subscription {
-  const qos = requestedQos < maximumQos ? requestedQos : maximumQos // [MQTT-3.2.2-10]
+  const qos = asked < maximumQos ? asked : maximumQos // [MQTT-3.2.2-10]
   return { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
 }
 

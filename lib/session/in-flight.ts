@@ -19,6 +19,8 @@ export const Flight = {
   AwaitsPubcomp: 3,
   /** Sent on an earlier connection; waits for its turn to be sent again. */
   AwaitsResend: 4,
+  /** PUBREL was sent again: its PUBLISH took nothing of this connection's send quota. */
+  AwaitsPubcompAgain: 5,
 } as const
 export type Flight = (typeof Flight)[keyof typeof Flight]
 

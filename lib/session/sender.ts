@@ -17,6 +17,7 @@ import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
 import { Releases } from './releases.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
+import { SharedInFlight } from './shared-in-flight.ts'
 import { StoredProgress } from './stored-progress.ts'
 
 /** Waiting messages of a durable session kept in memory, and how many are read from the store at once. */
@@ -35,8 +36,7 @@ export class Sender {
   readonly #progress: StoredProgress
   readonly #releases: Releases
   #outlet: Outlet | undefined
-  /** Messages of shared subscriptions in flight: they may have to go to another member. */
-  readonly #sharedInFlight = new Map<Seq, Delivery>()
+  readonly #sharedInFlight = new SharedInFlight()
   /** What may still be sent before an acknowledgement comes (section 4.9). */
   #sendQuota = 0
   #sendQuotaMax = 0
@@ -87,15 +87,17 @@ export class Sender {
   attach(outlet: Outlet, receiveMaximum: number): void {
     this.#outlet = outlet
     this.#sendQuotaMax = Math.min(receiveMaximum, this.#parts.limits.inflightMax) // [MQTT-4.9.0-1]
-    this.#sendQuota = this.#sendQuotaMax
+    this.#sendQuota = 0
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */
   resume(): void {
+    this.#sendQuota = this.#sendQuotaMax
     const again: Delivery[] = []
     this.#inFlight.forEach((seq, state) => {
-      if (state === Flight.AwaitsPubcomp) {
+      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
         this.#outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success) // [MQTT-4.3.3-6]
+        this.#inFlight.restore(seq, Flight.AwaitsPubcompAgain)
       } else {
         again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2))
       }
@@ -106,14 +108,13 @@ export class Sender {
   }
 
   #resendOf(seq: Seq, qos: Qos): Delivery {
-    const shared = this.#sharedInFlight.get(seq)
     return {
       seq,
       message: undefined,
       qos,
       retain: false,
       identifiers: undefined,
-      group: shared?.group,
+      group: this.#sharedInFlight.groupOf(seq),
       isDuplicate: true,
       size: 0,
     }
@@ -148,7 +149,8 @@ export class Sender {
     }
     message.body()
     const size = message.keptBytes
-    this.#enqueue({ seq: 0, message, qos, retain, identifiers, group, isDuplicate: false, size })
+    const isDuplicate = false
+    this.#enqueue({ seq: 0, message, qos, retain, identifiers, group, isDuplicate, size }, message)
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */
@@ -161,13 +163,19 @@ export class Sender {
     group: SharedGroup | undefined,
   ): void {
     if (this.#queue.length === 0 && this.#canSend(seq)) {
-      this.#transmit(seq, message, qos, retain, false, identifiers, group)
+      // The store may have taken its time.
+      if (this.#isExpired(message)) this.#expire(message, seq)
+      else this.#transmit(seq, message, qos, retain, false, identifiers, group)
       return
     }
     const isResident = this.#outlet !== undefined && this.#queue.length < RESIDENT_MAX
     const kept = isResident ? message : undefined
     const size = message.keptBytes
-    this.#enqueue({ seq, message: kept, qos, retain, identifiers, group, isDuplicate: false, size })
+    const isDuplicate = false
+    this.#enqueue(
+      { seq, message: kept, qos, retain, identifiers, group, isDuplicate, size },
+      message,
+    )
   }
 
   /** Sends what window and socket allow of what waits. */
@@ -182,8 +190,7 @@ export class Sender {
       }
       this.#queue.shift()
       // What was sent once cannot expire any more [MQTT-4.3.3-7].
-      if (!isDuplicate && message.isExpired(this.#parts.clock.now()))
-        this.#expire(head) // [MQTT-3.3.2-5]
+      if (!isDuplicate && this.#isExpired(message)) this.#expire(message, head.seq)
       else this.#transmit(seq, message, qos, retain, isDuplicate, identifiers, group)
     }
   }
@@ -213,10 +220,21 @@ export class Sender {
       this.#reportDrop(message, 'too large')
       this.#complete(seq) // [MQTT-3.1.2-25]
     } else if (group !== undefined) {
-      this.#keepShared(seq, message, qos, retain, identifiers, group)
+      if (this.durable === undefined) message.body()
+      this.#sharedInFlight.note({
+        seq,
+        message: this.durable === undefined ? message : undefined,
+        qos,
+        retain,
+        identifiers,
+        group,
+        isDuplicate: true,
+        size: 0,
+      })
     }
   }
 
+<<<<<<< HEAD
   /** Remembers a message that goes to another member if this session ends before it is acknowledged. */
   #keepShared(
     seq: Seq,
@@ -245,27 +263,37 @@ export class Sender {
       this.#forget(delivery, 'memory budget')
       return
     }
+=======
+  #enqueue(delivery: Delivery, message: Message): void {
+>>>>>>> conf2
     const { queuePolicy } = this.#parts.limits
     while (this.#queue.isFullFor(delivery.size)) {
       const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery
-      this.#forget(victim ?? delivery, 'queue full')
+      const isNew = victim === undefined || victim === delivery
+      this.#forget(isNew ? message : victim.message, (victim ?? delivery).seq, 'queue full')
       if (queuePolicy === 'disconnect') {
         this.#outlet?.endFor(ReasonCode.QuotaExceeded, 'session.queuePolicy: disconnect')
       }
-      if (victim === undefined || victim === delivery) return
+      if (isNew) return
     }
     this.#queue.push(delivery)
   }
 
-  #expire(delivery: Delivery): void {
+  #isExpired(message: Message): boolean {
+    return (
+      message.expiresAt !== Number.POSITIVE_INFINITY && message.isExpired(this.#parts.clock.now())
+    )
+  }
+
+  #expire(message: Message, seq: Seq): void {
     this.#parts.counters.publishExpired++
-    this.#forget(delivery, 'expired')
+    this.#forget(message, seq, 'expired') // [MQTT-3.3.2-5]
   }
 
   /** A message that was never sent will not be. */
-  #forget(delivery: Delivery, why: DropReason): void {
-    this.#reportDrop(delivery.message, why)
-    if (this.durable !== undefined) this.#parts.store.discard(this.durable, [delivery.seq])
+  #forget(message: Message | undefined, seq: Seq, why: DropReason): void {
+    this.#reportDrop(message, why)
+    if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
   }
 
   /** PUBACK came. Says whether it answered a message in flight. */
@@ -281,7 +309,7 @@ export class Sender {
   handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
     const seq = this.#inFlight.seqOf(packetIdentifier)
     const state = this.#inFlight.stateOf(seq)
-    if (state === Flight.AwaitsPubcomp) {
+    if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
       this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success)
       return true
     }
@@ -291,8 +319,13 @@ export class Sender {
       this.pump()
     } else {
       this.#inFlight.receive(seq)
+<<<<<<< HEAD
       if (this.durable !== undefined) this.#releases.add(this.durable, seq)
       else this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-4]
+=======
+      this.#sharedInFlight.settle(seq)
+      this.#release(seq)
+>>>>>>> conf2
     }
     return true
   }
@@ -300,16 +333,18 @@ export class Sender {
   /** PUBCOMP came. Says whether it answered a PUBREL. */
   handlePubcomp(packetIdentifier: number): boolean {
     const seq = this.#inFlight.seqOf(packetIdentifier)
-    if (this.#inFlight.stateOf(seq) !== Flight.AwaitsPubcomp) return false
+    const state = this.#inFlight.stateOf(seq)
+    if (state !== Flight.AwaitsPubcomp && state !== Flight.AwaitsPubcompAgain) return false
     this.#complete(seq)
     this.pump()
     return true
   }
 
   #complete(seq: Seq): void {
+    const wasCounted = this.#inFlight.stateOf(seq) !== Flight.AwaitsPubcompAgain
     this.#inFlight.complete(seq)
-    this.#sharedInFlight.delete(seq)
-    if (this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
+    this.#sharedInFlight.settle(seq)
+    if (wasCounted && this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
     if (this.durable !== undefined) {
       this.#progress.note(this.durable, seq, this.#inFlight.lowWaterMark)
     }
@@ -366,12 +401,9 @@ export class Sender {
    * acknowledged. QoS 2 belongs to this session and dies with it [MQTT-4.8.2-5].
    */
   takeUnacknowledgedShared(): Delivery[] {
-    const taken: Delivery[] = []
-    for (const delivery of this.#sharedInFlight.values()) {
-      if (delivery.qos === 1) taken.push(delivery)
-      else this.#parts.counters.sharedLost++
-    }
-    this.#sharedInFlight.clear()
+    const all = this.#sharedInFlight.takeAll()
+    const taken = all.filter(({ qos }) => qos === 1)
+    this.#parts.counters.sharedLost += all.length - taken.length
     return taken
   }
 }

@@ -80,7 +80,7 @@ export class SessionRegistry {
 
   /**
    * Opens the session of a client that has connected: ends whatever connection had it [MQTT-3.1.4-3],
-   * then resumes or begins it. The outlet is attached; call `session.resume()` once CONNACK is sent.
+   * then resumes or begins it. The outlet is attached; call `resume` once CONNACK is sent.
    */
   async open(request: OpenRequest): Promise<Opened> {
     const { clientIdentifier } = request
@@ -136,8 +136,13 @@ export class SessionRegistry {
     })
     session.renewClaim(claimed.ref)
     this.#attach(entry, request)
-    this.#handOver.gather(session)
     return { session, present: true }
+  }
+
+  /** CONNACK is sent: the client gets what waits for it, and what waits for others of its groups. */
+  resume(session: Session): void {
+    session.resume()
+    this.#handOver.gather(session)
   }
 
   async #begin(request: OpenRequest): Promise<Opened> {

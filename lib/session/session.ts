@@ -31,6 +31,8 @@ export class Session implements Subscriber {
   readonly #parts: SessionParts
   readonly #sender: Sender
   #outlet: Outlet | undefined
+  /** Whether CONNACK is sent. */
+  #isResumed = false
   #cursor: RetainedCursor | undefined
   /** Retained messages on their way through the store. */
   #retainedPending = 0
@@ -55,7 +57,7 @@ export class Session implements Subscriber {
   }
 
   get isOnline(): boolean {
-    return this.#outlet !== undefined
+    return this.#isResumed
   }
 
   get inFlightCount(): number {
@@ -83,6 +85,7 @@ export class Session implements Subscriber {
 
   /** CONNACK is sent: what waits may follow. */
   resume(): void {
+    this.#isResumed = true
     this.#sender.resume()
     this.#pumpRetained()
   }
@@ -90,6 +93,7 @@ export class Session implements Subscriber {
   /** The connection is gone. */
   detach(): void {
     this.#outlet = undefined
+    this.#isResumed = false
     this.#sender.detach()
   }
 
@@ -143,6 +147,7 @@ export class Session implements Subscriber {
       this.#sender.offer(message, qos, retain, identifiers, group)
       return
     }
+    if (!this.#isResumed) return // [MQTT-3.2.0-1]
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
     if (isSent === true) this.#cursor?.noteLive(message.topic)
     if (isSent === false) this.#drop(message, 'socket blocked')
