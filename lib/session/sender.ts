@@ -234,38 +234,11 @@ export class Sender {
     }
   }
 
-<<<<<<< HEAD
-  /** Remembers a message that goes to another member if this session ends before it is acknowledged. */
-  #keepShared(
-    seq: Seq,
-    message: Message,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    group: SharedGroup,
-  ): void {
-    if (this.durable === undefined) message.body()
-    const kept = this.durable === undefined ? message : undefined
-    this.#sharedInFlight.set(seq, {
-      seq,
-      message: kept,
-      qos,
-      retain,
-      identifiers,
-      group,
-      isDuplicate: true,
-      size: 0,
-    })
-  }
-
-  #enqueue(delivery: Delivery): void {
+  #enqueue(delivery: Delivery, message: Message): void {
     if (this.#parts.budget.isExhausted) {
-      this.#forget(delivery, 'memory budget')
+      this.#forget(message, delivery.seq, 'memory budget')
       return
     }
-=======
-  #enqueue(delivery: Delivery, message: Message): void {
->>>>>>> conf2
     const { queuePolicy } = this.#parts.limits
     while (this.#queue.isFullFor(delivery.size)) {
       const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery
@@ -319,13 +292,9 @@ export class Sender {
       this.pump()
     } else {
       this.#inFlight.receive(seq)
-<<<<<<< HEAD
+      this.#sharedInFlight.settle(seq)
       if (this.durable !== undefined) this.#releases.add(this.durable, seq)
       else this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-4]
-=======
-      this.#sharedInFlight.settle(seq)
-      this.#release(seq)
->>>>>>> conf2
     }
     return true
   }
