@@ -30,7 +30,7 @@ import { Timers } from '../util/timers.ts'
 import { VERSION } from '../util/version.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
 import { DropReport } from './drop-report.ts'
-import { type BrokerEvents, observersOf } from './events.ts'
+import { type BrokerEvents, observersOf, tellOn } from './events.ts'
 import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
@@ -83,6 +83,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const log = this.#log
     const clock = parts.clock ?? systemClock
     const random = parts.random ?? systemRandom
+    const tell = tellOn(this, log)
     const timers = new Timers(clock)
     const budget = new MemoryBudget(memoryBudgetBytes(configuration))
     const store = parts.storage ?? new MemoryStore(clock, budget)
@@ -106,7 +107,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       limits: configuration.session,
       dropped: (session, message, why) => {
         drops.note(session, message, why)
-        this.emit('dropped', session.clientIdentifier, message?.topic, why)
+        tell('dropped', session.clientIdentifier, message?.topic, why)
       },
       publishWill: (message, session) => void router.route(message, session),
       expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
@@ -114,7 +115,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     return {
       limits: limitsOf(configuration),
       hooks: parts.hooks ?? {},
-      observers: observersOf(this, () => this.#systemTopics),
+      observers: observersOf(this, tell, () => this.#systemTopics),
       router,
       registry,
       retained,

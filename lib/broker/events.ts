@@ -5,6 +5,7 @@ import type { ConnectionEnd, Observers } from '../connection/context.ts'
 import type { SystemTopics } from '../monitor/system-topics.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { ClientInfo } from '../security/access.ts'
+import type { Logger } from '../util/logger.ts'
 import { type ApplicationMessage, toApplicationMessage } from './application-message.ts'
 
 /** Event name → what each listener is given. */
@@ -23,37 +24,52 @@ export interface BrokerEvents {
   dropped: [clientIdentifier: string, topic: string | undefined, why: string]
 }
 
+/** Emits on a broker. A listener that throws is logged: it must not break what it only watches. */
+export type Tell = <Name extends keyof BrokerEvents>(
+  name: Name,
+  ...facts: BrokerEvents[Name]
+) => void
+
+export function tellOn(broker: EventEmitter<BrokerEvents>, log: Logger): Tell {
+  return (name, ...facts) => {
+    try {
+      ;(broker as EventEmitter).emit(name, ...facts)
+    } catch (error) {
+      log.error({ err: error, event: name }, 'an event listener threw')
+    }
+  }
+}
+
 /**
- * Returns observers that emit on `broker`. Those of single messages exist only while somebody listens:
- * an event that nobody wants costs nothing.
+ * Returns observers that tell of what they see. Those of single messages exist only while somebody listens
+ * on `broker`: an event that nobody wants costs nothing.
  */
 export function observersOf(
   broker: EventEmitter<BrokerEvents>,
+  tell: Tell,
   systemTopics: () => SystemTopics,
 ): Observers {
   const observers: Observers = {
     connected(connection, sessionPresent) {
       systemTopics().clientConnected(connection)
-      broker.emit('connected', connection.client as ClientInfo, sessionPresent)
+      tell('connected', connection.client as ClientInfo, sessionPresent)
     },
     disconnected(connection, end) {
       systemTopics().clientDisconnected(connection, end)
-      broker.emit('disconnected', connection.client as ClientInfo, end)
+      tell('disconnected', connection.client as ClientInfo, end)
     },
-    subscribed: (client, { topicFilter, qos }) =>
-      broker.emit('subscribed', client, topicFilter, qos),
-    unsubscribed: (client, topicFilter) => broker.emit('unsubscribed', client, topicFilter),
+    subscribed: (client, { topicFilter, qos }) => tell('subscribed', client, topicFilter, qos),
+    unsubscribed: (client, topicFilter) => tell('unsubscribed', client, topicFilter),
   }
   const observeMessages = () => {
     observers.published =
       broker.listenerCount('published') === 0
         ? undefined
-        : (message, client) => broker.emit('published', toApplicationMessage(message), client)
+        : (message, client) => tell('published', toApplicationMessage(message), client)
     observers.delivered =
       broker.listenerCount('delivered') === 0
         ? undefined
-        : (message, qos, client) =>
-            broker.emit('delivered', toApplicationMessage(message), client, qos)
+        : (message, qos, client) => tell('delivered', toApplicationMessage(message), client, qos)
   }
   const meta = broker as EventEmitter
   // 'newListener' comes before the listener counts.
