@@ -174,7 +174,7 @@ function versionToAnswer(connection: Connection): MqttVersion | undefined {
     if (body.toString('latin1', 0, levelAt) !== name) continue
     const level = body[levelAt]
     if (level === undefined) return undefined
-    return level >= 5 ? 5 : 4
+    return level >= 5 ? 5 : 4 // [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2]
   }
   return undefined
 }

@@ -171,7 +171,7 @@ export class ConnectionOutlet implements Outlet {
     const block = this.#outbox.block
     block[at] = acknowledgementBytes[type]
     block[at + 1] = size - 2
-    block[at + 2] = packetIdentifier >> 8
+    block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
     block[at + 3] = packetIdentifier & 0xff
     if (isLong) block[at + 4] = reasonCode
     this.#count(packetTypes[type], size)
