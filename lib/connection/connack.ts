@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import type { ConnectionLimits } from './context.ts'
 import { reportConnected } from './log.ts'
 import type { Negotiated } from './negotiated.ts'
+import { toReasonString } from './reason-string.ts'
 
 const publicationProperties = [
   'payloadFormatIndicator',
@@ -148,7 +149,8 @@ function sendRefusal(
   reason: string | undefined,
 ): void {
   const { serverReference } = connection.context.limits
-  const properties: Properties = reason === undefined ? {} : { reasonString: reason }
+  const properties: Properties =
+    reason === undefined ? {} : { reasonString: toReasonString(reason) }
   if (isRedirect(reasonCode) && serverReference !== undefined) {
     properties.serverReference = serverReference
   }
