@@ -103,7 +103,7 @@ function checkPublish(
   }
   const topicEnd = checkTopicName(bytes, bodyStart, end, 'Topic Name') // [MQTT-3.3.2-1] [MQTT-3.3.2-2]
   const isTopicEmpty = topicEnd === bodyStart + 2
-  const at = qos === 0 ? topicEnd : checkPacketIdentifier(bytes, topicEnd, end)
+  const at = qos === 0 ? topicEnd : checkPacketIdentifier(bytes, topicEnd, end) // [MQTT-2.2.1-2]
   if (version === 5) {
     checkPublishProperties(bytes, at, end, isTopicEmpty)
   } else if (isTopicEmpty) {

@@ -175,7 +175,7 @@ function toSubscriptionRequest({ topic, qos, nl, rap, rh }: ISubscription): Subs
 function encodeConnack(packet: Connack, version: MqttVersion): Buffer {
   const { reasonCode, properties } = packet
   // In MQTT 3.1 the byte of Session Present is reserved.
-  const sessionPresent = version > 3 && packet.sessionPresent
+  const sessionPresent = version > 3 && packet.sessionPresent // [MQTT-3.2.2-1]
   const returnCode = connectReturnCode(reasonCode)
   return generate(
     { cmd: 'connack', sessionPresent, reasonCode, returnCode },

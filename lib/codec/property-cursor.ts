@@ -135,7 +135,7 @@ export class PropertyCursor {
         this.valueStart = at + 2
         break
       case 'pair':
-        this.valueEnd = this.#endOfString(this.#endOfString(at))
+        this.valueEnd = this.#endOfString(this.#endOfString(at)) // [MQTT-1.5.7-1]
         this.valueStart = at
         break
     }

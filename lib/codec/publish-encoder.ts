@@ -111,7 +111,7 @@ export class PublishEncoder {
     at = writeTopic(bytes, at, message, topicLength)
     frame.packetIdentifierAt = 0
     if (shape.qos > 0) {
-      frame.packetIdentifierAt = at - frame.start
+      frame.packetIdentifierAt = at - frame.start // [MQTT-2.2.1-2]
       at += 2
     }
     if (shape.version === 5) {

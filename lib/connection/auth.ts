@@ -7,6 +7,9 @@ import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
+/** How much of a name that the client chose is repeated in the log and to the client. */
+const METHOD_SHOWN_MAX = 64
+
 /** An enhanced authentication of this connection (section 4.12). */
 export interface Authentication {
   readonly method: string
@@ -20,7 +23,7 @@ export async function beginAuthentication(connection: Connection, connect: Conne
   const method = connect.properties.authenticationMethod as string
   const begin = beginnerOf(connection, method)
   if (begin === undefined) {
-    const rule = `no Authentication Method "${method}"`
+    const rule = describeUnknown(method)
     refuse(connection, ReasonCode.BadAuthenticationMethod, rule, rule) // [MQTT-4.12.0-1]
     return
   }
@@ -35,6 +38,10 @@ function beginnerOf(connection: Connection, method: string): Begin | undefined {
   const methods = connection.context.hooks.authenticationMethods
   // The client chose the name: "constructor" is no method.
   return methods !== undefined && Object.hasOwn(methods, method) ? methods[method] : undefined
+}
+
+function describeUnknown(method: string): string {
+  return `no Authentication Method ${JSON.stringify(method.slice(0, METHOD_SHOWN_MAX))}`
 }
 
 export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
@@ -71,10 +78,7 @@ async function continueWith(
 function beginAgain(connection: Connection, method: string): AuthenticationExchange {
   const begin = beginnerOf(connection, method)
   if (begin === undefined) {
-    throw new ProtocolError(
-      ReasonCode.BadAuthenticationMethod,
-      `no Authentication Method "${method}"`,
-    )
+    throw new ProtocolError(ReasonCode.BadAuthenticationMethod, describeUnknown(method))
   }
   return begin(connection.client as ClientInfo)
 }

@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import type { ConnectionLimits } from './context.ts'
 import { reportConnected } from './log.ts'
 import type { Negotiated } from './negotiated.ts'
+import { toReasonString } from './reason-string.ts'
 
 const publicationProperties = [
   'payloadFormatIndicator',
@@ -148,7 +149,8 @@ function sendRefusal(
   reason: string | undefined,
 ): void {
   const { serverReference } = connection.context.limits
-  const properties: Properties = reason === undefined ? {} : { reasonString: reason }
+  const properties: Properties =
+    reason === undefined ? {} : { reasonString: toReasonString(reason) }
   if (isRedirect(reasonCode) && serverReference !== undefined) {
     properties.serverReference = serverReference
   }
@@ -174,7 +176,7 @@ function versionToAnswer(connection: Connection): MqttVersion | undefined {
     if (body.toString('latin1', 0, levelAt) !== name) continue
     const level = body[levelAt]
     if (level === undefined) return undefined
-    return level >= 5 ? 5 : 4
+    return level >= 5 ? 5 : 4 // [MQTT-3.1.2-2] [3.1.1: MQTT-3.1.2-2]
   }
   return undefined
 }

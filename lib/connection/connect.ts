@@ -61,7 +61,7 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     return
   }
   if (connect.properties.authenticationMethod !== undefined) {
-    await beginAuthentication(connection, connect)
+    await beginAuthentication(connection, connect) // [MQTT-4.12.0-6]
     return
   }
   const decision = await authenticate(connection, connect)
@@ -70,7 +70,7 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     refuse(
       connection,
       decision.reasonCode ?? ReasonCode.BadUserNameOrPassword,
-      decision.rule ?? 'user name or password refused',
+      decision.rule ?? 'user name or password refused', // [MQTT-3.1.4-2]
       decision.reason,
     )
   }

@@ -268,7 +268,7 @@ export class Connection implements TransportEvents {
   /** A CONNACK that refuses has been sent. */
   endRefused(reasonCode: number, rule: string): void {
     this.#finish({ reasonCode, rule, by: 'broker' })
-    this.transport.close() // [MQTT-3.2.2-7]
+    this.transport.close() // [MQTT-3.2.2-7] [MQTT-3.1.4-6]
   }
 
   #finish(end: ConnectionEnd): void {

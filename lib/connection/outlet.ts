@@ -17,6 +17,7 @@ import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { Pause } from './pause.ts'
+import { toReasonString } from './reason-string.ts'
 import { OutboundAliases } from './topic-aliases.ts'
 
 /** The shape of the PUBLISH being sent; one object serves all, as encoding is synchronous. */
@@ -178,7 +179,7 @@ export class ConnectionOutlet implements Outlet {
     const block = this.#outbox.block
     block[at] = acknowledgementBytes[type]
     block[at + 1] = size - 2
-    block[at + 2] = packetIdentifier >> 8
+    block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
     block[at + 3] = packetIdentifier & 0xff
     if (isLong) block[at + 4] = reasonCode
     this.#count(packetTypes[type], size)
@@ -192,10 +193,10 @@ export class ConnectionOutlet implements Outlet {
     this.#count(PacketType.Pingresp, 2)
   }
 
-  sendDisconnect(reasonCode: number, reasonString: string): void {
+  sendDisconnect(reasonCode: number, reason: string): void {
     if (this.#version !== 5) return
     const { serverReference } = this.#connection.context.limits
-    const properties: Properties = { reasonString } // [MQTT-3.14.2-2]
+    const properties: Properties = { reasonString: toReasonString(reason) } // [MQTT-3.14.2-2]
     if (isRedirect(reasonCode) && serverReference !== undefined) {
       properties.serverReference = serverReference
     }

@@ -145,7 +145,7 @@ function acknowledge(
 ): void {
   connection.outlet.send({
     type: 'suback', // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.9.3-2]
-    packetIdentifier,
+    packetIdentifier, // [MQTT-2.2.1-6]
     reasonCodes: reasonCodes.map((code) => asVersion(connection, code)),
     properties: {},
   })

@@ -24,7 +24,7 @@ export async function handleUnsubscribe(
   }
   connection.outlet.send({
     type: 'unsuback', // [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT-3.11.3-2]
-    packetIdentifier: packet.packetIdentifier,
+    packetIdentifier: packet.packetIdentifier, // [MQTT-2.2.1-6]
     reasonCodes: connection.negotiated?.version === 5 ? reasonCodes : [],
     properties: {},
   })

@@ -50,7 +50,7 @@ export interface RegistryParts extends SessionParts {
 
 export class SessionRegistry {
   readonly #parts: RegistryParts
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, Entry>() // [MQTT-3.1.3-2]
   readonly #handOver: SharedHandOver
   /** The last opening of each Client Identifier that is under way. */
   readonly #openings = new Map<string, Promise<unknown>>()
@@ -99,7 +99,7 @@ export class SessionRegistry {
     this.#takeOver(request.clientIdentifier)
     const existing = this.#entries.get(request.clientIdentifier)
     if (existing !== undefined && !request.cleanStart) return this.#resume(existing, request) // [MQTT-3.1.2-5]
-    if (existing !== undefined) await this.#end(existing) // [MQTT-3.1.2-4]
+    if (existing !== undefined) await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
     return this.#begin(request) // [MQTT-3.1.2-6]
   }
 
@@ -125,7 +125,7 @@ export class SessionRegistry {
 
   async #resume(entry: Entry, request: OpenRequest): Promise<Opened> {
     const { session } = entry
-    entry.expiry?.cancel()
+    entry.expiry?.cancel() // [MQTT-4.1.0-1]
     entry.expiry = undefined
     entry.willDelay?.cancel() // [MQTT-3.1.3-9]
     entry.willDelay = undefined

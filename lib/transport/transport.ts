@@ -1,6 +1,7 @@
 /**
  * What the broker asks of a network connection, and what a connection tells the broker. TCP, TLS,
- * WebSocket, Unix sockets and the in-memory pair implement `Transport`; `connection/` drives it.
+ * WebSocket, Unix sockets and the in-memory pair implement `Transport`, an ordered, lossless stream of
+ * bytes both ways [MQTT-4.2-1]; `connection/` drives it.
  */
 
 import type { Buffer } from 'node:buffer'

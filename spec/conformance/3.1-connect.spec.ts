@@ -132,6 +132,29 @@ test('[MQTT-3.1.2-19] MQTT 5.0 allows a Password without a User Name', async (t)
   t.is(requests[0]?.password?.toString(), 'token')
 })
 
+test('[MQTT-3.1.4-1] a CONNECT with every property of MQTT 5.0 is accepted', async (t) => {
+  const exchange = { next: () => ({ kind: 'success' }) as const }
+  const hooks = { authenticationMethods: { METHOD: () => exchange } }
+  const { broker } = await startBroker(t, { hooks })
+  const client = openClient(broker)
+
+  client.connect({
+    properties: {
+      sessionExpiryInterval: 1,
+      receiveMaximum: 65_535,
+      maximumPacketSize: 0xffff_ffff,
+      topicAliasMaximum: 65_535,
+      requestResponseInformation: true,
+      requestProblemInformation: true,
+      userProperties: { a: ['1', '2'] },
+      authenticationMethod: 'METHOD',
+      authenticationData: Buffer.from([0]),
+    },
+  })
+
+  await client.expect(t, 'connack', { reasonCode: 0 })
+})
+
 test('MQTT 3.1 bears the flags of a User Name and a Password that are not there', async (t) => {
   const { broker } = await startBroker(t)
   const client = openClient(broker, 3)

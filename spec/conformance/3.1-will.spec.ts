@@ -246,6 +246,20 @@ test('[MQTT-3.1.3-9] a session resumed before the Will Delay Interval has passed
   t.deepEqual(observed.messages, [])
 })
 
+test('[MQTT-3.1.3-9] a session resumed with another will keeps that one to itself while it is connected', async (t) => {
+  const { broker, clock } = await startBroker(t)
+  const observed = new Observed(broker)
+  await leave(await connectClient(t, broker, delayed(10)))
+  const next = delayed(0)
+
+  const client = await connectClient(t, broker, { ...next, will: { ...will, payload: 'new' } })
+  await clock.advance(1_000_000)
+  t.deepEqual(observed.messages, [])
+  await leave(client)
+
+  t.deepEqual(observed.payloads, ['new'])
+})
+
 test('[MQTT-3.1.3-9] a take-over that resumes the session does not send a will that waits', async (t) => {
   const { broker, clock } = await startBroker(t)
   const observed = new Observed(broker)

@@ -183,3 +183,14 @@ test('a full broker points to the other one that connection.serverReference name
   const connack = await client.expect(t, 'connack', { reasonCode: 0x9c })
   t.is(connack['properties'].serverReference, 'other.example')
 })
+
+test('[MQTT-1.5.4-2] the reason of a hook is sent in a form that may be sent', async (t) => {
+  const decision = { isAllowed: false, reason: `no\0${'é'.repeat(70_000)}` }
+  const { broker } = await startBroker(t, { hooks: { authenticate: () => decision } })
+  const client = openClient(broker)
+
+  client.connect()
+
+  const connack = await client.expect(t, 'connack', { reasonCode: 0x86 })
+  t.is(connack['properties'].reasonString, `no${'é'.repeat(1022)}`)
+})
