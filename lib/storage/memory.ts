@@ -3,11 +3,11 @@
  * store does is what this one does, and the shared test table holds the others to it.
  */
 
-import type { Buffer } from 'node:buffer'
 import { KEPT_OVERHEAD_BYTES } from '../protocol/message.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import type { Clock } from '../util/clock.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
+import { type PackedBytes, packBytes, unpackBytes } from '../util/packed-bytes.ts'
 import {
   type Claimed,
   type ClaimOptions,
@@ -42,16 +42,24 @@ interface StoredSession {
 }
 
 interface StoredRetained {
-  readonly body: Buffer
+  readonly body: PackedBytes
   readonly qos: Unit['qos']
   readonly expiresAt: number
 }
+
+/** Map entry, record and topic of a retained message, beside its body. */
+const RETAINED_OVERHEAD_BYTES = 256
+
+/** How many retained messages there are before those that have expired are looked for. */
+const SWEEP_MIN = 1_024
 
 export class MemoryStore implements Store {
   readonly #clock: Clock
   readonly #budget: MemoryBudget
   readonly #sessions = new Map<string, StoredSession>()
   readonly #retained = new Map<string, StoredRetained>()
+  /** With so many retained messages the expired ones are removed. */
+  #sweepAt = SWEEP_MIN
   #incarnations = 0
   #batch: { unit: Unit; sink: Sink }[] = []
   #pendingBytes = 0
@@ -67,6 +75,8 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {
+    // A sink never hears of its unit before `write` and `close` have returned.
+    await Promise.resolve()
     this.#flush()
     this.#isClosed = true
   }
@@ -81,16 +91,22 @@ export class MemoryStore implements Store {
         queued: queue.size,
       })
     }
-    for (const [topic, retained] of this.#retained) onItem({ kind: 'retained', topic, ...retained })
+    this.#sweep()
+    for (const [topic, { body, qos, expiresAt }] of this.#retained) {
+      onItem({ kind: 'retained', topic, body: unpackBytes(body), qos, expiresAt })
+    }
   }
 
   async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
     this.#assertOpen()
-    const existing = this.#sessions.get(clientIdentifier)
-    const isGone = existing !== undefined && existing.expiresAt <= this.#clock.now()
-    if (existing !== undefined && (options.cleanStart || isGone)) this.#discardSession(existing)
-    const present = this.#sessions.has(clientIdentifier)
-    const session = present ? (existing as StoredSession) : this.#createSession(clientIdentifier)
+    let session = this.#sessions.get(clientIdentifier)
+    const isGone = session !== undefined && session.expiresAt <= this.#clock.now()
+    if (session !== undefined && (options.cleanStart || isGone)) {
+      this.#discardSession(session)
+      session = undefined
+    }
+    const present = session !== undefined
+    session ??= this.#createSession(clientIdentifier)
     session.ref = { ...session.ref, epoch: session.ref.epoch + 1 }
     session.will = options.will
     session.expirySeconds = options.expirySeconds
@@ -154,12 +170,10 @@ export class MemoryStore implements Store {
     const entries: QueueEntry[] = []
     if (session === undefined) return entries
     let bytes = 0
-    const start = Math.max(after, session.lowWaterMark) + 1
-    for (let seq = start; seq <= session.lastSeq && entries.length < max; seq++) {
-      const entry = session.queue.get(seq)
-      if (entry === undefined) continue
+    for (const entry of session.queue.values()) {
+      if (entry.seq <= after) continue
       bytes += entry.body.length
-      if (bytes > maxBytes && entries.length > 0) break
+      if (entries.length >= max || (bytes > maxBytes && entries.length > 0)) break
       entries.push(entry)
     }
     return entries
@@ -167,9 +181,13 @@ export class MemoryStore implements Store {
 
   acknowledgeTo(ref: SessionRef, lowWaterMark: Seq): void {
     const session = this.#sameLife(ref)
-    if (session === undefined) return
-    for (let seq = session.lowWaterMark + 1; seq <= lowWaterMark; seq++) this.#remove(session, seq)
-    if (lowWaterMark > session.lowWaterMark) session.lowWaterMark = lowWaterMark
+    if (session === undefined || lowWaterMark <= session.lowWaterMark) return
+    // By what is there, not number by number: a queue may have lost millions.
+    for (const seq of session.queue.keys()) {
+      if (seq > lowWaterMark) break
+      this.#remove(session, seq)
+    }
+    session.lowWaterMark = lowWaterMark
   }
 
   discard(ref: SessionRef, seqs: readonly Seq[]): void {
@@ -185,7 +203,8 @@ export class MemoryStore implements Store {
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
     this.#assertOpen()
     const session = this.#ownedBy(ref)
-    for (const seq of seqs) session?.released.add(seq)
+    if (session === undefined) return
+    for (const seq of seqs) if (session.queue.has(seq)) session.released.add(seq)
   }
 
   async forgetInbound(ref: SessionRef, packetIdentifier: number): Promise<void> {
@@ -219,11 +238,8 @@ export class MemoryStore implements Store {
     if (unit.publisher !== undefined) {
       this.#ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
     }
-    if (unit.retain === 'clear') this.#retained.delete(unit.topic)
-    if (unit.retain === 'set') {
-      const { body, qos, expiresAt } = unit
-      this.#retained.set(unit.topic, { body, qos, expiresAt })
-    }
+    if (unit.retain !== undefined) this.#clearRetained(unit.topic)
+    if (unit.retain === 'set') this.#setRetained(unit)
     for (let i = 0; i < unit.targets.length; i++) {
       const target = unit.targets[i]!
       const session = this.#sameLife(target.session)
@@ -233,6 +249,29 @@ export class MemoryStore implements Store {
       const entry = { seq: 0, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
       sink.stored(unit, i, this.#append(session, entry).seq)
     }
+  }
+
+  #setRetained({ topic, body, qos, expiresAt }: Unit): void {
+    if (this.#retained.size >= this.#sweepAt) this.#sweep()
+    const retained = { body: packBytes(body), qos, expiresAt }
+    this.#retained.set(topic, retained)
+    this.#budget.hold(retainedBytes(retained))
+  }
+
+  #clearRetained(topic: string): void {
+    const retained = this.#retained.get(topic)
+    if (retained === undefined) return
+    this.#retained.delete(topic)
+    this.#budget.release(retainedBytes(retained))
+  }
+
+  /** Nobody clears what has expired: ever new topics would fill the memory. */
+  #sweep(): void {
+    const now = this.#clock.now()
+    for (const [topic, { expiresAt }] of this.#retained) {
+      if (expiresAt <= now) this.#clearRetained(topic)
+    }
+    this.#sweepAt = Math.max(SWEEP_MIN, this.#retained.size * 2)
   }
 
   #append(session: StoredSession, entry: QueueEntry): QueueEntry {
@@ -287,4 +326,9 @@ export class MemoryStore implements Store {
   #assertOpen(): void {
     if (this.#isClosed) throw new StoreError('closed', 'The store is closed.')
   }
+}
+
+/** A large body is the very `Buffer` that the broker's own retained messages hold and count. */
+function retainedBytes({ body }: StoredRetained): number {
+  return (typeof body === 'string' ? body.length : 0) + RETAINED_OVERHEAD_BYTES
 }

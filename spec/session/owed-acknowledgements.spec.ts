@@ -12,7 +12,7 @@ function makeOwed(): { owed: OwedAcknowledgements; sent: Parameters<SendAcknowle
 }
 
 test('acknowledgements leave in the order they were owed, in whatever order they settle', (t) => {
-  const waits = fc.array(fc.tuple(fc.boolean(), fc.nat()), { maxLength: 50 })
+  const waits = fc.array(fc.tuple(fc.boolean(), fc.nat()), { maxLength: 50, size: 'max' })
 
   fc.assert(
     fc.property(waits, (plan) => {
@@ -99,4 +99,16 @@ test('what settles while another is being sent comes behind it, once', (t) => {
   owed.acknowledge('puback', 2, 0)
 
   t.deepEqual(sent, [1, 3, 2])
+})
+
+test('what is acknowledged while the only other one is being sent comes behind it', (t) => {
+  const sent: number[] = []
+  const owed: OwedAcknowledgements = new OwedAcknowledgements((_, packetIdentifier) => {
+    if (packetIdentifier < 3) owed.acknowledge('puback', packetIdentifier + 1, 0)
+    sent.push(packetIdentifier)
+  })
+
+  owed.acknowledge('puback', 1, 0)
+
+  t.deepEqual(sent, [1, 2, 3])
 })

@@ -9,7 +9,7 @@ function levelOf(usedBytes: number, limitBytes: number): MemoryLevel {
 }
 
 test('the level follows from the bytes in use alone, whatever way led there', (t) => {
-  const changes = fc.array(fc.integer({ min: -400, max: 500 }), { maxLength: 60 })
+  const changes = fc.array(fc.integer({ min: -400, max: 500 }), { maxLength: 60, size: 'max' })
 
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2_000 }), changes, (limitBytes, plan) => {

@@ -1,0 +1,27 @@
+/**
+ * What any `Store` does (lib/storage/storage.ts), as tests: the spec of each store calls
+ * `storageContract` with the way to open it. Nothing here asks what survives the process.
+ */
+
+import test, { type ExecutionContext } from 'ava'
+import type { Store } from '../../lib/storage/storage.ts'
+import type { Clock } from '../../lib/util/clock.ts'
+import { ManualClock } from '../support/clock.ts'
+import { keeping } from './contract-kept.ts'
+import { queues } from './contract-queues.ts'
+import { claiming } from './contract-sessions.ts'
+import { closing, writing } from './contract-writes.ts'
+
+/** Opens an empty store that tells the time by `clock`; closes it, if need be, as the test ends. */
+export type OpenStore = (t: ExecutionContext, clock: Clock) => Promise<Store>
+
+/** Declares the tests that `name` has to pass. */
+export function storageContract(name: string, openStore: OpenStore): void {
+  const all = { ...claiming, ...writing, ...queues, ...keeping, ...closing }
+  for (const [title, run] of Object.entries(all)) {
+    test(`${name}: ${title}`, async (t) => {
+      const clock = new ManualClock()
+      await run(t, await openStore(t, clock), clock)
+    })
+  }
+}
