@@ -34,8 +34,7 @@ import { type BrokerEvents, observersOf, tellOn } from './events.ts'
 import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
-
-const RETAINED_EXPIRY_INTERVAL_MS = 1000
+import { RetainedExpiry } from './retained-expiry.ts'
 
 /** What the host program may hand in beside the configuration. */
 export interface BrokerParts {
@@ -95,6 +94,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       },
       { store, retained, clock, random },
     )
+    new RetainedExpiry({ retained, store, clock, timers }).start()
     const drops = new DropReport(log, timers, counters)
     const registry = new SessionRegistry({
       router,
@@ -138,7 +138,6 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const { durability } = await this.#context.store.open()
     this.#log.info({ store: this.configuration.store.url, durability }, 'store opened')
     this.#systemTopics.start()
-    this.#expireRetained()
     this.#listeners = await openListeners(
       this.configuration.listeners,
       this.#context,
@@ -284,14 +283,6 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       const message = Message.fromBody(retained.bodyOf(match), match.qos, true, match.expiresAt)
       subscription.deliver(message, match.qos, true)
     }
-  }
-
-  /** Removes expired retained messages, a bounded number each second. */
-  #expireRetained(): void {
-    const { retained, store, clock, timers } = this.#context
-    const topics = retained.expire(clock.now())
-    if (topics.length > 0) store.discardRetained(topics)
-    timers.after(RETAINED_EXPIRY_INTERVAL_MS, () => this.#expireRetained())
   }
 
   /** When there is room again, whoever was paused for memory goes on. */

@@ -156,10 +156,11 @@ export class ConnectionOutlet implements Outlet {
   /** QoS 0 is shed first: towards a blocked socket beyond its bound, and sooner when memory is short. */
   #mustShed(): boolean {
     const blocked = this.#outbox.blockedBytes
-    // TLS holds what was flushed early until the turn ends, which says nothing about the client.
-    if (blocked <= FLUSH_BYTES) return false
+    if (blocked === 0) return false
     const { limits, budget } = this.#connection.context
-    return blocked > limits.outBufferBytesMax || budget.level >= MemoryLevel.ShedQos0
+    if (blocked > limits.outBufferBytesMax) return true
+    // TLS holds up to this much until the turn ends, which says nothing about the client.
+    return budget.level >= MemoryLevel.ShedQos0 && blocked > FLUSH_BYTES
   }
 
   sendPubrel(packetIdentifier: number, reasonCode: number): void {

@@ -42,6 +42,8 @@ const EXPIRED_PER_CALL_MAX = 2500
 export class RetainedMessages {
   readonly #limits: RetainedLimits
   readonly #budget: MemoryBudget | undefined
+  /** Called when `nextExpiry` has become earlier. */
+  onEarlierExpiry: () => void = () => {}
   readonly #trie = new RetainedTrie<RetainedRecord>()
   /** Those that expire, the next one first. */
   readonly #expiring = new MinHeap<RetainedRecord>()
@@ -95,7 +97,7 @@ export class RetainedMessages {
     const before = this.#trie.set(topic, record) // [MQTT-3.3.1-5]
     if (before !== undefined) this.#retire(before)
     this.#count(record, 1)
-    if (expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.push(expiresAt, record)
+    if (expiresAt !== Number.POSITIVE_INFINITY) this.#noteExpiry(expiresAt, record)
     return 'stored'
   }
 
@@ -135,6 +137,12 @@ export class RetainedMessages {
       topics.push(topic)
     }
     return topics
+  }
+
+  #noteExpiry(expiresAt: number, record: RetainedRecord): void {
+    const isEarlier = expiresAt < this.#expiring.minKey
+    this.#expiring.push(expiresAt, record)
+    if (isEarlier) this.onEarlierExpiry()
   }
 
   #count(record: RetainedRecord, sign: 1 | -1): void {

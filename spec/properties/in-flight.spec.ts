@@ -145,6 +145,7 @@ async function run(
 ): Promise<void> {
   const client = new Client(receiveMaximum)
   session.attach(client, receiveMaximum)
+  session.resume()
   const published: string[] = []
   for (const each of plan) {
     if (each.does === 'publish') {
@@ -202,6 +203,7 @@ test('[MQTT-2.2.1-4] a message that is never acknowledged holds up those that wo
   const session = new Session('c', parts, undefined, 0, 0)
   const client = new Client(10)
   session.attach(client, 10)
+  session.resume()
   for (let i = 1; i <= 65_535; i++) {
     deliver(session, parts, messageOf('x', 1))
     client.contents.length = 0 // All have one content here.
@@ -221,6 +223,7 @@ test('[MQTT-4.4.0-1] a session that resumes sends again what was not acknowledge
   const session = new Session('c', parts, ref, 0, 0)
   const first = new Client(4)
   session.attach(first, 4)
+  session.resume()
   for (const i of [0, 1, 2, 3, 4, 5]) deliver(session, parts, messageOf(`${i}`, i === 1 ? 2 : 1))
   await turn()
   first.answer(session, 1, false) // PUBREC for 1.
