@@ -17,7 +17,7 @@ const PADDING = '.'.repeat(999)
 
 async function publishAll(t: ExecutionContext, broker: Broker, numbers: string): Promise<void> {
   const publisher = await connectClient(t, broker)
-  for (const [i, number] of [...numbers].entries()) {
+  for (const [i, number] of Array.from(numbers).entries()) {
     publisher.publish('a', number + PADDING, { qos: 1, messageId: i + 1 })
   }
   await publisher.settled()
@@ -58,7 +58,7 @@ for (const [bound, limits] of Object.entries(bounds)) {
       t.is(broker.counters.publishDropped, 3)
       // Of an older message only the store still knows the topic.
       const topic = queuePolicy === 'drop-oldest' ? undefined : 'a'
-      t.deepEqual(dropped, Array(3).fill(['c', topic, 'queue full']))
+      t.deepEqual(dropped, Array.from({ length: 3 }, () => ['c', topic, 'queue full']))
     })
   }
 
