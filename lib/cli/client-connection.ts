@@ -3,6 +3,7 @@
  * attempt is the only one, and a lost connection comes back only if the command wants it.
  */
 
+import { Socket } from 'node:net'
 import type { IConnackPacket, IDisconnectPacket, MqttClient } from 'mqtt'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ConnectRequest } from './connect-request.ts'
@@ -59,6 +60,8 @@ export class ClientConnection {
     report.debug(`Connecting to ${request.url} as "${request.options.clientId}"`)
     const reconnectPeriod = wantsReconnect ? RECONNECT_MS : 0
     const client = connect({ ...request.options, reconnectPeriod })
+    // Nagle's algorithm would hold back each packet until the broker's system acknowledges the last.
+    if (client.stream instanceof Socket) client.stream.setNoDelay()
     return new ClientConnection(client, request, events, report)
   }
 
