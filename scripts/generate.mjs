@@ -5,9 +5,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { generatedFiles as configurationFiles } from '../dist/lib/config/generate.js'
+import { conformanceDocument } from '../dist/spec/support/conformance.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const generators = [configurationFiles]
+const generators = [
+  configurationFiles,
+  () => [{ path: 'docs/conformance.md', text: conformanceDocument() }],
+]
 
 for (const { path, text } of generators.flatMap((generate) => generate())) {
   const target = join(root, path)

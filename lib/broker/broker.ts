@@ -84,6 +84,14 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const random = parts.random ?? systemRandom
     const tell = tellOn(this, log)
     const timers = new Timers(clock)
+    const encoder = new PublishEncoder()
+    // With the turn ends what the encoder remembers: it would pin the chunk of the last message.
+    const flusher = new Flusher((flush) =>
+      setImmediate(() => {
+        encoder.release()
+        flush()
+      }),
+    )
     const budget = new MemoryBudget(memoryBudgetBytes(configuration))
     const store = parts.storage ?? new MemoryStore(clock, budget)
     const retained = new RetainedMessages(configuration.retained, budget)
@@ -124,8 +132,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       timers,
       counters,
       budget,
-      flusher: new Flusher(),
-      encoder: new PublishEncoder(),
+      flusher,
+      encoder,
       log,
       limitedLog: new LimitedLog(log, clock),
       connections: this.#connections,

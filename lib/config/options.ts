@@ -265,8 +265,8 @@ export interface ConnectionConfiguration {
   /** Whether $share/NAME/FILTER subscriptions are available. Default: true. */
   readonly sharedSubscriptions: boolean
   /**
-   * Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to
-   * these. Default: true.
+   * Whether they are for MQTT 3.x clients too; if not, such filters are refused to them.
+   * Default: true.
    */
   readonly sharedSubscriptionsV3: boolean
   /** How many levels a Topic Name or Topic Filter may have. Default: 256. */
@@ -311,7 +311,7 @@ export interface SessionConfiguration {
   readonly queueBytesMax: number
   /**
    * What happens when the queue is full: its oldest message goes, the new one goes, or the
-   * session is given up. Default: "drop-oldest".
+   * client is disconnected. Default: "drop-oldest".
    */
   readonly queuePolicy: 'drop-oldest' | 'drop-newest' | 'disconnect'
   /**

@@ -84,7 +84,7 @@ const connection = z.strictObject({
   sharedSubscriptions: toggle(true, 'Whether $share/NAME/FILTER subscriptions are available.'),
   sharedSubscriptionsV3: toggle(
     true,
-    'Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to these.',
+    'Whether they are for MQTT 3.x clients too; if not, such filters are refused to them.',
   ),
   topicLevelsMax: integer(
     1,
@@ -149,7 +149,7 @@ const session = z.strictObject({
   queuePolicy: choice(
     ['drop-oldest', 'drop-newest', 'disconnect'],
     'drop-oldest',
-    'What happens when the queue is full: its oldest message goes, the new one goes, or the session is given up.',
+    'What happens when the queue is full: its oldest message goes, the new one goes, or the client is disconnected.',
   ),
   inflightMax: integer(
     1,

@@ -103,12 +103,15 @@ export class Connection implements TransportEvents {
   }
 
   closed(error: string | undefined): void {
-    this.#finish({
-      reasonCode: ReasonCode.UnspecifiedError,
-      rule: error ?? 'the client closed the connection without DISCONNECT',
-      by: 'network',
-    })
-    this.#resolveClosed()
+    try {
+      this.#finish({
+        reasonCode: ReasonCode.UnspecifiedError,
+        rule: error ?? 'the client closed the connection without DISCONNECT',
+        by: 'network',
+      })
+    } finally {
+      this.#resolveClosed()
+    }
   }
 
   get isPaused(): boolean {
@@ -254,21 +257,27 @@ export class Connection implements TransportEvents {
   end(reasonCode: number, rule: string): void {
     if (this.state === 'closed') return
     if (this.state === 'connected') this.outlet.sendDisconnect(reasonCode, rule) // [MQTT-3.14.0-1]
-    this.#finish({ reasonCode, rule, by: 'broker' })
-    this.transport.close() // [MQTT-3.14.4-2] [MQTT-4.13.2-1]
+    this.#closeWith({ reasonCode, rule, by: 'broker' }) // [MQTT-3.14.4-2] [MQTT-4.13.2-1]
   }
 
   /** The client said DISCONNECT. */
   endByClient(end: ConnectionEnd): void {
     this.clientEnd = end
-    this.#finish(end)
-    this.transport.close()
+    this.#closeWith(end)
   }
 
   /** A CONNACK that refuses has been sent. */
   endRefused(reasonCode: number, rule: string): void {
-    this.#finish({ reasonCode, rule, by: 'broker' })
-    this.transport.close() // [MQTT-3.2.2-7] [MQTT-3.1.4-6]
+    this.#closeWith({ reasonCode, rule, by: 'broker' }) // [MQTT-3.2.2-7] [MQTT-3.1.4-6]
+  }
+
+  /** Whatever goes wrong in whoever hears of the end, the transport is closed. */
+  #closeWith(end: ConnectionEnd): void {
+    try {
+      this.#finish(end)
+    } finally {
+      this.transport.close()
+    }
   }
 
   #finish(end: ConnectionEnd): void {
