@@ -87,12 +87,11 @@ export class Sender {
   attach(outlet: Outlet, receiveMaximum: number): void {
     this.#outlet = outlet
     this.#sendQuotaMax = Math.min(receiveMaximum, this.#parts.limits.inflightMax) // [MQTT-4.9.0-1]
-    this.#sendQuota = 0
+    this.#sendQuota = this.#sendQuotaMax
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */
   resume(): void {
-    this.#sendQuota = this.#sendQuotaMax
     const again: Delivery[] = []
     this.#inFlight.forEach((seq, state) => {
       if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {

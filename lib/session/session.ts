@@ -31,8 +31,6 @@ export class Session implements Subscriber {
   readonly #parts: SessionParts
   readonly #sender: Sender
   #outlet: Outlet | undefined
-  /** Whether CONNACK is sent. */
-  #isResumed = false
   #cursor: RetainedCursor | undefined
   /** Retained messages on their way through the store. */
   #retainedPending = 0
@@ -57,7 +55,7 @@ export class Session implements Subscriber {
   }
 
   get isOnline(): boolean {
-    return this.#isResumed
+    return this.#outlet !== undefined
   }
 
   get inFlightCount(): number {
@@ -85,7 +83,6 @@ export class Session implements Subscriber {
 
   /** CONNACK is sent: what waits may follow. */
   resume(): void {
-    this.#isResumed = true
     this.#sender.resume()
     this.#pumpRetained()
   }
@@ -93,7 +90,6 @@ export class Session implements Subscriber {
   /** The connection is gone. */
   detach(): void {
     this.#outlet = undefined
-    this.#isResumed = false
     this.#sender.detach()
   }
 
@@ -147,7 +143,6 @@ export class Session implements Subscriber {
       this.#sender.offer(message, qos, retain, identifiers, group)
       return
     }
-    if (!this.#isResumed) return // [MQTT-3.2.0-1]
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
     if (isSent === true) this.#cursor?.noteLive(message.topic)
     if (isSent === false) this.#drop(message, 'socket blocked')

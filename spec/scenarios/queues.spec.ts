@@ -119,21 +119,3 @@ test('what was sent once is never dropped, and stands in front of what the queue
 
   t.is(await drain(after), '12378')
 })
-
-test('messages at QoS 0 are shed towards a client that does not read', async (t) => {
-  const { broker } = await startBroker(t, { connection: { outBufferBytesMax: 4_096 } })
-  const slow = await connectClient(t, broker)
-  await slow.subscribe(t, 'a')
-  slow.end.pauseReading()
-  const publisher = await connectClient(t, broker)
-
-  for (let i = 0; i < 50; i++) {
-    publisher.publish('a', PADDING)
-    await publisher.settled()
-  }
-  slow.end.resumeReading()
-
-  const got = payloads(await arrived(slow))
-  t.true(got.length >= 4 && got.length < 50)
-  t.is(broker.counters.publishDropped, 50 - got.length)
-})
