@@ -6,12 +6,12 @@ import { configCommand } from './cli/config.ts'
 import { ExitCode } from './cli/exit-codes.ts'
 import { CommandFailure, UsageError } from './cli/failures.ts'
 import { joinFlags } from './cli/joined-flags.ts'
-import { nearest } from './cli/nearest.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
 import { startCommand } from './cli/start.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
+import { nearest } from './util/nearest.ts'
 import { VERSION } from './util/version.ts'
 
 interface Command {

@@ -1,8 +1,8 @@
 /** Turns what zod finds into problems in the words of the options. */
 
 import type * as z from 'zod'
+import { nearest } from '../util/nearest.ts'
 import type { Draft } from './draft.ts'
-import { nearest } from './nearest.ts'
 import { type ConfigurationProblem, unknownKey, wrongValue } from './problems.ts'
 import { fieldOf, listenerTypes, rooms, settingAt } from './settings.ts'
 

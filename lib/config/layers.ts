@@ -1,7 +1,7 @@
 /** Environment and flags as lists of assignments, which `load.ts` puts on top of the file. */
 
 import { parseDocument } from 'yaml'
-import { nearest } from './nearest.ts'
+import { nearest } from '../util/nearest.ts'
 import { type ConfigurationProblem, unknownKey } from './problems.ts'
 import { environmentName, listenerTypes, rooms, settingAt } from './settings.ts'
 

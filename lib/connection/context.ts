@@ -1,6 +1,7 @@
 /** What all connections of a broker share. `broker/` puts it together. */
 
 import type { PublishEncoder } from '../codec/publish-encoder.ts'
+import type { ConnectionConfiguration } from '../config/options.ts'
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
@@ -18,30 +19,8 @@ import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Timers } from '../util/timers.ts'
 import type { Connection } from './connection.ts'
 
-/** What the broker allows and announces; the keys of `connection` and `session` in the configuration. */
-export interface ConnectionLimits {
-  readonly connectTimeoutMs: number
-  /** 0: the client's Keep Alive stands. */
-  readonly keepAliveMaxSeconds: number
-  readonly maximumPacketSizeBytes: number
-  readonly receiveMaximum: number
-  readonly maximumQos: Qos
-  readonly retainAvailable: boolean
-  readonly topicAliasMaximum: number
-  readonly topicAliasMaximumOut: number
-  readonly wildcardSubscriptions: boolean
-  readonly subscriptionIdentifiers: boolean
-  readonly sharedSubscriptions: boolean
-  readonly sharedSubscriptionsV3: boolean
-  readonly topicLevelsMax: number
-  readonly topicBytesMax: number
-  readonly responseInformation: string | undefined
-  readonly serverReference: string | undefined
-  /** 0: as many as the system allows. */
-  readonly connectionsMax: number
-  readonly outBufferBytesMax: number
-  readonly assignClientIdentifiers: boolean
-  readonly clientIdentifierBytesMax: number
+/** What the broker allows and announces to the clients of one listener. */
+export interface ConnectionLimits extends ConnectionConfiguration {
   readonly sessionExpiryMaxSeconds: number
   readonly sessionExpiryV3Seconds: number
   readonly willDelayMaxSeconds: number

@@ -4,25 +4,20 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import type { Qos } from '../protocol/packets.ts'
 import type { HeapItem } from '../util/min-heap.ts'
-
-/**
- * Bodies up to this size are kept as strings of one byte per character: a `Buffer` of
- * 100 bytes takes 494 bytes of resident memory, such a string 158 (a million of each, Node 20).
- */
-const STRING_LENGTH_MAX = 4096
+import { type PackedBytes, packBytes, unpackBytes } from '../util/packed-bytes.ts'
 
 export class RetainedRecord implements HeapItem {
   readonly qos: Qos
   readonly expiresAt: number
   readonly version: number
   heapIndex = -1
-  #body: string | Buffer | undefined
+  #body: PackedBytes | undefined
 
   constructor(body: Buffer, qos: Qos, expiresAt: number, version: number) {
     this.qos = qos
     this.expiresAt = expiresAt
     this.version = version
-    this.#body = body.length <= STRING_LENGTH_MAX ? body.toString('latin1') : ownBuffer(body)
+    this.#body = packBytes(body)
   }
 
   get isCurrent(): boolean {
@@ -41,13 +36,9 @@ export class RetainedRecord implements HeapItem {
     return Buffer.from(body.slice(2, 2 + length), 'latin1').toString('utf8')
   }
 
-  /** A `Buffer` of its own size: one from the pool would pin 8 KiB for whoever queues it. */
+  /** In memory of its own: the caller may keep it. */
   body(): Buffer {
-    const body = this.#current()
-    if (typeof body !== 'string') return body
-    const copy = Buffer.allocUnsafeSlow(body.length)
-    copy.write(body, 'latin1')
-    return copy
+    return unpackBytes(this.#current())
   }
 
   /** It is not the message of its topic any more: whoever still holds it shall not hold its body. */
@@ -55,15 +46,8 @@ export class RetainedRecord implements HeapItem {
     this.#body = undefined
   }
 
-  #current(): string | Buffer {
+  #current(): PackedBytes {
     assert(this.#body !== undefined, 'a retained message is read only while it is current')
     return this.#body
   }
-}
-
-function ownBuffer(body: Buffer): Buffer {
-  if (body.length === body.buffer.byteLength) return body
-  const copy = Buffer.allocUnsafeSlow(body.length)
-  body.copy(copy)
-  return copy
 }

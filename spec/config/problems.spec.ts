@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { FILE_BYTES_MAX, readConfigurationFile } from '../../lib/config/file.ts'
 import { type LoadRequest, loadConfiguration, parseConfiguration } from '../../lib/config/load.ts'
-import { nearest } from '../../lib/config/nearest.ts'
+import { nearest } from '../../lib/util/nearest.ts'
 import { ConfigurationError, type ConfigurationProblem } from '../../lib/config/problems.ts'
 
 function writeFile(t: ExecutionContext, text: string): string {
@@ -242,8 +242,9 @@ test('whatever a host program hands in, the answer is a configuration or a Confi
   t.pass()
 })
 
-test('a short word is near only to what differs by a letter', (t) => {
-  t.is(nearest('lgo', ['log', 'session']), undefined)
+test('a short word is near only to what differs by a letter, or by two that changed places', (t) => {
+  t.is(nearest('fog2', ['log', 'session']), undefined)
+  t.is(nearest('lgo', ['log', 'session']), 'log')
   t.is(nearest('logs', ['log', 'session']), 'log')
   t.is(nearest('QUEUE-POLICY', ['queuePolicy']), 'queuePolicy')
 })

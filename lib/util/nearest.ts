@@ -13,7 +13,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined
   let bestDistance = Math.ceil(bare.length / 3) + 1
   for (const candidate of candidates) {
-    const distance = levenshtein(bare, bareWord(candidate))
+    const distance = countMistakes(bare, bareWord(candidate))
     if (distance >= bestDistance || distance >= bare.length) continue
     best = candidate
     bestDistance = distance
@@ -21,18 +21,23 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best
 }
 
-/** Counts the letters to add, drop or replace to make `a` into `b`. */
-export function levenshtein(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 0; i < a.length; i++) {
+/** Counts letters that are missing, too many or wrong; two that changed places count as one. */
+function countMistakes(word: string, meant: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: meant.length + 1 }, (_, column) => column)
+  const at = (row: readonly number[], column: number) => row[column] ?? 0
+  for (let i = 0; i < word.length; i++) {
     const row = [i + 1]
-    for (let j = 0; j < b.length; j++) {
-      const replaced = (previous[j] as number) + (a[i] === b[j] ? 0 : 1)
-      row.push(Math.min(replaced, (previous[j + 1] as number) + 1, (row[j] as number) + 1))
+    for (let j = 0; j < meant.length; j++) {
+      const wrong = at(last, j) + (word[i] === meant[j] ? 0 : 1)
+      const isSwapped = i > 0 && j > 0 && word[i] === meant[j - 1] && word[i - 1] === meant[j]
+      const swapped = isSwapped ? at(beforeLast, j - 1) + 1 : wrong
+      row.push(Math.min(wrong, swapped, at(last, j + 1) + 1, at(row, j) + 1))
     }
-    previous = row
+    beforeLast = last
+    last = row
   }
-  return previous[b.length] as number
+  return at(last, meant.length)
 }
 
 function bareWord(word: string): string {
