@@ -272,12 +272,13 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     }
     setLimits()
     this.#limitReloads.push(setLimits)
-    let count = 0
+    const own = new Set<Connection>()
     return (transport) => {
       const connection = new Connection(context, transport)
-      count++
-      void connection.whenClosed.then(() => count--)
-      if (connectionsMax > 0 && count > connectionsMax) {
+      own.add(connection)
+      void connection.whenClosed.then(() => own.delete(connection))
+      const isFull = connectionsMax > 0 && own.size > connectionsMax
+      if (isFull && countOpen(own) > connectionsMax) {
         connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
       }
     }
@@ -304,4 +305,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       for (const connection of this.#connections) connection.unpause(Pause.Memory)
     })
   }
+}
+
+/** Connections whose client is still there; one that has ended may take a while until it is closed. */
+function countOpen(connections: ReadonlySet<Connection>): number {
+  let count = 0
+  for (const { state } of connections) if (state !== 'closed') count++
+  return count
 }

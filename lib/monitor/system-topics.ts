@@ -71,6 +71,7 @@ export class SystemTopics {
       ...clientFacts(connection),
       reason: describeReasonCode(end.reasonCode),
       rule: end.rule,
+      dropped: connection.session?.droppedCount,
       disconnected_at: this.#context.clock.now(),
     }
     this.#publish(topic, JSON.stringify(facts), false)
