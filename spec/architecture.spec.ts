@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import test from 'ava'
+import { conformanceDocument, lackOf, readCoverage } from './support/conformance.ts'
 
 /** The house from the ground up: a file may import from its own room or a lower floor. */
 const floors = [
@@ -96,4 +97,15 @@ test('no test is left alone, skipped or expected to fail', (t) => {
     ),
   )
   t.deepEqual(marked, [])
+})
+
+test('every normative statement that binds a server has its line and its test', (t) => {
+  const lacking = readCoverage()
+    .map((entry) => [entry.statement.number, lackOf(entry)])
+    .filter(([, lack]) => lack !== undefined)
+  t.deepEqual(lacking, [])
+})
+
+test('docs/conformance.md is fresh: npm run generate', (t) => {
+  t.is(readFileSync('docs/conformance.md', 'utf8'), conformanceDocument())
 })

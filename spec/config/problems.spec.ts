@@ -5,8 +5,8 @@ import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { FILE_BYTES_MAX, readConfigurationFile } from '../../lib/config/file.ts'
 import { type LoadRequest, loadConfiguration, parseConfiguration } from '../../lib/config/load.ts'
-import { nearest } from '../../lib/util/nearest.ts'
 import { ConfigurationError, type ConfigurationProblem } from '../../lib/config/problems.ts'
+import { nearest } from '../../lib/util/nearest.ts'
 
 function writeFile(t: ExecutionContext, text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'noctule-config-'))

@@ -15,9 +15,9 @@ export interface Statement {
 
 export interface Coverage {
   readonly statement: Statement
-  /** `lib/router/router.ts:120`; a leading `~` means: in part. */
+  /** Files; a leading `~` means: in part. */
   readonly code: readonly string[]
-  /** Titles of tests. */
+  /** Files. */
   readonly tests: readonly string[]
   /** Why it does not apply to this broker; undefined if it does. */
   readonly notApplicable: string | undefined
@@ -28,7 +28,7 @@ const TAG = /(~?)\[((?:3\.1\.1: )?MQTT-\d+(?:\.\d+)+-\d+(?:, -\d+)*)\]/g
 export interface Tag {
   readonly number: string
   readonly isPartial: boolean
-  /** File and line. */
+  /** Its file. */
   readonly place: string
   readonly line: string
 }
@@ -43,12 +43,12 @@ export function tagsIn(folder: string): Tag[] {
 
 function tagsOfFile(file: string): Tag[] {
   const lines = readFileSync(file, 'utf8').split('\n')
-  return lines.flatMap((line, index) =>
+  return lines.flatMap((line) =>
     [...line.matchAll(TAG)].flatMap(([, partial, numbers]) =>
       expand(numbers as string).map((number) => ({
         number,
         isPartial: partial === '~',
-        place: `${file}:${index + 1}`,
+        place: file,
         line: line.trim(),
       })),
     ),
@@ -96,14 +96,20 @@ export function readCoverage(): Coverage[] {
     .map((number): Statement => ({ number, binds: 'both', section: 'MQTT 3.1.1 only' }))
   return [...known, ...others].map((statement) => ({
     statement,
-    code: code
-      .filter(({ number }) => number === statement.number)
-      .map(({ place, isPartial }) => (isPartial ? `~${place}` : place)),
-    tests: tests.filter(({ number }) => number === statement.number).map(({ place }) => place),
+    code: placesOf(code, statement),
+    tests: placesOf(tests, statement),
     notApplicable:
       notApplicable.get(statement.number) ??
       (statement.binds === 'client' ? 'binds clients' : undefined),
   }))
+}
+
+/** The files in which a statement is tagged, each once. */
+function placesOf(tags: readonly Tag[], { number }: Statement): string[] {
+  const places = tags
+    .filter((tag) => tag.number === number)
+    .map(({ place, isPartial }) => (isPartial ? `~${place}` : place))
+  return [...new Set(places)]
 }
 
 /** What a statement still lacks; undefined: nothing. */
@@ -131,8 +137,9 @@ export function conformanceDocument(): string {
   return [
     '# Conformance',
     '',
-    'Each normative statement of MQTT 5.0, and each that only MQTT 3.1.1 makes, with the lines that satisfy it',
-    'and the tests that prove it. Made from the tags in code and tests by `npm run generate`; `~` means in part.',
+    'Each normative statement of MQTT 5.0, and each that only MQTT 3.1.1 makes, with the files that satisfy it',
+    'and those that prove it: search them for the number. Made from the tags in code and in the titles of tests by',
+    '`npm run generate`; `~` means in part.',
     '',
     `Of ${applicable.length} statements that bind a server, ${applicable.length - lacking.length} have code and test.`,
     '',
