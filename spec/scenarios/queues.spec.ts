@@ -58,7 +58,10 @@ for (const [bound, limits] of Object.entries(bounds)) {
       t.is(broker.counters.publishDropped, 3)
       // Of an older message only the store still knows the topic.
       const topic = queuePolicy === 'drop-oldest' ? undefined : 'a'
-      t.deepEqual(dropped, Array.from({ length: 3 }, () => ['c', topic, 'queue full']))
+      t.deepEqual(
+        dropped,
+        Array.from({ length: 3 }, () => ['c', topic, 'queue full']),
+      )
     })
   }
 
