@@ -2,7 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
-import type { MqttVersion, Qos, Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
+import type { Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import {
@@ -33,7 +33,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     const decision = await judge(connection, session, request)
     if (connection.state !== 'connected') return
     if (decision.isAllowed) {
-      const subscription = toSubscription(request, identifier, limits.maximumQos)
+      const subscription = toSubscription(connection, request, identifier)
       subscribe(connection, session, subscription, request.retainHandling)
       made.push(subscription)
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
@@ -54,6 +54,9 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
   }
   acknowledge(connection, packet.packetIdentifier, reasonCodes)
   session.pump()
+  if (made.some(({ topicFilter }) => isShared(topicFilter))) {
+    connection.context.registry.joined(session)
+  }
 }
 
 /** Decides on one Topic Filter: its form, what this broker offers, and the host's hook. */
@@ -78,11 +81,9 @@ function findFault(
   topicFilter: string,
 ): Decision | undefined {
   const { limits } = connection.context
-  const version = connection.negotiated?.version as MqttVersion
   let filter = topicFilter
-  if (isShared(topicFilter)) {
-    const isOffered = version === 5 ? limits.sharedSubscriptions : limits.sharedSubscriptionsV3
-    if (!isOffered) {
+  if (isShared(topicFilter) && !isPlain(connection, topicFilter)) {
+    if (!limits.sharedSubscriptions) {
       return denial(ReasonCode.SharedSubscriptionsNotSupported, 'shared subscriptions are off')
     }
     const shared = parseSharedFilter(topicFilter)
@@ -109,17 +110,26 @@ function findFault(
   return undefined
 }
 
+/** Whether `$share` means nothing to this client: it speaks MQTT 3.x, and these get no groups. */
+function isPlain({ context, negotiated }: Connection, topicFilter: string): boolean {
+  const { sharedSubscriptions, sharedSubscriptionsV3 } = context.limits
+  const hasGroups = negotiated?.version === 5 || (sharedSubscriptions && sharedSubscriptionsV3)
+  return !hasGroups && isShared(topicFilter)
+}
+
 function denial(reasonCode: number, rule: string): Decision {
   return { isAllowed: false, reasonCode, rule }
 }
 
 function toSubscription(
+  connection: Connection,
   { topicFilter, qos: asked, noLocal, retainAsPublished }: SubscriptionRequest,
   subscriptionIdentifier: number,
-  maximumQos: Qos,
 ): Subscription {
+  const { maximumQos } = connection.context.limits
   const qos = asked < maximumQos ? asked : maximumQos // [MQTT-3.2.2-10]
-  return { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
+  const subscription = { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
+  return isPlain(connection, topicFilter) ? { ...subscription, isPlain: true } : subscription
 }
 
 /** Makes the subscription and notes which retained messages it brings (section 3.3.1.3). */
@@ -134,7 +144,7 @@ function subscribe(
   observers.subscribed(connection.client as ClientInfo, subscription)
   const { topicFilter } = subscription
   const wantsRetained = retainHandling === 0 || (retainHandling === 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-  if (!wantsRetained || isShared(topicFilter)) return
+  if (!wantsRetained || (isShared(topicFilter) && subscription.isPlain !== true)) return
   session.promiseRetained(subscription, systemTopics.retained(topicFilter)) // [MQTT-3.8.4-4]
 }
 

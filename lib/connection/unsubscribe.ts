@@ -11,10 +11,10 @@ export async function handleUnsubscribe(
   packet: Unsubscribe,
 ): Promise<void> {
   const session = connection.session as Session
-  const { observers, store } = connection.context
+  const { observers, registry, store } = connection.context
   const ended: string[] = []
   const reasonCodes = packet.topicFilters.map((topicFilter) => {
-    if (!session.unsubscribe(topicFilter)) return ReasonCode.NoSubscriptionExisted // [MQTT-3.10.4-1]
+    if (!registry.unsubscribe(session, topicFilter)) return ReasonCode.NoSubscriptionExisted // [MQTT-3.10.4-1]
     ended.push(topicFilter)
     observers.unsubscribed(connection.client as ClientInfo, topicFilter)
     return ReasonCode.Success

@@ -13,4 +13,6 @@ export interface Subscription {
   readonly retainAsPublished: boolean
   /** 0: none. Else 1 to 268,435,455, returned with every message it causes. */
   readonly subscriptionIdentifier: number
+  /** The client knows no shared subscriptions: `$share` is a topic level like any other. */
+  readonly isPlain?: true
 }

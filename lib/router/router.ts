@@ -18,7 +18,7 @@ import type { Clock } from '../util/clock.ts'
 import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
 import type { Receiver, Receivers } from './receivers.ts'
-import { SharedGroup, type SharedStrategy } from './shared-group.ts'
+import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
 import type { Subscriber } from './subscriber.ts'
 import { TopicTrie } from './topic-trie.ts'
 
@@ -31,6 +31,7 @@ export interface PublicationObserver {
 interface DurableTarget extends Target {
   readonly subscriber: Subscriber
   readonly group: SharedGroup | undefined
+  isStored: boolean
 }
 
 /** A message on its way into the store, with everyone it will be delivered to. */
@@ -99,7 +100,8 @@ export class Router implements Sink {
   /** Adds or replaces a subscription; says whether it existed [MQTT-3.8.4-3]. */
   subscribe(subscriber: Subscriber, subscription: Subscription): boolean {
     const { topicFilter } = subscription
-    if (!isShared(topicFilter)) return this.#cache.subscribe(topicFilter, subscriber, subscription)
+    if (subscription.isPlain === true || !isShared(topicFilter))
+      return this.#cache.subscribe(topicFilter, subscriber, subscription)
     let group = this.#groups.get(topicFilter)
     if (group === undefined) {
       const filter = parseSharedFilter(topicFilter)?.topicFilter as string
@@ -112,15 +114,15 @@ export class Router implements Sink {
 
   /** Ends a subscription; says whether it existed. */
   unsubscribe(subscriber: Subscriber, topicFilter: string): boolean {
-    if (!isShared(topicFilter)) return this.#cache.unsubscribe(topicFilter, subscriber)
     const group = this.#groups.get(topicFilter)
-    if (group === undefined) return false
-    const wasMember = group.leave(subscriber)
+    if (group === undefined || !group.leave(subscriber)) {
+      return this.#cache.unsubscribe(topicFilter, subscriber)
+    }
     if (group.size === 0) {
       this.#groups.delete(topicFilter)
       this.#cache.removeGroup(group.topicFilter, group)
     }
-    return wasMember
+    return true
   }
 
   groupOf(share: string): SharedGroup | undefined {
@@ -183,22 +185,63 @@ export class Router implements Sink {
     this.#parts.store.write(publication, this)
   }
 
-  stored(unit: Unit, target: number, seq: Seq): void {
+  stored(unit: Unit, index: number, seq: Seq): void {
     const { message, targets } = unit as Publication
-    const { subscriber, qos, retain, subscriptionIdentifiers, group } = targets[
-      target
-    ] as DurableTarget
-    subscriber.deliverStored(seq, message, qos, retain, subscriptionIdentifiers, group)
+    const target = targets[index] as DurableTarget
+    target.isStored = true
+    this.arrive(seq, message, target, target.subscriber, target.group)
+  }
+
+  /** A message stands in a receiver's queue at `seq`. */
+  arrive(
+    seq: Seq,
+    message: Message,
+    { session, qos, retain, subscriptionIdentifiers }: Target,
+    subscriber: Subscriber,
+    group: SharedGroup | undefined,
+  ): void {
+    if (group !== undefined && this.#passOn(message, subscriber, group)) {
+      this.#parts.store.discard(session, [seq])
+    } else {
+      subscriber.deliverStored(seq, message, qos, retain, subscriptionIdentifiers, group)
+    }
   }
 
   done(unit: Unit): void {
     const publication = unit as Publication
     publication.observer?.published(publication)
+    for (const { subscriber, group, isStored } of publication.targets) {
+      if (group !== undefined && !isStored) {
+        this.#passOn(publication.message, subscriber, group)
+      }
+    }
   }
 
   failed(unit: Unit, error: StoreError): void {
     const publication = unit as Publication
     publication.observer?.publicationFailed(publication, error)
+  }
+
+  /**
+   * Gives a message to another member if the one that was chosen has left, or gone offline, while the
+   * store was writing. Says whether it did.
+   */
+  #passOn(message: Message, chosen: Subscriber, { share }: SharedGroup): boolean {
+    const group = this.#groups.get(share)
+    if (group === undefined) return false
+    const isMember = group.has(chosen)
+    if (isMember && chosen.isOnline) return false
+    const member = isMember ? group.pickOnline(message, chosen) : group.pick(message, undefined)
+    if (member === undefined) return false
+    this.#deliverToMember(message, member, group)
+    return true
+  }
+
+  #deliverToMember(message: Message, member: SharedMember, group: SharedGroup): void {
+    const { subscriber, retainAsPublished, identifiers } = member
+    const qos = message.qos < member.qos ? message.qos : member.qos
+    const retain = message.retain && retainAsPublished
+    this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
 
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
@@ -263,6 +306,7 @@ export class Router implements Sink {
       share: group?.share,
       subscriber,
       group,
+      isStored: false,
     })
   }
 

@@ -54,6 +54,15 @@ export class SharedGroup {
     return this.#members
   }
 
+  has(subscriber: Subscriber): boolean {
+    return this.#indexOf(subscriber) !== -1
+  }
+
+  /** Whether anybody but `except` is there to take a message at once. */
+  hasOnline(except: Subscriber): boolean {
+    return this.#members.some(({ subscriber }) => isEligible(subscriber, except, true))
+  }
+
   /** Adds a member or changes its options; says whether it was one before. */
   join(subscriber: Subscriber, subscription: Subscription): boolean {
     const member: SharedMember = {

@@ -97,6 +97,13 @@ export class MessageQueue {
     for (const delivery of rest) this.#deliveries.push(delivery)
   }
 
+  /** Puts back what was taken out, where its number says; without numbers, in front of what waits. */
+  putBack(deliveries: readonly Delivery[]): void {
+    const all = [...deliveries, ...this.removeIf(() => true)]
+    const rank = ({ isDuplicate, seq }: Delivery): number => (isDuplicate ? -1 : seq)
+    for (const delivery of all.toSorted((a, b) => rank(a) - rank(b))) this.push(delivery)
+  }
+
   /** Forgets the messages themselves; the store has them. */
   evict(): void {
     for (let i = 0; i < this.#deliveries.length; i++) this.setMessage(this.at(i), undefined)

@@ -360,8 +360,14 @@ export class Sender {
       (delivery) =>
         !delivery.isDuplicate &&
         delivery.group !== undefined &&
-        (group === undefined || delivery.group === group),
+        (group === undefined || delivery.group.share === group.share),
     )
+  }
+
+  /** Nobody else could have these: they wait here again. */
+  putBackShared(deliveries: readonly Delivery[]): void {
+    this.#queue.putBack(deliveries)
+    this.pump()
   }
 
   /**

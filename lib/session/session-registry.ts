@@ -54,6 +54,8 @@ export class SessionRegistry {
   readonly #handOver: SharedHandOver
   /** The last opening of each Client Identifier that is under way. */
   readonly #openings = new Map<string, Promise<unknown>>()
+  /** Sessions that are ending: one of the same Client Identifier begins when they are through. */
+  readonly #endings = new Map<string, Promise<void>>()
   #onlineCount = 0
   #isStopped = false
 
@@ -97,6 +99,8 @@ export class SessionRegistry {
   async #openAfter(before: Promise<unknown> | undefined, request: OpenRequest): Promise<Opened> {
     if (before !== undefined) await before.catch(() => {})
     this.#takeOver(request.clientIdentifier)
+    const ending = this.#endings.get(request.clientIdentifier)
+    if (ending !== undefined) await ending.catch(() => {})
     const existing = this.#entries.get(request.clientIdentifier)
     if (existing !== undefined && !request.cleanStart) return this.#resume(existing, request) // [MQTT-3.1.2-5]
     if (existing !== undefined) await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
@@ -145,6 +149,19 @@ export class SessionRegistry {
     this.#handOver.gather(session)
   }
 
+  /** A session has subscribed to a shared subscription. */
+  joined(session: Session): void {
+    this.#handOver.gather(session)
+  }
+
+  /** Ends a subscription; says whether it existed. */
+  unsubscribe(session: Session, topicFilter: string): boolean {
+    const group = this.#parts.router.groupOf(topicFilter)
+    if (!session.unsubscribe(topicFilter)) return false
+    if (group !== undefined) this.#handOver.unsubscribe(session, group)
+    return true
+  }
+
   async #begin(request: OpenRequest): Promise<Opened> {
     const { clientIdentifier, expirySeconds, will } = request
     const claimed =
@@ -186,7 +203,7 @@ export class SessionRegistry {
     if (this.#isStopped) return
     if (kind === 'normal') this.#forgetWill(session) // [MQTT-3.1.2-8] [MQTT-3.14.4-3]
     if (session.expirySeconds === 0) {
-      void this.#end(entry) // [MQTT-4.1.0-2]
+      this.#end(entry).catch(() => {}) // [MQTT-4.1.0-2]
       return
     }
     this.#startWillDelay(entry)
@@ -223,7 +240,7 @@ export class SessionRegistry {
     entry.expiry = this.#parts.timers.after(session.expirySeconds * 1000, () => {
       this.#parts.counters.clientsExpired++
       this.#parts.expired(session)
-      void this.#end(entry)
+      this.#end(entry).catch(() => {})
     })
   }
 
@@ -253,7 +270,16 @@ export class SessionRegistry {
   }
 
   /** Ends a session: its will goes out, its subscriptions go, its shared messages go to others. */
-  async #end(entry: Entry): Promise<void> {
+  #end(entry: Entry): Promise<void> {
+    const { clientIdentifier } = entry.session
+    const ending = this.#endNow(entry).finally(() => {
+      if (this.#endings.get(clientIdentifier) === ending) this.#endings.delete(clientIdentifier)
+    })
+    this.#endings.set(clientIdentifier, ending)
+    return ending
+  }
+
+  async #endNow(entry: Entry): Promise<void> {
     const { session } = entry
     if (this.#entries.get(session.clientIdentifier) === entry) {
       this.#entries.delete(session.clientIdentifier)

@@ -100,11 +100,15 @@ export class Session implements Subscriber {
 
   /** Adds or replaces a subscription; says whether it existed. */
   subscribe(subscription: Subscription): boolean {
-    const existed = this.subscriptions.has(subscription.topicFilter)
-    this.subscriptions.set(subscription.topicFilter, subscription)
+    const { topicFilter, isPlain } = subscription
+    const replaced = this.subscriptions.get(topicFilter)
+    this.subscriptions.set(topicFilter, subscription)
     this.#cursor?.replace(subscription)
+    if (replaced !== undefined && replaced.isPlain !== isPlain) {
+      this.#parts.router.unsubscribe(this, topicFilter)
+    }
     this.#parts.router.subscribe(this, subscription)
-    return existed
+    return replaced !== undefined
   }
 
   unsubscribe(topicFilter: string): boolean {
@@ -225,6 +229,11 @@ export class Session implements Subscriber {
   /** Takes out what was never sent of a shared subscription, or of all, for another member. */
   takeUnsentShared(group?: SharedGroup): Delivery[] {
     return this.#sender.takeUnsentShared(group)
+  }
+
+  /** Takes back what no other member could have. */
+  putBackShared(deliveries: readonly Delivery[]): void {
+    this.#sender.putBackShared(deliveries)
   }
 
   /** Takes out, as the session ends, what another member may have although it was sent. */

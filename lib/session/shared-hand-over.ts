@@ -9,15 +9,19 @@
 import { Message } from '../protocol/message.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
-import type { QueueEntry, SessionRef, Store } from '../storage/storage.ts'
+import type { SessionRef, Store } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
 import type { SessionParts } from './session-parts.ts'
+
+type Among = 'online members' | 'all members'
 
 export class SharedHandOver {
   readonly #router: Router
   readonly #store: Store
   readonly #dropped: SessionParts['dropped']
+  /** The last move out of each session: one after the other keeps the messages in order. */
+  readonly #moves = new WeakMap<Session, Promise<void>>()
 
   constructor({ router, store, dropped }: SessionParts) {
     this.#router = router
@@ -25,79 +29,105 @@ export class SharedHandOver {
     this.#dropped = dropped
   }
 
-  /** A durable member went offline: those who are online get what it was not sent. */
-  async leave(session: Session): Promise<void> {
-    for (const group of groupsOf(session, this.#router)) {
-      if (!group.members.some(({ subscriber }) => subscriber !== session && subscriber.isOnline)) {
-        continue
+  /** A durable member is offline: those who are online get what it was not sent. */
+  leave(session: Session): Promise<void> {
+    return this.#inTurn(session, async () => {
+      for (const group of groupsOf(session, this.#router)) {
+        if (session.isOnline || !group.hasOnline(session)) continue
+        const unsent = session.takeUnsentShared(group)
+        session.putBackShared(await this.#move(session, unsent, 'online members'))
       }
-      await this.#move(session, session.takeUnsentShared(group), 'online members')
-    }
+    })
   }
 
-  /** A member came online: it gets what waits in the queues of members that are not. */
+  /** A member is online: it may get what waits in the queues of members that are not. */
   gather(session: Session): void {
     for (const group of groupsOf(session, this.#router)) {
       for (const { subscriber } of group.members) {
-        if (!(subscriber instanceof Session) || subscriber.isOnline) continue
-        void this.#move(subscriber, subscriber.takeUnsentShared(group), 'online members')
+        if (subscriber instanceof Session && !subscriber.isOnline) void this.leave(subscriber)
       }
     }
   }
 
-  /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
-  async end(session: Session): Promise<void> {
-    const deliveries = [...session.takeUnacknowledgedShared(), ...session.takeUnsentShared()]
-    await this.#move(session, deliveries, 'all members')
+  /** A member has left its group: the others get what it was not sent; if there are none, it does. */
+  unsubscribe(session: Session, group: SharedGroup): void {
+    void this.#inTurn(session, async () => {
+      const unsent = session.takeUnsentShared(group)
+      session.putBackShared(await this.#move(session, unsent, 'all members'))
+    })
   }
 
-  async #move(
-    from: Session,
-    deliveries: readonly Delivery[],
-    among: 'online members' | 'all members',
-  ): Promise<void> {
-    for (const delivery of deliveries) {
-      const message = delivery.message ?? (await this.#read(from, delivery))
-      if (message === undefined) continue
-      const group = delivery.group as SharedGroup
+  /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
+  end(session: Session): Promise<void> {
+    return this.#inTurn(session, async () => {
+      const deliveries = [...session.takeUnacknowledgedShared(), ...session.takeUnsentShared()]
+      const rest = await this.#move(session, deliveries, 'all members')
+      for (const { message } of rest) this.#dropped(session, message, 'no member left')
+    })
+  }
+
+  #inTurn(from: Session, act: () => Promise<void>): Promise<void> {
+    const move = (this.#moves.get(from) ?? Promise.resolve()).then(act)
+    this.#moves.set(from, move)
+    return move
+  }
+
+  /** Moves what can be moved; returns the rest. */
+  async #move(from: Session, deliveries: readonly Delivery[], among: Among): Promise<Delivery[]> {
+    const rest: Delivery[] = []
+    for (const [i, delivery] of deliveries.entries()) {
+      try {
+        if (!(await this.#moveOne(from, delivery, among))) rest.push(delivery)
+      } catch {
+        // A store that fails keeps what it has: the next change of a member tries again.
+        return [...rest, ...deliveries.slice(i)]
+      }
+    }
+    return rest
+  }
+
+  async #moveOne(from: Session, delivery: Delivery, among: Among): Promise<boolean> {
+    const message = delivery.message ?? (await this.#read(from, delivery))
+    if (message === undefined) return true // Acknowledged or dropped meanwhile.
+    for (;;) {
+      // All members of a group may have left, and others made it anew.
+      const group = this.#router.groupOf((delivery.group as SharedGroup).share)
       const member =
         among === 'online members'
-          ? group.pickOnline(message, from)
-          : group.pick(message, undefined, from)
-      if (member === undefined) this.#dropped(from, message, 'no member left')
-      else await this.#give(from, delivery, message, member, group)
+          ? group?.pickOnline(message, from)
+          : group?.pick(message, undefined, from)
+      if (group === undefined || member === undefined) return false
+      if (await this.#give(from, delivery, message, member, group)) return true
     }
   }
 
+  /** Returns false if the member has gone meanwhile. */
   async #give(
     from: Session,
     delivery: Delivery,
     message: Message,
-    { subscriber, qos: grantedQos, identifiers }: SharedMember,
+    { subscriber, qos: grantedQos, identifiers, retainAsPublished }: SharedMember,
     group: SharedGroup,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const qos = message.qos < grantedQos ? message.qos : grantedQos
+    const retain = delivery.retain && retainAsPublished
     const source = from.durable
-    const target = subscriber.durable
-    if (source !== undefined && target !== undefined && qos > 0) {
-      const [entry] = await this.#store.handOver(source, [delivery.seq], target)
-      if (entry !== undefined) {
-        subscriber.deliverStored(entry.seq, message, qos, delivery.retain, identifiers, group)
-      }
-      return
+    const session = subscriber.durable
+    if (source === undefined || session === undefined || qos === 0) {
+      this.#router.deliverTo(subscriber, message, qos, retain, identifiers, group)
+      if (source !== undefined) this.#store.discard(source, [delivery.seq])
+      return true
     }
-    this.#router.deliverTo(subscriber, message, qos, delivery.retain, identifiers, group)
-    if (source !== undefined) this.#store.discard(source, [delivery.seq])
+    const to = { session, qos, retain, subscriptionIdentifiers: identifiers, share: group.share }
+    const [entry] = await this.#store.handOver(source, [delivery.seq], to)
+    if (entry === undefined) return group.has(subscriber)
+    this.#router.arrive(entry.seq, message, to, subscriber, group)
+    return true
   }
 
   async #read(from: Session, { seq }: Delivery): Promise<Message | undefined> {
-    const entries: QueueEntry[] = await this.#store.readQueue(
-      from.durable as SessionRef,
-      seq - 1,
-      1,
-      Number.POSITIVE_INFINITY,
-    )
-    const entry = entries[0]
+    const ref = from.durable as SessionRef
+    const [entry] = await this.#store.readQueue(ref, seq - 1, 1, Number.POSITIVE_INFINITY)
     if (entry === undefined || entry.seq !== seq) return undefined
     return Message.fromBody(entry.body, entry.qos, entry.retain, entry.expiresAt)
   }

@@ -23,6 +23,7 @@ import {
   type Store,
   type StoredWill,
   StoreError,
+  type Target,
   type Unit,
 } from './storage.ts'
 
@@ -146,15 +147,16 @@ export class MemoryStore implements Store {
     this.#pendingBytes += unit.body.length
   }
 
-  async handOver(from: SessionRef, seqs: readonly Seq[], to: SessionRef): Promise<QueueEntry[]> {
+  async handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {
+    const { session, qos, retain, subscriptionIdentifiers, share } = to
     const source = this.#sameLife(from)
-    const target = this.#sameLife(to)
+    const target = this.#sameLife(session)
     if (source === undefined || target === undefined) return []
     const moved: QueueEntry[] = []
     for (const seq of seqs) {
       const entry = source.queue.get(seq)
       if (entry === undefined) continue
-      moved.push(this.#append(target, entry))
+      moved.push(this.#append(target, { ...entry, qos, retain, subscriptionIdentifiers, share }))
       this.#remove(source, seq)
     }
     return moved

@@ -157,10 +157,10 @@ export interface Store {
   /** Adds to this turn's batch. The sink hears of it in a later step of the same or another turn. */
   write(unit: Unit, sink: Sink): void
   /**
-   * Moves queued messages to another session: appended there first, then removed here. Resolves to
-   * the entries as they stand in the new queue.
+   * Moves queued messages to another session: appended there first, as `to` wants them, then removed
+   * here. Resolves to the entries as they stand in the new queue.
    */
-  handOver(from: SessionRef, seqs: readonly Seq[], to: SessionRef): Promise<QueueEntry[]>
+  handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]>
   /** Reads a queue in order, behind `after`; at most `max` entries and, but for the first, `maxBytes`. */
   readQueue(session: SessionRef, after: Seq, max: number, maxBytes: number): Promise<QueueEntry[]>
   /** Everything up to `lowWaterMark` is acknowledged. Lazy: losing it only re-delivers. */

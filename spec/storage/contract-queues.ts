@@ -124,12 +124,28 @@ export const queues: Record<string, ContractTest> = {
       await writeEach(store, from, 'a', 'b', 'c', 'd')
       await writeEach(store, to, 'x')
 
-      const moved = await store.handOver(from, [2, 99, 4], to)
+      const moved = await store.handOver(from, [2, 99, 4], targetOf(to))
 
       t.deepEqual(await waiting(store, from), ['1:a', '3:c'])
       t.deepEqual(await waiting(store, to), ['1:x', '2:b', '3:d'])
       t.deepEqual(moved, await queueOf(store, to, 1))
     },
+
+  'messages handed over stand as their new receiver wants them': async (t, store) => {
+    const { ref: from } = await claim(store, 'from')
+    const { ref: to } = await claim(store, 'to')
+    await write(store, unitOf('a', [targetOf(from, { qos: 2, subscriptionIdentifiers: [1] })]))
+    const wanted = {
+      qos: 1,
+      retain: true,
+      subscriptionIdentifiers: [7],
+      share: '$share/g/a',
+    } as const
+
+    await store.handOver(from, [1], targetOf(to, wanted))
+
+    t.like((await queueOf(store, to))[0], wanted)
+  },
 
   'messages that nobody is there to take stay where they are': async (t, store) => {
     const { ref: from } = await claim(store, 'from')
@@ -137,7 +153,7 @@ export const queues: Record<string, ContractTest> = {
     await writeEach(store, from, 'a')
     await store.release(to, { expiresAt: 0 })
 
-    t.deepEqual(await store.handOver(from, [1], to), [])
+    t.deepEqual(await store.handOver(from, [1], targetOf(to)), [])
     t.deepEqual(await waiting(store, from), ['1:a'])
   },
 

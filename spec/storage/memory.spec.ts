@@ -5,6 +5,7 @@ import type { SessionRef, Sink, Target, Unit } from '../../lib/storage/storage.t
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { ManualClock } from '../support/clock.ts'
 import { storageContract } from './contract.ts'
+import { targetOf } from './contract-support.ts'
 
 storageContract('memory', async (_, clock) => {
   const store = new MemoryStore(clock, new MemoryBudget(1e9))
@@ -50,7 +51,7 @@ test('what waits for sessions counts in the memory budget until it is acknowledg
   const full = budget.usedBytes
   t.true(full >= 8_000)
 
-  await store.handOver(a, [4], b)
+  await store.handOver(a, [4], targetOf(b))
   t.is(budget.usedBytes, full)
 
   store.acknowledgeTo(a, 2)
