@@ -248,7 +248,7 @@ export class Sender {
       }
       if (isNew) return
     }
-    this.#queue.push(delivery)
+    this.#queue.insert(delivery)
   }
 
   #isExpired(message: Message): boolean {
@@ -354,30 +354,41 @@ export class Sender {
     for (const { seq } of gone) this.#inFlight.complete(seq)
   }
 
-  /** Takes out what was never sent of shared subscriptions, so that another member can have it. */
+  /** Whether a later message has been sent, so that `seq` cannot be any more. */
+  isPast(seq: Seq): boolean {
+    return seq <= this.#inFlight.last
+  }
+
+  /**
+   * Takes out what was never sent of shared subscriptions, so that another member can have it. It stays
+   * in the store until `freeShared`.
+   */
   takeUnsentShared(group?: SharedGroup): Delivery[] {
-    return this.#queue.removeIf(
+    const taken = this.#queue.removeIf(
       (delivery) =>
         !delivery.isDuplicate &&
         delivery.group !== undefined &&
         (group === undefined || delivery.group.share === group.share),
     )
-  }
-
-  /** Nobody else could have these: they wait here again. */
-  putBackShared(deliveries: readonly Delivery[]): void {
-    this.#queue.putBack(deliveries)
-    this.pump()
-  }
-
-  /**
-   * Takes out, as the session ends, what was sent of shared subscriptions at QoS 1 and never
-   * acknowledged. QoS 2 belongs to this session and dies with it [MQTT-4.8.2-5].
-   */
-  takeUnacknowledgedShared(): Delivery[] {
-    const all = this.#sharedInFlight.takeAll()
-    const taken = all.filter(({ qos }) => qos === 1)
-    this.#parts.counters.sharedLost += all.length - taken.length
+    if (taken[0] !== undefined) this.#progress.hold(taken[0].seq, taken.length)
     return taken
+  }
+
+  /** Puts back what nobody else could have; returns what cannot be sent any more under its number. */
+  putBackShared(deliveries: readonly Delivery[]): Delivery[] {
+    const isLate = ({ seq }: Delivery): boolean => seq !== 0 && this.isPast(seq)
+    this.#queue.putBack(deliveries.filter((delivery) => !isLate(delivery)))
+    this.pump()
+    return deliveries.filter(isLate)
+  }
+
+  /** `count` messages that were taken out are elsewhere, or back. */
+  freeShared(count: number): void {
+    this.#progress.free(count)
+  }
+
+  /** Takes out, as the session ends, what was sent of shared subscriptions and others may have. */
+  takeUnacknowledgedShared(): Delivery[] {
+    return this.#sharedInFlight.takeAll(this.#parts.counters)
   }
 }

@@ -170,6 +170,12 @@ export class Session implements Subscriber {
     identifiers: readonly number[] | undefined,
     group: SharedGroup | undefined,
   ): void {
+    if (this.#sender.isPast(seq)) {
+      // What was handed over meanwhile overtook it: it needs a new number.
+      this.#parts.router.deliverTo(this, message, qos, retain, identifiers, group)
+      this.#parts.store.discard(this.durable as SessionRef, [seq])
+      return
+    }
     if (this.#retainedPending > 0 && retain) this.#retainedPending--
     else this.#cursor?.noteLive(message.topic)
     this.#sender.offerStored(seq, message, qos, retain, identifiers, group)
@@ -231,9 +237,14 @@ export class Session implements Subscriber {
     return this.#sender.takeUnsentShared(group)
   }
 
-  /** Takes back what no other member could have. */
-  putBackShared(deliveries: readonly Delivery[]): void {
-    this.#sender.putBackShared(deliveries)
+  /** Takes back what no other member could have; returns what needs a new number. */
+  putBackShared(deliveries: readonly Delivery[]): Delivery[] {
+    return this.#sender.putBackShared(deliveries)
+  }
+
+  /** `count` messages that were taken out are elsewhere, or back. */
+  freeShared(count: number): void {
+    this.#sender.freeShared(count)
   }
 
   /** Takes out, as the session ends, what another member may have although it was sent. */

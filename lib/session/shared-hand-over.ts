@@ -34,8 +34,7 @@ export class SharedHandOver {
     return this.#inTurn(session, async () => {
       for (const group of groupsOf(session, this.#router)) {
         if (session.isOnline || !group.hasOnline(session)) continue
-        const unsent = session.takeUnsentShared(group)
-        session.putBackShared(await this.#move(session, unsent, 'online members'))
+        await this.#moveUnsent(session, group, 'online members')
       }
     })
   }
@@ -51,10 +50,7 @@ export class SharedHandOver {
 
   /** A member has left its group: the others get what it was not sent; if there are none, it does. */
   unsubscribe(session: Session, group: SharedGroup): void {
-    void this.#inTurn(session, async () => {
-      const unsent = session.takeUnsentShared(group)
-      session.putBackShared(await this.#move(session, unsent, 'all members'))
-    })
+    void this.#inTurn(session, () => this.#moveUnsent(session, group, 'all members'))
   }
 
   /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
@@ -70,6 +66,23 @@ export class SharedHandOver {
     const move = (this.#moves.get(from) ?? Promise.resolve()).then(act)
     this.#moves.set(from, move)
     return move
+  }
+
+  /** Moves what can be moved of what a session that goes on was not sent. */
+  async #moveUnsent(from: Session, group: SharedGroup, among: Among): Promise<void> {
+    const unsent = from.takeUnsentShared(group)
+    const rest = await this.#move(from, unsent, among)
+    for (const delivery of from.putBackShared(rest)) await this.#renumber(from, delivery)
+    from.freeShared(unsent.length)
+  }
+
+  /** Puts a message at the end of the queue it stands in. */
+  async #renumber(from: Session, delivery: Delivery): Promise<void> {
+    const { seq, qos, retain, identifiers, group } = delivery
+    const message = delivery.message ?? (await this.#read(from, delivery).catch(() => undefined))
+    if (message === undefined) return
+    this.#router.deliverTo(from, message, qos, retain, identifiers, group)
+    this.#store.discard(from.durable as SessionRef, [seq])
   }
 
   /** Moves what can be moved; returns the rest. */

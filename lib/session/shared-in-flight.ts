@@ -5,6 +5,7 @@
 
 import type { SharedGroup } from '../router/shared-group.ts'
 import type { Seq } from '../storage/storage.ts'
+import type { Counters } from '../util/counters.ts'
 import type { Delivery } from './delivery.ts'
 
 export class SharedInFlight {
@@ -24,10 +25,15 @@ export class SharedInFlight {
     this.#deliveries.delete(seq)
   }
 
-  /** Takes out everything as the session ends. */
-  takeAll(): Delivery[] {
+  /**
+   * Takes out, as the session ends, what another member may have: what was sent at QoS 1. QoS 2 dies
+   * with the session [MQTT-4.8.2-5], and is counted.
+   */
+  takeAll(counters: Counters): Delivery[] {
     const all = [...this.#deliveries.values()]
     this.#deliveries.clear()
-    return all
+    const taken = all.filter(({ qos }) => qos === 1)
+    counters.sharedLost += all.length - taken.length
+    return taken
   }
 }

@@ -13,6 +13,9 @@ export class StoredProgress {
   readonly #store: Store
   #lowWaterMark: Seq
   #behind: Seq[] = []
+  /** The first of the messages that stay in the store although others behind them are acknowledged. */
+  #heldFrom: Seq = Number.POSITIVE_INFINITY
+  #heldCount = 0
 
   constructor(store: Store, lowWaterMark: Seq) {
     this.#store = store
@@ -21,14 +24,27 @@ export class StoredProgress {
 
   /** `seq` is completed; everything up to `lowWaterMark` is. */
   note(session: SessionRef, seq: Seq, lowWaterMark: Seq): void {
-    if (lowWaterMark > this.#lowWaterMark) {
-      this.#lowWaterMark = lowWaterMark
-      this.#store.acknowledgeTo(session, lowWaterMark)
-      return
+    const mark = Math.min(lowWaterMark, this.#heldFrom - 1)
+    if (mark > this.#lowWaterMark) {
+      this.#lowWaterMark = mark
+      this.#store.acknowledgeTo(session, mark)
     }
+    if (seq <= this.#lowWaterMark) return
     this.#behind.push(seq)
     if (this.#behind.length < DISCARD_BATCH) return
     this.#store.discard(session, this.#behind)
     this.#behind = []
+  }
+
+  /** `count` messages, the first at `seq`, are on their way to another session. */
+  hold(seq: Seq, count: number): void {
+    this.#heldFrom = Math.min(this.#heldFrom, seq)
+    this.#heldCount += count
+  }
+
+  /** They have arrived, or are back. */
+  free(count: number): void {
+    this.#heldCount -= count
+    if (this.#heldCount === 0) this.#heldFrom = Number.POSITIVE_INFINITY
   }
 }
