@@ -2,6 +2,7 @@
 
 import test, { type ExecutionContext } from 'ava'
 import type { Broker } from '../../lib/index.ts'
+import { seededRandom } from '../../lib/util/random.ts'
 import { startBroker } from '../support/broker.ts'
 import { type AnyPacket, connectClient, type MemoryClient } from '../support/client.ts'
 import { HeldStore } from '../support/held-store.ts'
@@ -313,13 +314,20 @@ for (const how of ['goes offline', 'ends', 'unsubscribes'] as const) {
   })
 }
 
-test('what is on its way from one member to another stays when that one leaves as well', async (t) => {
-  class SlowStore extends HeldStore {
-    override async readQueue(...parameters: Parameters<HeldStore['readQueue']>) {
-      await new Promise((resolve) => setImmediate(resolve))
-      return super.readQueue(...parameters)
-    }
+/** A store that takes its time for what belongs to hand-overs. */
+class SlowStore extends HeldStore {
+  override async readQueue(...parameters: Parameters<HeldStore['readQueue']>) {
+    await new Promise((resolve) => setImmediate(resolve))
+    return super.readQueue(...parameters)
   }
+
+  override async handOver(...parameters: Parameters<HeldStore['handOver']>) {
+    await new Promise((resolve) => setImmediate(resolve))
+    return super.handOver(...parameters)
+  }
+}
+
+test('what is on its way from one member to another stays when that one leaves as well', async (t) => {
   const { broker } = await startBroker(t, { storage: new SlowStore() })
   const members = [
     await join(t, broker, 'a', 'durable', 1),
@@ -372,3 +380,44 @@ test('members that come and go at random lose nothing and process nothing twice'
   t.is(processed.toSorted().join(''), published)
   t.is(broker.counters.publishDropped, 0)
 })
+
+for (const seed of [1, 2, 3, 4, 5, 6]) {
+  test(`members that break off in the middle lose nothing, though the store is slow (seed ${seed})`, async (t) => {
+    const random = seededRandom(seed)
+    const { broker } = await startBroker(t, { storage: new SlowStore(), random })
+    const names = ['m0', 'm1', 'm2', 'm3']
+    const members = new Map<string, MemoryClient>()
+    for (const name of names) members.set(name, await join(t, broker, name, 'durable'))
+    const received = new Set<string>()
+    let published = ''
+    for (let round = 0; round < 60; round++) {
+      const name = names[random.below(4)] as string
+      const member = members.get(name)
+      if (member === undefined) members.set(name, await connectMember(t, broker, name, 'durable'))
+      else {
+        const packets = await member.settled()
+        if (random.below(2) === 0) {
+          acknowledge(member, packets)
+          for (const payload of payloads(packets)) received.add(payload)
+        }
+        members.delete(name)
+        await leave(member)
+      }
+      const fresh = [0, 1, 2].map((i) => String.fromCodePoint(0x100 + 3 * round + i)).join('')
+      await publishAll(t, broker, fresh)
+      published += fresh
+    }
+
+    for (const name of names) {
+      if (!members.has(name)) members.set(name, await connectMember(t, broker, name, 'durable'))
+    }
+    for (let idle = 0; idle < 20; idle++) {
+      for (const member of members.values()) {
+        for (const payload of payloads(await drain(member))) received.add(payload)
+      }
+    }
+
+    t.is([...received].toSorted().join(''), published)
+    t.is(broker.counters.publishDropped, 0)
+  })
+}
