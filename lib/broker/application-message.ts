@@ -41,6 +41,7 @@ export interface ApplicationMessage {
 export function toMessage(input: PublishInput, now: number): Message {
   const { topic, payload = '', qos = 0, retain = false, messageExpirySeconds, properties } = input
   if (!isTopicName(topic) || topic.includes('\0') || Buffer.byteLength(topic) > 65_535) {
+    // [MQTT-4.7.3-3]
     throw new TypeError(
       `"${topic}" is not a Topic Name: it is empty, too long, or has a wildcard in it.`,
     )

@@ -12,7 +12,7 @@ export function readTwoByteInteger(bytes: Buffer, at: number): number {
 /** Returns the end of the Binary Data at `at`; `name` is what an error calls it. */
 export function checkBinary(bytes: Buffer, at: number, end: number, name: string): number {
   if (at + 2 > end) throw new MalformedPacketError(`${name} is missing`)
-  const fieldEnd = at + 2 + readTwoByteInteger(bytes, at)
+  const fieldEnd = at + 2 + readTwoByteInteger(bytes, at) // [MQTT-4.7.3-3]
   if (fieldEnd > end) throw new MalformedPacketError(`${name} runs past the end of the packet`)
   return fieldEnd
 }

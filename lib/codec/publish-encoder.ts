@@ -106,7 +106,7 @@ export class PublishEncoder {
     const bytes = this.#reserve(isShared ? headLength : headLength + payloadLength, frame)
 
     let at = frame.start
-    bytes[at++] = 0x30 | (shape.qos << 1) | (shape.retain ? 1 : 0) // [MQTT-3.3.1-3]
+    bytes[at++] = 0x30 | (shape.qos << 1) | (shape.retain ? 1 : 0) // [MQTT-3.3.1-3] [MQTT-4.3.1-1]
     at = writeVariableByteInteger(bytes, at, remainingLength)
     at = writeTopic(bytes, at, message, topicLength)
     frame.packetIdentifierAt = 0

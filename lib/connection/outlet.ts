@@ -144,7 +144,7 @@ export class ConnectionOutlet implements Outlet {
       const at = outbox.reserve(length)
       const block = outbox.block
       frame.bytes.copy(block, at, frame.start, frame.end)
-      if (isDuplicate) block[at] = (block[at] as number) | 0x08 // [MQTT-3.3.1-1]
+      if (isDuplicate) block[at] = (block[at] as number) | 0x08 // [MQTT-3.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
       block[at + frame.packetIdentifierAt] = packetIdentifier >> 8
       block[at + frame.packetIdentifierAt + 1] = packetIdentifier & 0xff
     }
@@ -167,7 +167,11 @@ export class ConnectionOutlet implements Outlet {
     this.sendAcknowledgement('pubrel', packetIdentifier, reasonCode)
   }
 
-  /** Sends one of the four acknowledgements; without properties, and as short as the version allows. */
+  /**
+   * Sends one of the four acknowledgements, whatever the send quota [MQTT-3.3.4-10] [MQTT-4.9.0-3]; as
+   * short as the version allows, never with a property that could make it too large [MQTT-3.4.2-2, -3]
+   * [MQTT-3.5.2-2, -3] [MQTT-3.6.2-2, -3] [MQTT-3.7.2-2, -3].
+   */
   sendAcknowledgement(
     type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
     packetIdentifier: number,
@@ -206,9 +210,9 @@ export class ConnectionOutlet implements Outlet {
 
   /**
    * Sends any other packet. What makes it larger than the client takes is left out: first the Reason
-   * String, then the User Properties [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.4.2-2] [MQTT-3.9.2-1]
-   * [MQTT-3.11.2-1] [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.15.2-2] [MQTT-3.15.2-3]; a packet that is
-   * still too large is not sent [MQTT-3.1.2-24]. Says whether it was sent.
+   * String, then the User Properties [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.9.2-1] [MQTT-3.9.2-2]
+   * [MQTT-3.11.2-1] [MQTT-3.11.2-2] [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.15.2-2] [MQTT-3.15.2-3]; a
+   * packet that is still too large is not sent [MQTT-3.1.2-24]. Says whether it was sent.
    *
    * Only CONNACK and DISCONNECT are ever given either property, so that Request Problem Information
    * changes nothing [MQTT-3.1.2-29].

@@ -68,7 +68,7 @@ function handlePubrel(
   session: Session,
   packetIdentifier: number,
 ): Promise<void> | undefined {
-  const isKnown = session.inbound.delete(packetIdentifier) // [MQTT-4.3.3-12]
+  const isKnown = session.inbound.delete(packetIdentifier) // [MQTT-4.3.3-12] [MQTT-4.3.3-13]
   const reasonCode = isKnown ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound
   if (isKnown && session.durable !== undefined) {
     return connection.context.store

@@ -135,6 +135,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   }
   const session = connection.session as Session
   if (message.qos > 0) inboundFlow.debit()
+  // At QoS 1 a known identifier is a new message, DUP or not [MQTT-4.3.2-5].
   if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
     inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
     return undefined

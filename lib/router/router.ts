@@ -148,7 +148,7 @@ export class Router implements Sink {
   ): Publication | undefined {
     this.#gathering = undefined
     this.lastMatchCount = this.#deliverToAll(message, publisher)
-    if (message.retain) this.#retain(message)
+    if (message.retain) this.#retain(message) // [MQTT-3.3.1-8]
     if (inbound !== undefined) this.#publication(message).publisher = inbound
 
     const publication = this.#gathering as Publication | undefined
@@ -245,7 +245,7 @@ export class Router implements Sink {
   }
 
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
-    const receivers: Receivers<Subscriber, SharedGroup> = this.#cache.receiversOf(message.topic)
+    const receivers: Receivers<Subscriber, SharedGroup> = this.#cache.receiversOf(message.topic) // [MQTT-3.3.2-3]
     const { single, groups } = receivers
     let count = 0
     for (let i = 0; i < single.length; i++) {
@@ -264,7 +264,7 @@ export class Router implements Sink {
       count++
       const qos = message.qos < member.qos ? message.qos : member.qos // [MQTT-4.8.2-3]
       const retain = message.retain && member.retainAsPublished
-      this.#deliver(member.subscriber, message, qos, retain, member.identifiers, group)
+      this.#deliver(member.subscriber, message, qos, retain, member.identifiers, group) // [MQTT-3.3.4-5]
     }
     return count
   }

@@ -63,7 +63,7 @@ export class InFlight {
 
   /** Notes that `seq` has been sent, for the first time, in ascending order, or again. */
   begin(seq: Seq, qos: Qos): void {
-    this.restore(seq, qos === 1 ? Flight.AwaitsPuback : Flight.AwaitsPubrec)
+    this.restore(seq, qos === 1 ? Flight.AwaitsPuback : Flight.AwaitsPubrec) // [MQTT-4.3.2-3] [MQTT-4.3.3-3]
   }
 
   /** Puts a message of an earlier connection into `state`; the first time, in ascending order. */
@@ -89,7 +89,7 @@ export class InFlight {
 
   /** PUBREC came: only PUBCOMP ends it now. */
   receive(seq: Seq): void {
-    this.#states[seq & (this.#states.length - 1)] = Flight.AwaitsPubcomp
+    this.#states[seq & (this.#states.length - 1)] = Flight.AwaitsPubcomp // [MQTT-4.3.3-5]
   }
 
   /** The exchange of `seq` is over. Moves the low-water mark over everything completed. */

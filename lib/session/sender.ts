@@ -98,7 +98,7 @@ export class Sender {
         this.#outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success) // [MQTT-4.3.3-6]
         this.#inFlight.restore(seq, Flight.AwaitsPubcompAgain)
       } else {
-        again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2))
+        again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2)) // [MQTT-4.8.2-4]
       }
     })
     for (const { seq } of again) this.#inFlight.restore(seq, Flight.AwaitsResend)

@@ -142,6 +142,26 @@ for (const version of versions) {
     t.deepEqual(await arrived(after), [])
   })
 
+  test(`[MQTT-4.5.0-1] a message is added to every session that matches before it is acknowledged ${inVersion}`, async (t) => {
+    const { broker } = await startBroker(t)
+    const away = await connectClient(t, broker, durable(version, 'away'))
+    const slow = await connectClient(t, broker, durable(version, 'slow'))
+    for (const client of [away, slow]) await client.subscribe(t, 'a', { qos: 2 })
+    await breakOff(away)
+    slow.end.pauseReading()
+    const publisher = await connectClient(t, broker, { version })
+
+    for (const qos of [1, 2]) publisher.publish('a', `${qos}`, { qos, messageId: qos })
+    await publisher.expect(t, 'puback')
+    await publisher.expect(t, 'pubrec')
+    await breakOff(slow)
+
+    for (const clientId of ['away', 'slow']) {
+      const client = await connectClient(t, broker, durable(version, clientId))
+      t.deepEqual(payloads(await arrived(client)), ['1', '2'])
+    }
+  })
+
   test(`messages at QoS 0 are not kept for a session that is offline ${inVersion}`, async (t) => {
     const { broker } = await startBroker(t)
     const before = await connectClient(t, broker, durable(version, 'c'))
