@@ -265,8 +265,8 @@ export interface ConnectionConfiguration {
   /** Whether $share/NAME/FILTER subscriptions are available. Default: true. */
   readonly sharedSubscriptions: boolean
   /**
-   * Whether they are for MQTT 3.x clients too; if not, such filters are refused to them.
-   * Default: true.
+   * Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to
+   * these. Default: true.
    */
   readonly sharedSubscriptionsV3: boolean
   /** How many levels a Topic Name or Topic Filter may have. Default: 256. */

@@ -84,7 +84,7 @@ const connection = z.strictObject({
   sharedSubscriptions: toggle(true, 'Whether $share/NAME/FILTER subscriptions are available.'),
   sharedSubscriptionsV3: toggle(
     true,
-    'Whether they are for MQTT 3.x clients too; if not, such filters are refused to them.',
+    'Whether they are for MQTT 3.x clients too; if not, $share is an ordinary topic level to these.',
   ),
   topicLevelsMax: integer(
     1,
