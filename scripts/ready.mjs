@@ -34,7 +34,11 @@ if (flags.has('--stamp')) {
 function install() {
   if (changedAt(installed) >= changedAt(join(root, 'package-lock.json'))) return
   console.error('Installing packages…')
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+  // Newer npms refuse a lock file that does not name the optional packages of every platform, which a
+  // registry need not have. `npm install` takes the locked versions as well and looks for the others.
+  const result = spawnSync('npm', ['ci', ...quiet], { cwd: root, stdio: 'ignore' })
+  if (result.status !== 0) run('npm', ['install', '--no-save', ...quiet])
 }
 
 function build() {
