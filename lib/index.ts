@@ -3,6 +3,7 @@
 import { Broker, type BrokerParts } from './broker/broker.ts'
 import type { BrokerOptionsInput } from './config/input.ts'
 import { parseConfiguration } from './config/load.ts'
+import { checkHooks } from './security/check-hooks.ts'
 
 export type {
   ApplicationMessage,
@@ -43,7 +44,7 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  * Makes a broker and starts it: when the promise resolves, it listens.
  *
  * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket) and lets everybody
- * in. Rejects with `ConfigurationError` for options it does not know, with `ListenError` for a port that
+ * in. Rejects with `ConfigurationError` for options and hooks it does not know, with `ListenError` for a port that
  * is taken.
  *
  * ```ts
@@ -52,6 +53,7 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  */
 export async function createBroker(options: CreateBrokerOptions = {}): Promise<Broker> {
   const { hooks, logger, clock, random, storage, ...configuration } = options
+  if (hooks !== undefined) checkHooks(hooks)
   const parts = { hooks, logger, clock, random, storage }
   const broker = new Broker(parseConfiguration(configuration), parts)
   await broker.start()

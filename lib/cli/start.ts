@@ -167,13 +167,16 @@ function listenerSettings(
 
 /** Says where the broker listens and how to try it. Keeps out of the way of a log in JSON. */
 function greet(broker: Broker): void {
-  const { log } = broker.configuration
-  if (log.level === 'error' || log.level === 'silent') return
+  const { log, listeners } = broker.configuration
+  const isQuiet = ['warn', 'error', 'silent'].includes(log.level)
+  // A port that the system chose is known from here alone.
+  const isPortChosen = listeners.some((listener) => listener.type !== 'unix' && listener.port === 0)
+  if (isQuiet && !isPortChosen) return
   const isPretty = log.format === 'pretty' || (log.format === 'auto' && process.stdout.isTTY)
   const say = isPretty ? console.log : console.error
   for (const url of broker.urls) say(`Noctule listens on ${url}`)
   const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
-  if (port === undefined) return
+  if (port === undefined || isQuiet) return
   const where = port === '1883' ? '' : ` -p ${port}`
   say('Try it:')
   say(`  npx noctule sub${where} -t 'hello/#' -v`)

@@ -33,6 +33,12 @@ export const reservedVariables: readonly string[] = ['NOCTULE_CONFIG']
 const SERVICE_LINK =
   /^NOCTULE_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$/
 
+/** A service's own variable holds a URL; with a bare number somebody means our port. */
+function isServiceLink(name: string, text: string): boolean {
+  const isOurs = /(?<!SERVICE|TCP|UDP|SCTP)_PORT$/.test(name) && /^\d+$/.test(text)
+  return SERVICE_LINK.test(name) && !isOurs
+}
+
 const pathByVariable = new Map<string, string>(
   rooms.flatMap(({ name, settings }) =>
     [name, ...settings.map(({ key }) => key)].map((path) => [environmentName(path), path]),
@@ -63,7 +69,7 @@ export function environmentLayer(environment: Environment): Layer {
     const path = pathOfVariable(name)
     if (path !== undefined) {
       assignments.push(...split(path, readText(path, text), `env ${name}`))
-    } else if (!SERVICE_LINK.test(name)) {
+    } else if (!isServiceLink(name, text)) {
       problems.push(unknownVariable(name))
     }
   }

@@ -35,6 +35,17 @@ test('options that do not exist are refused, with the one that was meant', async
   t.regex(error?.message ?? '', /session\.queueMesagesMax.*did you mean session\.queueMessagesMax/)
 })
 
+test('a hook that is misspelt is refused: nobody would ever ask it', async (t) => {
+  const error = await t.throwsAsync(
+    // @ts-expect-error -- the type checker says the same
+    createBroker({ listeners: [], hooks: { authentcate: () => false, authorizePublish: true } }),
+    { instanceOf: ConfigurationError },
+  )
+
+  t.regex(error?.message ?? '', /no option hooks\.authentcate; did you mean hooks\.authenticate\?/)
+  t.regex(error?.message ?? '', /hooks\.authorizePublish must be a function/)
+})
+
 test('a port that is taken is told in one line, and nothing stays open', async (t) => {
   const first = await createBroker({ listeners: [{ type: 'tcp', port: 0 }] })
   t.teardown(() => first.close())

@@ -100,6 +100,13 @@ test('a group in the environment leaves the keys alone that it does not name', (
   t.deepEqual(options.log, { level: 'debug', format: 'json' })
 })
 
+test('a variable that looks like a port of ours is not taken for one of Kubernetes', (t) => {
+  for (const name of ['NOCTULE_PORT', 'NOCTULE_WS_PORT']) {
+    const error = t.throws(() => loadConfiguration({ environment: { [name]: '5555' } }))
+    t.true(error?.message.includes(`no option ${name}`))
+  }
+})
+
 test('empty variables, and those that Kubernetes makes for a service, are no options', (t) => {
   const environment = {
     NOCTULE_LOG_LEVEL: '',
