@@ -1,6 +1,7 @@
 /** From the keys of the configuration to what each room wants to know. */
 
 import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import type { ConnectionLimits } from '../connection/context.ts'
 
@@ -27,10 +28,11 @@ export function isLoopback(listener: ListenerConfiguration | undefined): boolean
   return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(listener.host)
 }
 
-/** Half of what the process may use, unless the configuration says how much. */
+/** Half of what the process may use (the container, the machine, V8's heap), unless configured. */
 export function memoryBudgetBytes({ memory }: BrokerConfiguration): number {
   if (memory.budgetBytes > 0) return memory.budgetBytes
   const constrained = process.constrainedMemory()
   const isConstrained = constrained !== undefined && constrained > 0 && constrained < totalmem()
-  return (isConstrained ? constrained : totalmem()) / 2
+  const memoryLimit = isConstrained ? constrained : totalmem()
+  return Math.min(memoryLimit, getHeapStatistics().heap_size_limit) / 2
 }

@@ -24,7 +24,9 @@ export class RetainedExpiry {
   }
 
   start(): void {
-    this.#parts.retained.onEarlierExpiry = () => this.#arrange()
+    const { retained, store } = this.#parts
+    retained.onExpired = (topics) => store.discardRetained(topics)
+    retained.onEarlierExpiry = () => this.#arrange()
     this.#arrange()
   }
 
@@ -38,9 +40,8 @@ export class RetainedExpiry {
   }
 
   #sweep(): void {
-    const { retained, store, clock } = this.#parts
-    const topics = retained.expire(clock.now())
-    if (topics.length > 0) store.discardRetained(topics)
+    const { retained, clock } = this.#parts
+    retained.expire(clock.now())
     this.#arrange()
   }
 }

@@ -114,11 +114,12 @@ async function run(flags: StartArguments): Promise<number> {
     await broker.close()
     return ExitCode.CannotListen
   }
-  greet(broker)
-  warnOfClosedListeners(broker, logger)
   const reload = () => void reloadRunning(flags, broker, logger)
   process.on('SIGHUP', reload)
-  const signal = await untilStopped()
+  const stopped = untilStopped()
+  greet(broker)
+  warnOfClosedListeners(broker, logger)
+  const signal = await stopped
   process.off('SIGHUP', reload)
   logger.info({ signal }, 'stopping')
   await broker.close()

@@ -32,6 +32,10 @@ import { handleAcknowledgement } from './publish-ack.ts'
 import { handleSubscribe } from './subscribe.ts'
 import { handleUnsubscribe } from './unsubscribe.ts'
 
+/** One connection is worked for so long at a stretch, looked at every so many packets. */
+const SLICE_MS = 10
+const SLICE_CHECK_PACKETS = 16
+
 /** `authenticating` is a `connecting` in which the client has to send AUTH. */
 export type ConnectionState =
   | 'awaiting connect'
@@ -66,6 +70,7 @@ export class Connection implements TransportEvents {
   readonly whenClosed: Promise<void>
   #resolveClosed: () => void = () => {}
   #pauses = 0
+  #heldBytes = 0
   #connectTimer: Timer | undefined
   readonly #keepAlive: KeepAlive
 
@@ -94,6 +99,15 @@ export class Connection implements TransportEvents {
     this.receivedAt = this.context.clock.now()
     this.decoder.push(chunk)
     if (this.#pauses === 0) this.#work()
+    else this.#noteHeld()
+  }
+
+  /** Counts a packet that has not come whole in the memory budget. */
+  #noteHeld(): void {
+    const bytes = this.state === 'closed' ? 0 : this.decoder.heldBytes
+    if (bytes === this.#heldBytes) return
+    this.context.budget.hold(bytes - this.#heldBytes)
+    this.#heldBytes = bytes
   }
 
   drained(): void {
@@ -136,15 +150,26 @@ export class Connection implements TransportEvents {
   /** Handles every whole packet there is, until one has to be waited for. */
   #work(): void {
     try {
-      while (this.#pauses === 0 && this.state !== 'closed') {
+      const { clock } = this.context
+      const sliceEnd = clock.now() + SLICE_MS
+      for (let i = 1; this.#pauses === 0 && this.state !== 'closed'; i++) {
         const type = this.decoder.next()
         if (type === 0) return
+        if (i % SLICE_CHECK_PACKETS === 0 && clock.now() > sliceEnd) this.#yieldTurn()
         const waiting = this.#dispatch(type)
         if (waiting !== undefined) this.#waitFor(waiting)
       }
     } catch (error) {
       this.fail(error)
+    } finally {
+      this.#noteHeld()
     }
+  }
+
+  /** Lets the others have their turn: a chunk may hold hundreds of thousands of packets. */
+  #yieldTurn(): void {
+    this.pause(Pause.Turn)
+    setImmediate(() => this.unpause(Pause.Turn))
   }
 
   #waitFor(waiting: Promise<void>): void {
@@ -287,6 +312,7 @@ export class Connection implements TransportEvents {
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
     this.outlet.close()
+    this.#noteHeld()
     this.context.connections.delete(this)
     if (wasConnected && this.session !== undefined) {
       const isNormal = this.clientEnd?.reasonCode === ReasonCode.Success

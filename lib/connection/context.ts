@@ -71,5 +71,5 @@ export interface ConnectionContext {
 /** `$SYS`: topics whose retained value is computed at the moment somebody subscribes. */
 export interface SystemTopics {
   /** Undefined when the filter cannot match any. */
-  retained(topicFilter: string): Iterator<Message> | undefined
+  retained(topicFilter: string): Iterator<Message, undefined> | undefined
 }

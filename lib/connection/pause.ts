@@ -10,5 +10,7 @@ export const Pause = {
   Store: 8,
   /** The client does not take the acknowledgements for what it sends. */
   Output: 16,
+  /** It has been worked for long enough: the other connections have their turn. */
+  Turn: 32,
 } as const
 export type Pause = (typeof Pause)[keyof typeof Pause]

@@ -70,6 +70,8 @@ function handlePubrel(
 ): Promise<void> | undefined {
   const isKnown = session.inbound.delete(packetIdentifier) // [MQTT-4.3.3-12] [MQTT-4.3.3-13]
   const reasonCode = isKnown ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound
+  // What we did not know was never counted against the Receive Maximum.
+  if (isKnown) connection.inboundFlow.credit()
   if (isKnown && session.durable !== undefined) {
     return connection.context.store
       .forgetInbound(session.durable, packetIdentifier)
@@ -80,6 +82,5 @@ function handlePubrel(
 }
 
 function sendPubcomp(connection: Connection, packetIdentifier: number, reasonCode: number): void {
-  connection.inboundFlow.credit()
   connection.outlet.sendAcknowledgement('pubcomp', packetIdentifier, reasonCode) // [MQTT-4.3.3-11]
 }

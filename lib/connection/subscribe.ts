@@ -1,6 +1,7 @@
 /** SUBSCRIBE: each Topic Filter is judged by itself; SUBACK waits until the store has them all. */
 
 import { Buffer } from 'node:buffer'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
@@ -17,6 +18,9 @@ import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
 
+/** After so many filters of one packet the other connections have their turn. */
+const FILTERS_PER_TURN = 100
+
 export async function handleSubscribe(connection: Connection, packet: Subscribe): Promise<void> {
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0
   const { limits } = connection.context
@@ -29,7 +33,8 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
   const session = connection.session as Session
   const reasonCodes: number[] = []
   const made: Subscription[] = []
-  for (const request of packet.subscriptions) {
+  for (const [i, request] of packet.subscriptions.entries()) {
+    if (i % FILTERS_PER_TURN === FILTERS_PER_TURN - 1) await nextTurn()
     const decision = await judge(connection, session, request)
     if (connection.state !== 'connected') return
     if (decision.isAllowed) {
@@ -104,6 +109,9 @@ function findFault(
     )
   }
   const isNew = !session.subscriptions.has(topicFilter)
+  if (isNew && connection.context.budget.isExhausted) {
+    return denial(ReasonCode.QuotaExceeded, 'memory.budgetBytes is used up')
+  }
   if (isNew && session.subscriptions.size >= limits.subscriptionsMax) {
     return denial(ReasonCode.QuotaExceeded, 'session.subscriptionsMax is reached')
   }

@@ -52,7 +52,7 @@ export class SystemTopics {
   }
 
   /** The retained messages of `$SYS` that match, made as they are asked for. */
-  retained(topicFilter: string): Iterator<Message> | undefined {
+  retained(topicFilter: string): Iterator<Message, undefined> | undefined {
     return topicFilter.startsWith('$SYS') ? this.#matching(topicFilter) : undefined
   }
 
@@ -88,9 +88,11 @@ export class SystemTopics {
         yield systemMessage(topic, value, true)
       }
     }
-    if (this.#options.presence) {
+    if (this.#options.presence && this.#mayMatchPresence(topicFilter)) {
+      const only = clientOf(topicFilter)
       for (const connection of this.#context.connections) {
         if (connection.state !== 'connected') continue
+        if (only !== undefined && connection.client?.clientIdentifier !== only) continue
         const topic = this.#presenceTopic(connection, 'connected')
         if (topic !== undefined && matchesTopic(topicFilter, topic)) {
           yield systemMessage(topic, connectedFacts(connection), true)
@@ -98,6 +100,16 @@ export class SystemTopics {
       }
     }
     return undefined
+  }
+
+  /** Judges a filter by its other levels before any client is looked at. */
+  #mayMatchPresence(topicFilter: string): boolean {
+    const levels = topicFilter.split('/')
+    if (levels.length > 4 && levels[4] !== '#') levels[4] = '+'
+    return matchesTopic(
+      levels.join('/'),
+      `$SYS/brokers/${this.#options.nodeName}/clients/x/connected`,
+    )
   }
 
   /** Ticks on whole multiples of the interval, as Mosquitto does. */
@@ -134,6 +146,17 @@ export class SystemTopics {
     const client = encodeURIComponent(connection.client?.clientIdentifier ?? '')
     const topic = `$SYS/brokers/${this.#options.nodeName}/clients/${client}/${event}`
     return topic.length > TWO_BYTE_INTEGER_MAX ? undefined : topic
+  }
+}
+
+/** The client that a filter of presence names; undefined if it names none. */
+function clientOf(topicFilter: string): string | undefined {
+  const level = topicFilter.split('/')[4]
+  if (level === undefined || level === '+' || level === '#') return undefined
+  try {
+    return decodeURIComponent(level)
+  } catch {
+    return level // No identifier is encoded so: it matches nobody.
   }
 }
 

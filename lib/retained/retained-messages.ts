@@ -42,6 +42,8 @@ const EXPIRED_PER_CALL_MAX = 2500
 export class RetainedMessages {
   readonly #limits: RetainedLimits
   readonly #budget: MemoryBudget | undefined
+  /** Called with topics whose message has expired and been removed. */
+  onExpired: (topics: readonly string[]) => void = () => {}
   /** Called when `nextExpiry` has become earlier. */
   onEarlierExpiry: () => void = () => {}
   readonly #trie = new RetainedTrie<RetainedRecord>()
@@ -136,6 +138,7 @@ export class RetainedMessages {
       this.clear(topic)
       topics.push(topic)
     }
+    if (topics.length > 0) this.onExpired(topics)
     return topics
   }
 

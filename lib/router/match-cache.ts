@@ -44,6 +44,8 @@ export class MatchCache<S, G> {
   readonly #limits: MatchCacheLimits
   readonly #entries = new Map<string, Entry<S, G>>()
   readonly #branches = new Map<string, Branch<S, G>>()
+  /** The branches that list anything: a wildcard at the first level visits these alone. */
+  readonly #filled = new Set<Branch<S, G>>()
   /** Hash of the last topic seen per slot. Two topics of one hash only cost an entry taken too early. */
   readonly #sightings = new Int32Array(SIGHTINGS)
   #references = 0
@@ -137,6 +139,7 @@ export class MatchCache<S, G> {
     if (entry.isListed) return
     entry.isListed = true
     entry.branch.push(entry)
+    this.#filled.add(entry.branch)
   }
 
   /** Makes void what a change at `topicFilter` may touch. */
@@ -148,7 +151,7 @@ export class MatchCache<S, G> {
     }
     const level = firstLevel(topicFilter)
     if (level === '+' || level === '#') {
-      for (const branch of this.#branches.values()) this.#emptyAll(branch)
+      for (const branch of this.#filled) this.#emptyAll(branch)
     } else {
       const branch = this.#branches.get(level)
       if (branch !== undefined) this.#emptyAll(branch)
@@ -162,6 +165,7 @@ export class MatchCache<S, G> {
       this.#empty(entry)
     }
     branch.length = 0
+    this.#filled.delete(branch)
   }
 
   #empty(entry: Entry<S, G>): void {
@@ -173,6 +177,7 @@ export class MatchCache<S, G> {
   #clear(): void {
     this.#entries.clear()
     this.#branches.clear()
+    this.#filled.clear()
     this.#references = 0
   }
 }

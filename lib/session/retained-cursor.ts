@@ -11,13 +11,17 @@ import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import type { RetainedMatch, RetainedMessages } from '../retained/retained-messages.ts'
 import type { Clock } from '../util/clock.ts'
+import type { MemoryBudget } from '../util/memory-budget.ts'
 import { RingQueue } from '../util/ring-queue.ts'
 
 interface Batch {
   subscription: Subscription
   /** Makes each message when its turn comes. */
-  readonly messages: Iterator<Message>
+  readonly messages: Iterator<Message, undefined>
 }
+
+/** What a match costs in the list of those still to be sent. */
+const MATCH_BYTES = 8
 
 /** A retained message as one subscription wants it. */
 export interface RetainedDelivery {
@@ -29,22 +33,26 @@ export interface RetainedDelivery {
 export class RetainedCursor {
   readonly #retained: RetainedMessages
   readonly #clock: Clock
+  readonly #budget: MemoryBudget
   readonly #batches = new RingQueue<Batch>()
   readonly #superseded = new Set<RetainedMatch>()
 
-  constructor(retained: RetainedMessages, clock: Clock) {
+  constructor(retained: RetainedMessages, clock: Clock, budget: MemoryBudget) {
     this.#retained = retained
     this.#clock = clock
+    this.#budget = budget
   }
 
-  /** Adds the retained messages that the subscription's filter matches now. */
+  /**
+   * Adds the retained messages that the subscription's filter matches now. They are looked up when their
+   * turn comes: thousands of filters that match the same messages hold no list of them each.
+   */
   addMatches(subscription: Subscription): void {
-    const matches = this.#retained.lookup(subscription.topicFilter, this.#clock.now())
-    if (matches.length > 0) this.add(subscription, this.#dueOf(matches))
+    this.add(subscription, this.#dueOf(subscription.topicFilter, this.#retained.version))
   }
 
   /** Adds messages that are made one by one. */
-  add(subscription: Subscription, messages: Iterator<Message>): void {
+  add(subscription: Subscription, messages: Iterator<Message, undefined>): void {
     this.#batches.push({ subscription, messages })
   }
 
@@ -59,7 +67,17 @@ export class RetainedCursor {
 
   /** A subscription ended, or gets all of its messages once more: what is left is not sent. */
   drop(topicFilter: string): void {
-    this.#batches.removeIf((batch) => batch.subscription.topicFilter === topicFilter)
+    this.#batches.removeIf((batch) => {
+      if (batch.subscription.topicFilter !== topicFilter) return false
+      batch.messages.return?.()
+      return true
+    })
+  }
+
+  /** Frees what the lists count for in the memory budget. */
+  dispose(): void {
+    for (const { messages } of this.#batches) messages.return?.()
+    this.#batches.clear()
   }
 
   /** The session is getting a live message of `topicName`. */
@@ -71,7 +89,7 @@ export class RetainedCursor {
   /** Takes the next retained message; undefined when there is none left. */
   next(): RetainedDelivery | undefined {
     for (let batch = this.#batches.peek(); batch !== undefined; batch = this.#batches.peek()) {
-      const { value, done } = batch.messages.next() as IteratorResult<Message, undefined>
+      const { value, done } = batch.messages.next()
       if (!done) return deliveryOf(value, batch.subscription)
       this.#batches.shift()
     }
@@ -79,11 +97,19 @@ export class RetainedCursor {
   }
 
   /** What has not changed, expired or been superseded when its turn comes. */
-  *#dueOf(matches: readonly RetainedMatch[]): Generator<Message, undefined> {
-    for (const match of matches) {
-      const isDue = match.isCurrent && this.#clock.now() < match.expiresAt
-      if (!isDue || this.#superseded.has(match)) continue
-      yield Message.fromBody(this.#retained.bodyOf(match), match.qos, true, match.expiresAt)
+  *#dueOf(topicFilter: string, version: number): Generator<Message, undefined> {
+    const matches = this.#retained.lookup(topicFilter, this.#clock.now())
+    this.#budget.hold(matches.length * MATCH_BYTES)
+    try {
+      for (const match of matches) {
+        // What was retained after the subscription has come as a live message.
+        const isDue =
+          match.isCurrent && match.version <= version && this.#clock.now() < match.expiresAt
+        if (!isDue || this.#superseded.has(match)) continue
+        yield Message.fromBody(this.#retained.bodyOf(match), match.qos, true, match.expiresAt)
+      }
+    } finally {
+      this.#budget.release(matches.length * MATCH_BYTES)
     }
     return undefined
   }

@@ -8,6 +8,7 @@
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
+import { countLevels } from '../protocol/topics.ts'
 import type { SharedGroup } from '../router/shared-group.ts'
 import type { Subscriber } from '../router/subscriber.ts'
 import type { Seq, SessionRef } from '../storage/storage.ts'
@@ -18,6 +19,11 @@ import { Sender } from './sender.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
 import type { Will } from './will.ts'
 
+/** What a session and a subscription cost beside the bytes of their names: objects, maps, tree nodes. */
+const SESSION_BYTES = 1_024
+const SUBSCRIPTION_BYTES = 256
+const LEVEL_BYTES = 160
+
 export class Session implements Subscriber {
   readonly clientIdentifier: string
   readonly subscriptions: Map<string, Subscription> = new Map()
@@ -25,10 +31,12 @@ export class Session implements Subscriber {
   readonly inbound: Set<number> = new Set()
   /** Session Expiry Interval in seconds. */
   expirySeconds = 0
-  will: Will | undefined
   droppedCount = 0
 
   readonly #parts: SessionParts
+  #will: Will | undefined
+  /** What the session counts for in the memory budget, its queue aside. */
+  #heldBytes = 0
   readonly #sender: Sender
   #outlet: Outlet | undefined
   #cursor: RetainedCursor | undefined
@@ -45,9 +53,20 @@ export class Session implements Subscriber {
   ) {
     this.clientIdentifier = clientIdentifier
     this.#parts = parts
+    this.#hold(SESSION_BYTES + 2 * clientIdentifier.length)
     this.#sender = new Sender(parts, durable, lowWaterMark, last, (message, why) =>
       this.#drop(message, why),
     )
+  }
+
+  /** The Will Message, as long as it may have to be published. */
+  get will(): Will | undefined {
+    return this.#will
+  }
+
+  set will(will: Will | undefined) {
+    this.#hold((will?.body.length ?? 0) - (this.#will?.body.length ?? 0))
+    this.#will = will
   }
 
   get durable(): SessionRef | undefined {
@@ -96,12 +115,16 @@ export class Session implements Subscriber {
   /** Frees what the session counts for in the memory budget. */
   dispose(): void {
     this.#sender.dispose()
+    this.#cursor?.dispose()
+    this.#parts.budget.release(this.#heldBytes)
+    this.#heldBytes = 0
   }
 
   /** Adds or replaces a subscription; says whether it existed. */
   subscribe(subscription: Subscription): boolean {
     const { topicFilter, isPlain } = subscription
     const replaced = this.subscriptions.get(topicFilter)
+    if (replaced === undefined) this.#hold(subscriptionBytes(topicFilter))
     this.subscriptions.set(topicFilter, subscription)
     this.#cursor?.replace(subscription)
     if (replaced !== undefined && replaced.isPlain !== isPlain) {
@@ -113,6 +136,7 @@ export class Session implements Subscriber {
 
   unsubscribe(topicFilter: string): boolean {
     if (!this.subscriptions.delete(topicFilter)) return false // [MQTT-3.10.4-1]
+    this.#hold(-subscriptionBytes(topicFilter))
     this.#cursor?.drop(topicFilter)
     return this.#parts.router.unsubscribe(this, topicFilter)
   }
@@ -121,8 +145,11 @@ export class Session implements Subscriber {
    * Promises the client the retained messages that match, and `more` that the broker makes; `pump` sends
    * them as the client's window allows.
    */
-  promiseRetained(subscription: Subscription, more: Iterator<Message> | undefined): void {
-    this.#cursor ??= new RetainedCursor(this.#parts.retained, this.#parts.clock)
+  promiseRetained(
+    subscription: Subscription,
+    more: Iterator<Message, undefined> | undefined,
+  ): void {
+    this.#cursor ??= new RetainedCursor(this.#parts.retained, this.#parts.clock, this.#parts.budget)
     this.#cursor.drop(subscription.topicFilter)
     this.#cursor.addMatches(subscription)
     if (more !== undefined) this.#cursor.add(subscription, more)
@@ -207,6 +234,11 @@ export class Session implements Subscriber {
     }
   }
 
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes
+    this.#parts.budget.hold(bytes)
+  }
+
   #drop(message: Message | undefined, why: DropReason): void {
     this.droppedCount++
     this.#parts.dropped(this, message, why)
@@ -251,4 +283,9 @@ export class Session implements Subscriber {
   takeUnacknowledgedShared(): Delivery[] {
     return this.#sender.takeUnacknowledgedShared()
   }
+}
+
+/** A filter is kept by the session, the store and, level by level, the router. */
+function subscriptionBytes(topicFilter: string): number {
+  return SUBSCRIPTION_BYTES + 2 * topicFilter.length + LEVEL_BYTES * countLevels(topicFilter)
 }

@@ -199,7 +199,7 @@ export class MemoryStore implements Store {
   }
 
   discardRetained(topics: readonly string[]): void {
-    for (const topic of topics) this.#retained.delete(topic)
+    for (const topic of topics) this.#clearRetained(topic)
   }
 
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {

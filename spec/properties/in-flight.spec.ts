@@ -178,6 +178,7 @@ test('[MQTT-3.3.4-9] [MQTT-2.2.1-4] [MQTT-4.6.0-5] a session sends in order, wit
       const parts = makeParts()
       const session = new Session('c', parts, undefined, 0, 0)
       await run(t, session, parts, maximum, plan)
+      session.dispose()
       t.is(parts.budget.usedBytes, 0)
     }),
     { numRuns: 150 },
