@@ -32,6 +32,9 @@ import { handleAcknowledgement } from './publish-ack.ts'
 import { handleSubscribe } from './subscribe.ts'
 import { handleUnsubscribe } from './unsubscribe.ts'
 
+/** How long a client may leave its acknowledgements untaken while we read nothing more of it. */
+const OUTPUT_STALL_MS = 60_000
+
 /** One connection is worked for so long at a stretch, looked at every so many packets. */
 const SLICE_MS = 10
 const SLICE_CHECK_PACKETS = 16
@@ -72,6 +75,7 @@ export class Connection implements TransportEvents {
   #pauses = 0
   #heldBytes = 0
   #connectTimer: Timer | undefined
+  #stallTimer: Timer | undefined
   readonly #keepAlive: KeepAlive
 
   constructor(context: ConnectionContext, transport: Transport) {
@@ -136,15 +140,29 @@ export class Connection implements TransportEvents {
   pause(reason: Pause): void {
     if (this.#pauses === 0) this.transport.pause()
     this.#pauses |= reason
+    if (reason === Pause.Output) this.#stallTimer ??= this.#startStallTimer()
   }
 
   unpause(reason: Pause): void {
     if ((this.#pauses & reason) === 0) return
     this.#pauses &= ~reason
+    if (reason === Pause.Output) this.#stopStallTimer()
     if (this.#pauses !== 0 || this.state === 'closed') return
     this.receivedAt = this.context.clock.now() // While paused the keep-alive clock stands.
     this.transport.resume()
     this.#work()
+  }
+
+  /** Its keep-alive clock stands, so a client that never reads again would stay for ever. */
+  #startStallTimer(): Timer {
+    return this.context.timers.after(OUTPUT_STALL_MS, () =>
+      this.end(ReasonCode.QuotaExceeded, 'took nothing of what was sent to it for a minute'),
+    )
+  }
+
+  #stopStallTimer(): void {
+    this.#stallTimer?.cancel()
+    this.#stallTimer = undefined
   }
 
   /** Handles every whole packet there is, until one has to be waited for. */
@@ -311,6 +329,7 @@ export class Connection implements TransportEvents {
     this.state = 'closed'
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
+    this.#stopStallTimer()
     this.outlet.close()
     this.#noteHeld()
     this.context.connections.delete(this)

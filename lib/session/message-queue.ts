@@ -24,6 +24,7 @@ export class MessageQueue {
   readonly #budget: MemoryBudget
   readonly #deliveries = new RingQueue<Delivery>()
   #duplicates = 0
+  #shared = 0
   #bytes = 0
 
   constructor(limits: QueueLimits, budget: MemoryBudget) {
@@ -33,6 +34,11 @@ export class MessageQueue {
 
   get length(): number {
     return this.#deliveries.length
+  }
+
+  /** Whether anything of a shared subscription waits that was never sent. */
+  get hasUnsentShared(): boolean {
+    return this.#shared > 0
   }
 
   /** Bytes of the messages that count, in memory or not. */
@@ -126,7 +132,10 @@ export class MessageQueue {
 
   #count(delivery: Delivery, sign: 1 | -1): void {
     if (delivery.isDuplicate) this.#duplicates += sign
-    else this.#bytes += sign * delivery.size
+    else {
+      this.#bytes += sign * delivery.size
+      if (delivery.group !== undefined) this.#shared += sign
+    }
     if (delivery.message !== undefined) this.#budget.hold(sign * delivery.size)
   }
 }

@@ -359,6 +359,10 @@ export class Sender {
     return seq <= this.#inFlight.last
   }
 
+  get hasUnsentShared(): boolean {
+    return this.#queue.hasUnsentShared
+  }
+
   /**
    * Takes out what was never sent of shared subscriptions, so that another member can have it. It stays
    * in the store until `freeShared`.

@@ -264,6 +264,11 @@ export class Session implements Subscriber {
     return true
   }
 
+  /** Whether there is anything that another member of a shared subscription could have. */
+  get hasUnsentShared(): boolean {
+    return this.#sender.hasUnsentShared
+  }
+
   /** Takes out what was never sent of a shared subscription, or of all, for another member. */
   takeUnsentShared(group?: SharedGroup): Delivery[] {
     return this.#sender.takeUnsentShared(group)

@@ -33,7 +33,8 @@ export class SharedHandOver {
   leave(session: Session): Promise<void> {
     return this.#inTurn(session, async () => {
       for (const group of groupsOf(session, this.#router)) {
-        if (session.isOnline || !group.hasOnline(session)) continue
+        if (!session.hasUnsentShared || session.isOnline) return
+        if (!group.hasOnline(session)) continue
         await this.#moveUnsent(session, group, 'online members')
       }
     })
@@ -41,11 +42,14 @@ export class SharedHandOver {
 
   /** A member is online: it may get what waits in the queues of members that are not. */
   gather(session: Session): void {
+    const absent = new Set<Session>()
     for (const group of groupsOf(session, this.#router)) {
       for (const { subscriber } of group.members) {
-        if (subscriber instanceof Session && !subscriber.isOnline) void this.leave(subscriber)
+        if (!(subscriber instanceof Session) || subscriber.isOnline) continue
+        if (subscriber.hasUnsentShared) absent.add(subscriber)
       }
     }
+    for (const member of absent) void this.leave(member)
   }
 
   /** A member has left its group: the others get what it was not sent; if there are none, it does. */

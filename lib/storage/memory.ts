@@ -58,6 +58,8 @@ export class MemoryStore implements Store {
   readonly #clock: Clock
   readonly #budget: MemoryBudget
   readonly #sessions = new Map<string, StoredSession>()
+  /** In how many queues each body stands. */
+  readonly #references = new WeakMap<Buffer, number>()
   readonly #retained = new Map<string, StoredRetained>()
   /** With so many retained messages the expired ones are removed. */
   #sweepAt = SWEEP_MIN
@@ -279,7 +281,7 @@ export class MemoryStore implements Store {
   #append(session: StoredSession, entry: QueueEntry): QueueEntry {
     const stored = { ...entry, seq: ++session.lastSeq }
     session.queue.set(stored.seq, stored)
-    this.#budget.hold(stored.body.length + KEPT_OVERHEAD_BYTES)
+    this.#countBody(stored.body, 1)
     return stored
   }
 
@@ -288,7 +290,17 @@ export class MemoryStore implements Store {
     if (entry === undefined) return
     session.queue.delete(seq)
     session.released.delete(seq)
-    this.#budget.release(entry.body.length + KEPT_OVERHEAD_BYTES)
+    this.#countBody(entry.body, -1)
+  }
+
+  /** A body counts once, in however many queues it stands; its places count each. */
+  #countBody(body: Buffer, change: 1 | -1): void {
+    const before = this.#references.get(body) ?? 0
+    const after = before + change
+    if (after === 0) this.#references.delete(body)
+    else this.#references.set(body, after)
+    const isFirstOrLast = before === 0 || after === 0
+    this.#budget.hold(change * (KEPT_OVERHEAD_BYTES + (isFirstOrLast ? body.length : 0)))
   }
 
   #createSession(clientIdentifier: string): StoredSession {

@@ -163,3 +163,35 @@ test('a chunk of very many packets leaves the others their turns', async (t) => 
 
   t.true(order.indexOf('other') < 900, `the other came ${order.indexOf('other') + 1}th`)
 })
+
+test('a message that waits in many queues counts once', async (t) => {
+  const { broker } = await startBroker(t, { memory: { budgetBytes: 4 * MiB } })
+  for (let i = 0; i < 50; i++) {
+    const client = await connectClient(t, broker, { ...kept, clientId: `q${i}` })
+    await client.subscribe(t, 'a', { qos: 1 })
+    client.send({ cmd: 'disconnect' })
+    await client.closed()
+  }
+  await broker.publish({ topic: 'a', payload: Buffer.alloc(MiB), qos: 1 })
+
+  const client = openClient(broker)
+  client.connect()
+
+  await client.expect(t, 'connack', { reasonCode: 0 })
+})
+
+test('a client that takes nothing any more is given up, though its keep-alive clock stands', async (t) => {
+  const { broker, clock } = await startBroker(t, { connection: { outBufferBytesMax: KiB } })
+  const client = await connectClient(t, broker, { keepalive: 1 })
+  client.end.pauseReading()
+  while (!client.end.isServerPaused) {
+    client.send({ cmd: 'pingreq' })
+    await nextTurn()
+  }
+
+  await clock.advance(30_000)
+  t.is(broker.clientCount, 1)
+  await clock.advance(31_000)
+
+  t.is(broker.clientCount, 0)
+})
