@@ -356,8 +356,8 @@ export interface RetainedConfiguration {
 /** The bound over all that is kept in memory. */
 export interface MemoryConfiguration {
   /**
-   * How much memory messages and buffers may take before the broker sheds load; 0: half of the
-   * process's memory limit. Default: 0.
+   * How much memory messages and buffers may take before the broker sheds load; 0: half of what
+   * the container, the machine or V8's heap allows, whichever is least. Default: 0.
    */
   readonly budgetBytes: number
 }

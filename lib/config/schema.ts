@@ -195,7 +195,7 @@ const memory = z.strictObject({
     0,
     BYTES_MAX,
     0,
-    "How much memory messages and buffers may take before the broker sheds load; 0: half of the process's memory limit.",
+    "How much memory messages and buffers may take before the broker sheds load; 0: half of what the container, the machine or V8's heap allows, whichever is least.",
   ),
 })
 

@@ -36,7 +36,8 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
   for (const [i, request] of packet.subscriptions.entries()) {
     if (i % FILTERS_PER_TURN === FILTERS_PER_TURN - 1) await nextTurn()
     const decision = await judge(connection, session, request)
-    if (connection.state !== 'connected') return
+    // What was made so far is the session's, and has to be in the store.
+    if (connection.state !== 'connected') break
     if (decision.isAllowed) {
       const subscription = toSubscription(connection, request, identifier)
       subscribe(connection, session, subscription, request.retainHandling)
