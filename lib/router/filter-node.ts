@@ -1,4 +1,9 @@
-/** One level of the Topic Filters in the trie, with those subscribed to the filter that ends here. */
+/**
+ * One level of the Topic Filters in the trie, with those subscribed to the filter that ends here.
+ *
+ * While a single filter goes on from here, its remaining levels are kept as text, the `tail`: a filter of
+ * 200 levels that nobody shares costs one node to keep and one to visit.
+ */
 
 import { childAt, type LevelMap, withChild, withoutChild } from '../util/level-map.ts'
 import type { Receiver } from './receivers.ts'
@@ -11,17 +16,20 @@ export class FilterNode<S, G> {
   plus: FilterNode<S, G> | undefined
   hash: FilterNode<S, G> | undefined
   groups: Set<G> | undefined
+  /** The levels behind this one, as in the filter; then the node has no children. */
+  tail: string | undefined
   /** Most filters have one subscriber, which needs no map. */
   #lone: Receiver<S> | undefined
   #more: Map<S, Receiver<S>> | undefined
 
-  constructor(level: string, parent: FilterNode<S, G> | undefined) {
+  constructor(level: string, parent: FilterNode<S, G> | undefined, tail?: string) {
     this.level = level
     this.parent = parent
     this.children = undefined
     this.plus = undefined
     this.hash = undefined
     this.groups = undefined
+    this.tail = tail
     this.#lone = undefined
     this.#more = undefined
   }
@@ -50,6 +58,16 @@ export class FilterNode<S, G> {
     if (child === this.plus) this.plus = undefined
     else if (child === this.hash) this.hash = undefined
     else this.children = withoutChild(this.children, child)
+  }
+
+  /** Gives its subscribers to `other`, which has none. */
+  moveSubscribersTo(other: FilterNode<S, G>): void {
+    other.groups = this.groups
+    other.#lone = this.#lone
+    other.#more = this.#more
+    this.groups = undefined
+    this.#lone = undefined
+    this.#more = undefined
   }
 
   /** Sets the receiver of its subscriber; says whether there was one. */

@@ -7,13 +7,14 @@
  *                                     │     └─ hash
  *                                     └─ plus ── b
  *
+ * The levels that only one filter has are the text of its last node (`FilterNode.tail`).
  * A match visits each node at most once, as only one path leads there: however many wildcards, it costs
  * no more than the nodes that fit the topic. No node without a purpose stays.
  */
 
 import type { Subscription } from '../protocol/subscription.ts'
 import { childAt } from '../util/level-map.ts'
-import { StringPool } from '../util/own-string.ts'
+import { ownString, StringPool } from '../util/own-string.ts'
 import { FilterNode } from './filter-node.ts'
 import { mergeReceivers, type Receiver, type Receivers, receiverOf } from './receivers.ts'
 
@@ -99,6 +100,10 @@ export class TopicTrie<S, G> {
     this.#depths.push(0)
     for (let node = this.#nodes.pop(); node !== undefined; node = this.#nodes.pop()) {
       const depth = this.#depths.pop()!
+      if (node.tail !== undefined) {
+        if (matchesFrom(levels, depth, node.tail)) this.#note(node)
+        continue
+      }
       const wildcards = depth > 0 || !isSystem // [MQTT-4.7.2-1]
       // Also at the end of the topic: "a/#" matches "a".
       if (wildcards && node.hash !== undefined) this.#note(node.hash)
@@ -125,29 +130,55 @@ export class TopicTrie<S, G> {
   /** Returns the node of a filter, made if need be. */
   #reach(topicFilter: string): FilterNode<S, G> {
     let node = this.#root
-    for (let start = 0, end = 0; end !== -1; start = end + 1) {
-      end = topicFilter.indexOf('/', start)
+    for (let start = 0; ; ) {
+      const end = topicFilter.indexOf('/', start)
       const level = end === -1 ? topicFilter.slice(start) : topicFilter.slice(start, end)
-      node = node.child(level) ?? this.#grow(node, level)
+      const tail = end === -1 ? undefined : topicFilter.slice(end + 1)
+      const child = node.child(level)
+      if (child === undefined) return this.#grow(node, level, tail)
+      if (child.tail !== undefined) {
+        if (child.tail === tail) return child
+        this.#unfold(child)
+      }
+      if (end === -1) return child
+      node = child
+      start = end + 1
     }
-    return node
   }
 
   #find(topicFilter: string): FilterNode<S, G> | undefined {
-    let node: FilterNode<S, G> | undefined = this.#root
-    for (let start = 0, end = 0; end !== -1 && node !== undefined; start = end + 1) {
-      end = topicFilter.indexOf('/', start)
-      const level = end === -1 ? topicFilter.slice(start) : topicFilter.slice(start, end)
-      node = node.child(level)
+    let node = this.#root
+    for (let start = 0; ; ) {
+      const end = topicFilter.indexOf('/', start)
+      const child = node.child(
+        end === -1 ? topicFilter.slice(start) : topicFilter.slice(start, end),
+      )
+      if (child === undefined) return undefined
+      if (end === -1) return child.tail === undefined ? child : undefined
+      if (child.tail !== undefined) {
+        return child.tail === topicFilter.slice(end + 1) ? child : undefined
+      }
+      node = child
+      start = end + 1
     }
-    return node
   }
 
-  #grow(parent: FilterNode<S, G>, level: string): FilterNode<S, G> {
-    const node = new FilterNode<S, G>(this.#strings.own(level), parent)
+  #grow(parent: FilterNode<S, G>, level: string, tail: string | undefined): FilterNode<S, G> {
+    const ownTail = tail === undefined ? undefined : ownString(tail)
+    const node = new FilterNode<S, G>(this.#strings.own(level), parent, ownTail)
     parent.attach(node)
     this.#nodeCount++
     return node
+  }
+
+  /** Makes the first level of the tail a node of its own: another filter needs this one. */
+  #unfold(node: FilterNode<S, G>): void {
+    const tail = node.tail as string
+    const end = tail.indexOf('/')
+    node.tail = undefined
+    const level = end === -1 ? tail : tail.slice(0, end)
+    const child = this.#grow(node, level, end === -1 ? undefined : tail.slice(end + 1))
+    node.moveSubscribersTo(child)
   }
 
   /** Removes the node and those above it that are of no use any more. */
@@ -186,4 +217,21 @@ function splitInto(levels: string[], topicName: string): void {
     start = end + 1
   }
   levels.push(topicName.slice(start))
+}
+
+/** Says whether the levels of `tail`, a part of a filter, match those from `depth` on. */
+function matchesFrom(levels: readonly string[], depth: number, tail: string): boolean {
+  let at = depth
+  for (let start = 0; ; at++) {
+    const found = tail.indexOf('/', start)
+    const end = found === -1 ? tail.length : found
+    const first = end - start === 1 ? tail.charCodeAt(start) : 0
+    if (first === 0x23 /* # */) return true // Also no level at all: "a/#" matches "a".
+    if (at === levels.length) return false
+    const level = levels[at]!
+    const isWild = first === 0x2b /* + */
+    if (!isWild && (level.length !== end - start || !tail.startsWith(level, start))) return false
+    if (found === -1) return at === levels.length - 1
+    start = end + 1
+  }
 }
