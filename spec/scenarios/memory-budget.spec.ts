@@ -23,6 +23,25 @@ async function fill(t: ExecutionContext, broker: Broker, bytes: number): Promise
 
 const budget = { memory: { budgetBytes: 4 * MiB }, session: { queueBytesMax: 64 * MiB } }
 
+test('at 80 % QoS 0 is shed towards a client that does not keep up, long before its out-buffer is full', async (t) => {
+  const { broker } = await startBroker(t, budget)
+  const slow = await connectClient(t, broker)
+  await slow.subscribe(t, 'live')
+  slow.end.pauseReading()
+  const publishToSlow = async () => {
+    await broker.publish({ topic: 'live', payload: Buffer.alloc(MiB / 16) })
+    await nextTurn()
+  }
+
+  await publishToSlow()
+  await publishToSlow()
+  t.is(broker.counters.publishDropped, 0)
+  await fill(t, broker, 3.2 * MiB)
+  await publishToSlow()
+
+  t.is(broker.counters.publishDropped, 1)
+})
+
 test('CONNECT is refused with 0x97 when 95 % of the memory budget is used', async (t) => {
   const { broker } = await startBroker(t, budget)
   await fill(t, broker, 3.9 * MiB)
