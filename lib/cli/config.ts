@@ -91,7 +91,9 @@ function showCommand(surroundings: ConfigSurroundings): CommandModule<object, Sh
       const loaded = load(config, surroundings)
       if (loaded === undefined) return
       const lines = shownOptions(loaded, changed)
-      surroundings.print(format === 'json' ? asJson(lines) : asYaml(lines))
+      // A comment, so that the output still is a file.
+      const asText = lines.length === 0 ? '# Nothing differs from the defaults.' : asYaml(lines)
+      surroundings.print(format === 'json' ? asJson(lines) : asText)
     },
   }
 }

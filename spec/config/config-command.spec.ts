@@ -95,6 +95,10 @@ test('config show prints every option with its origin, as a file that can be use
   )
 })
 
+test('config show --changed says so when nothing is changed', async (t) => {
+  t.is((await run(['show', '--changed'])).output.trim(), '# Nothing differs from the defaults.')
+})
+
 test('config show --changed leaves out what is as by default', async (t) => {
   const file = writeFile(t, 'log:\n  level: info\nmonitor:\n  nodeName: "# odd: name"\n')
   const right = writeFile(t, 'log:\n  level: info\nmonitor:\n  nodeName: north\n')
