@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Connect, ConnectWill } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { countLevels, isSystemTopic, isTopicName } from '../protocol/topics.ts'
+import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import { beginAuthentication } from './auth.ts'
@@ -131,8 +131,7 @@ function findWillFault(will: ConnectWill | undefined, limits: Limits): ProtocolE
   const isAcceptable =
     isTopicName(will.topicName) &&
     !isSystemTopic(will.topicName) &&
-    countLevels(will.topicName) <= limits.topicLevelsMax &&
-    Buffer.byteLength(will.topicName) <= limits.topicBytesMax
+    isWithinLimits(will.topicName, limits)
   if (!isAcceptable)
     return new ProtocolError(ReasonCode.TopicNameInvalid, 'Will Topic not acceptable')
   if (will.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload)) {

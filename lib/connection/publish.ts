@@ -3,15 +3,21 @@
  * acknowledge. The hot path of the broker: synchronous unless a hook answers with a promise.
  */
 
-import { Buffer, isUtf8 } from 'node:buffer'
+import { isUtf8 } from 'node:buffer'
 import { decodePublish, PublishHeader } from '../codec/publish-decoder.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
-import { countLevels, isSystemTopic } from '../protocol/topics.ts'
+import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
 import type { Publication, PublicationObserver } from '../router/router.ts'
-import { type Answer, type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import {
+  type Answer,
+  type ClientInfo,
+  type Decision,
+  denial,
+  toDecision,
+} from '../security/access.ts'
 import {
   type AcknowledgementType,
   OwedAcknowledgements,
@@ -185,26 +191,16 @@ function findFault(
   if (topic.charCodeAt(0) === 0x24 && isSystemTopic(topic)) {
     return denial(ReasonCode.NotAuthorized, '$SYS belongs to the broker')
   }
-  // A topic of few characters cannot have too many levels or bytes.
-  if (topic.length >= limits.topicLevelsMax || topic.length * 3 > limits.topicBytesMax) {
-    if (
-      countLevels(topic) > limits.topicLevelsMax ||
-      Buffer.byteLength(topic) > limits.topicBytesMax
-    ) {
-      return denial(
-        ReasonCode.TopicNameInvalid,
-        'topic beyond connection.topicLevelsMax or topicBytesMax',
-      )
-    }
+  if (!isWithinLimits(topic, limits)) {
+    return denial(
+      ReasonCode.TopicNameInvalid,
+      'topic beyond connection.topicLevelsMax or topicBytesMax',
+    )
   }
   if (isPayloadUtf8 && !isUtf8(message.payload)) {
     return denial(ReasonCode.PayloadFormatInvalid, 'the payload is not the UTF-8 it says it is')
   }
   return undefined
-}
-
-function denial(reasonCode: number, rule: string): Decision {
-  return { isAllowed: false, reasonCode, rule }
 }
 
 function authorize(

@@ -1,19 +1,19 @@
 /** SUBSCRIBE: each Topic Filter is judged by itself; SUBACK waits until the store has them all. */
 
-import { Buffer } from 'node:buffer'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Subscribe, SubscriptionRequest } from '../protocol/packets.ts'
+import { lowerQos } from '../protocol/qos.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import {
-  countLevels,
   hasWildcard,
   isShared,
   isTopicFilter,
+  isWithinLimits,
   parseSharedFilter,
 } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
@@ -100,10 +100,7 @@ function findFault(
   if (!limits.wildcardSubscriptions && hasWildcard(filter)) {
     return denial(ReasonCode.WildcardSubscriptionsNotSupported, 'wildcard subscriptions are off')
   }
-  if (
-    countLevels(filter) > limits.topicLevelsMax ||
-    Buffer.byteLength(filter) > limits.topicBytesMax
-  ) {
+  if (!isWithinLimits(filter, limits)) {
     return denial(
       ReasonCode.TopicFilterInvalid,
       'filter beyond connection.topicLevelsMax or topicBytesMax',
@@ -126,17 +123,13 @@ function isPlain({ context, negotiated }: Connection, topicFilter: string): bool
   return !hasGroups && isShared(topicFilter)
 }
 
-function denial(reasonCode: number, rule: string): Decision {
-  return { isAllowed: false, reasonCode, rule }
-}
-
 function toSubscription(
   connection: Connection,
   { topicFilter, qos: asked, noLocal, retainAsPublished }: SubscriptionRequest,
   subscriptionIdentifier: number,
 ): Subscription {
   const { maximumQos } = connection.context.limits
-  const qos = asked < maximumQos ? asked : maximumQos // [MQTT-3.2.2-10]
+  const qos = lowerQos(asked, maximumQos) // [MQTT-3.2.2-10]
   const subscription = { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
   return isPlain(connection, topicFilter) ? { ...subscription, isPlain: true } : subscription
 }

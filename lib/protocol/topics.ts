@@ -3,10 +3,14 @@
  * Well-formed UTF-8 without U+0000 and the length of 65,535 bytes are the codec's business.
  */
 
+import { Buffer } from 'node:buffer'
+
 /** What the broker allows beyond the standard's own bounds. */
 export interface TopicLimits {
   /** Levels a Topic Name or Filter may have. */
   readonly topicLevelsMax: number
+  /** Bytes of UTF-8 it may have. */
+  readonly topicBytesMax: number
 }
 
 export interface SharedFilter {
@@ -55,6 +59,14 @@ export function parseSharedFilter(shared: string): SharedFilter | undefined {
 
 export function hasWildcard(topicFilter: string): boolean {
   return topicFilter.includes('+') || topicFilter.includes('#')
+}
+
+/** Says whether a Topic Name or Filter keeps to `limits`. A short one does, and is not counted. */
+export function isWithinLimits(topic: string, limits: TopicLimits): boolean {
+  const { topicLevelsMax, topicBytesMax } = limits
+  // A UTF-16 unit takes at most three bytes.
+  if (topic.length < topicLevelsMax && topic.length * 3 <= topicBytesMax) return true
+  return countLevels(topic) <= topicLevelsMax && Buffer.byteLength(topic) <= topicBytesMax
 }
 
 /** Counts levels without making any: "a//b" has three. */

@@ -10,6 +10,7 @@
 import type { Buffer } from 'node:buffer'
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
+import { lowerQos } from '../protocol/qos.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { isShared, parseSharedFilter } from '../protocol/topics.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
@@ -239,7 +240,7 @@ export class Router implements Sink {
 
   #deliverToMember(message: Message, member: SharedMember, group: SharedGroup): void {
     const { subscriber, retainAsPublished, identifiers } = member
-    const qos = message.qos < member.qos ? message.qos : member.qos
+    const qos = lowerQos(message.qos, member.qos)
     const retain = message.retain && retainAsPublished
     this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
@@ -253,7 +254,7 @@ export class Router implements Sink {
       if (receiver?.subscriber === publisher) receiver = receiver?.own // [MQTT-3.8.3-3]
       if (receiver === undefined) continue
       count++
-      const qos = message.qos < receiver.qos ? message.qos : receiver.qos // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
+      const qos = lowerQos(message.qos, receiver.qos) // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
       const retain = message.retain && receiver.retainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
       this.#deliver(receiver.subscriber, message, qos, retain, receiver.identifiers, undefined)
     }
@@ -262,7 +263,7 @@ export class Router implements Sink {
       const member = group.pick(message, publisher?.clientIdentifier)
       if (member === undefined) continue
       count++
-      const qos = message.qos < member.qos ? message.qos : member.qos // [MQTT-4.8.2-3]
+      const qos = lowerQos(message.qos, member.qos) // [MQTT-4.8.2-3]
       const retain = message.retain && member.retainAsPublished
       this.#deliver(member.subscriber, message, qos, retain, member.identifiers, group) // [MQTT-3.3.4-5]
     }

@@ -82,3 +82,8 @@ export interface AccessHooks {
 export function toDecision(answer: Answer): Decision {
   return typeof answer === 'boolean' ? { isAllowed: answer } : answer
 }
+
+/** A decision against, with what an MQTT 5.0 client is told and what the log names. */
+export function denial(reasonCode: number, rule: string): Decision {
+  return { isAllowed: false, reasonCode, rule }
+}

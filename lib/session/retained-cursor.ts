@@ -8,6 +8,7 @@
 
 import { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
+import { lowerQos } from '../protocol/qos.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import type { RetainedMatch, RetainedMessages } from '../retained/retained-messages.ts'
 import type { Clock } from '../util/clock.ts'
@@ -119,7 +120,7 @@ function deliveryOf(message: Message, subscription: Subscription): RetainedDeliv
   const identifier = subscription.subscriptionIdentifier
   return {
     message,
-    qos: message.qos < subscription.qos ? message.qos : subscription.qos, // [MQTT-3.8.4-8]
+    qos: lowerQos(message.qos, subscription.qos), // [MQTT-3.8.4-8]
     identifiers: identifier === 0 ? undefined : [identifier],
   }
 }

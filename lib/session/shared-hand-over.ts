@@ -7,6 +7,7 @@
  */
 
 import { Message } from '../protocol/message.ts'
+import { lowerQos } from '../protocol/qos.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { SessionRef, Store } from '../storage/storage.ts'
@@ -126,7 +127,7 @@ export class SharedHandOver {
     { subscriber, qos: grantedQos, identifiers, retainAsPublished }: SharedMember,
     group: SharedGroup,
   ): Promise<boolean> {
-    const qos = message.qos < grantedQos ? message.qos : grantedQos
+    const qos = lowerQos(message.qos, grantedQos)
     const retain = delivery.retain && retainAsPublished
     const source = from.durable
     const session = subscriber.durable
