@@ -43,8 +43,8 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
 /**
  * Makes a broker and starts it: when the promise resolves, it listens.
  *
- * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket) and lets everybody
- * in. Rejects with `ConfigurationError` for options and hooks it does not know, with `ListenError` for a port that
+ * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket), lets everybody
+ * in, and keeps sessions and retained messages in memory (`store.url`). Rejects with `ConfigurationError` for options and hooks it does not know, with `ListenError` for a port that
  * is taken.
  *
  * ```ts
@@ -55,7 +55,16 @@ export async function createBroker(options: CreateBrokerOptions = {}): Promise<B
   const { hooks, logger, clock, random, storage, ...configuration } = options
   if (hooks !== undefined) checkHooks(hooks)
   const parts = { hooks, logger, clock, random, storage }
-  const broker = new Broker(parseConfiguration(configuration), parts)
+  const broker = new Broker(parseConfiguration(withoutFiles(configuration)), parts)
   await broker.start()
   return broker
+}
+
+/** A host program finds nothing written that it did not ask for. */
+function withoutFiles(configuration: BrokerOptionsInput): BrokerOptionsInput {
+  const { store } = configuration
+  const isChosen = typeof store !== 'object' || store.url !== undefined
+  return store !== undefined && isChosen
+    ? configuration
+    : { ...configuration, store: { ...store, url: 'memory' } }
 }

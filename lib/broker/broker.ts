@@ -143,7 +143,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /** Opens the store and the listeners. Throws `ListenError` if one cannot be opened; then none is. */
   async start(): Promise<void> {
-    const { durability } = await this.#context.store.open()
+    const { durability } = await this.#context.store.open({
+      healthChanged: () => {},
+      lost: () => {},
+      emptied: async () => {},
+    })
     this.#log.info({ store: this.configuration.store.url, durability }, 'store opened')
     this.#systemTopics.start()
     this.#listeners = await openListeners(

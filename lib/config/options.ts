@@ -326,6 +326,11 @@ export interface SessionConfiguration {
   readonly v3SessionExpirySeconds: number
   /** Longest Will Delay; a client that asks for more gets this. Default: 4294967295. */
   readonly willDelayMaxSeconds: number
+  /**
+   * How long after a restart clients that were connected may take to come back before their
+   * wills are published. Default: 30.
+   */
+  readonly willRestartGraceSeconds: number
 }
 
 /** Shared Subscriptions. */
@@ -365,10 +370,47 @@ export interface MemoryConfiguration {
 /** What survives a restart. */
 export interface StoreConfiguration {
   /**
-   * Where sessions and retained messages live; memory: nowhere else, they end with the process.
-   * Default: "memory".
+   * Where sessions, queues and retained messages live. disk:DIRECTORY: an embedded store;
+   * redis://HOST:PORT/DB (rediss: with TLS), redis+sentinel://HOST,HOST/NAME,
+   * redis+cluster://HOST,HOST: a Redis; memory: nowhere else, they end with the process. A
+   * broker that a program creates has memory unless it says otherwise. Default: "disk:./data".
    */
   readonly url: string
+  /**
+   * What an acknowledgement has to survive: nothing, the end of the process, a power cut, the
+   * loss of a machine. The broker does not start if the store gives less; unset: whatever the
+   * store gives. process makes disk: faster, as nothing waits for the disk. Default: unset.
+   */
+  readonly durability: 'volatile' | 'process' | 'disk' | 'replicated' | undefined
+  /**
+   * Whether to start, with a warning, although the store gives less than `store.durability` asks
+   * for. Default: false.
+   */
+  readonly allowWeaker: boolean
+  /**
+   * How long a client waits for the store: a CONNECT is refused then, and an MQTT 3.x publisher
+   * whose message cannot be kept is disconnected. Default: 5000.
+   */
+  readonly timeoutMs: number
+  /**
+   * How many messages may be on their way into the store before clients that publish are slowed.
+   * Default: 100000.
+   */
+  readonly pendingUnitsMax: number
+  /** How many bytes these messages may have. Default: 67108864. */
+  readonly pendingBytesMax: number
+  /**
+   * What the names of all keys in Redis begin with: brokers with other prefixes may share it.
+   * Default: "mq:".
+   */
+  readonly keyPrefix: string
+  /** How many replicas of Redis must have a message before it is acknowledged. Default: 0. */
+  readonly waitReplicas: number
+  /**
+   * What happens when Redis comes back without what it kept: the broker writes back what it
+   * knows, or stops. Default: "continue".
+   */
+  readonly onEmpty: 'continue' | 'refuse'
 }
 
 /** What the broker tells about itself. */

@@ -7,10 +7,19 @@
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { listenersSchema } from './listener-schema.ts'
-import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
+import { choice, integer, nameText, optionalText, textLike, toggle } from './option-kinds.ts'
 
 /** Kinds of store that `store.url` may begin with. */
-export const storeKinds: readonly string[] = ['memory']
+export const storeKinds: readonly string[] = [
+  'disk',
+  'memory',
+  'redis',
+  'rediss',
+  'redis+sentinel',
+  'rediss+sentinel',
+  'redis+cluster',
+  'rediss+cluster',
+]
 
 const STORES = `a store that exists: ${storeKinds.join(', ')}`
 
@@ -169,6 +178,12 @@ const session = z.strictObject({
     SESSION_NEVER_EXPIRES,
     'Longest Will Delay; a client that asks for more gets this.',
   ),
+  willRestartGraceSeconds: integer(
+    0,
+    86_400,
+    30,
+    'How long after a restart clients that were connected may take to come back before their wills are published.',
+  ),
 })
 
 const shared = z.strictObject({
@@ -204,11 +219,50 @@ const store = z.strictObject({
     .string()
     .max(TEXT_LENGTH_MAX)
     .refine(isKnownStore, STORES)
-    .default('memory')
+    .default('disk:./data')
     .meta({ expected: STORES })
     .describe(
-      'Where sessions and retained messages live; memory: nowhere else, they end with the process.',
+      'Where sessions, queues and retained messages live. disk:DIRECTORY: an embedded store; redis://HOST:PORT/DB (rediss: with TLS), redis+sentinel://HOST,HOST/NAME, redis+cluster://HOST,HOST: a Redis; memory: nowhere else, they end with the process. A broker that a program creates has memory unless it says otherwise.',
     ),
+  durability: z
+    .enum(['volatile', 'process', 'disk', 'replicated'])
+    .optional()
+    .describe(
+      'What an acknowledgement has to survive: nothing, the end of the process, a power cut, the loss of a machine. The broker does not start if the store gives less; unset: whatever the store gives. process makes disk: faster, as nothing waits for the disk.',
+    ),
+  allowWeaker: toggle(
+    false,
+    'Whether to start, with a warning, although the store gives less than `store.durability` asks for.',
+  ),
+  timeoutMs: integer(
+    100,
+    600_000,
+    5000,
+    'How long a client waits for the store: a CONNECT is refused then, and an MQTT 3.x publisher whose message cannot be kept is disconnected.',
+  ),
+  pendingUnitsMax: integer(
+    1,
+    COUNT_MAX,
+    100_000,
+    'How many messages may be on their way into the store before clients that publish are slowed.',
+  ),
+  pendingBytesMax: integer(1, BYTES_MAX, 64 * MiB, 'How many bytes these messages may have.'),
+  keyPrefix: textLike(/^[^\s{}]{0,64}$/, 'up to 64 characters without space and braces')
+    .default('mq:')
+    .describe(
+      'What the names of all keys in Redis begin with: brokers with other prefixes may share it.',
+    ),
+  waitReplicas: integer(
+    0,
+    16,
+    0,
+    'How many replicas of Redis must have a message before it is acknowledged.',
+  ),
+  onEmpty: choice(
+    ['continue', 'refuse'],
+    'continue',
+    'What happens when Redis comes back without what it kept: the broker writes back what it knows, or stops.',
+  ),
 })
 
 const monitor = z.strictObject({

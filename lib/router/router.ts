@@ -44,7 +44,8 @@ export class Publication implements Unit {
   readonly qos: Qos
   readonly targets: DurableTarget[] = []
   retain: 'set' | 'clear' | undefined
-  publisher: { readonly session: SessionRef; readonly packetIdentifier: number } | undefined
+  publisher: Unit['publisher']
+  willOf: SessionRef | undefined
   /** Who is told; set by the publisher's connection in the turn of `route`. */
   observer: PublicationObserver | undefined
   /** Whatever the observer needs to recognise the publication. */

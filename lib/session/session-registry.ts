@@ -291,12 +291,18 @@ export class SessionRegistry {
     await this.#handOver.end(session)
     session.dispose()
     if (session.durable !== undefined)
-      await this.#parts.store.release(session.durable, { expiresAt: 0 })
+      await this.#parts.store.release(session.durable, {
+        expiresAt: 0,
+        willAt: undefined,
+        sentTo: 0,
+      })
   }
 
   #storeRelease(session: Session, expiresAt: number): void {
     if (session.durable === undefined) return
     // A store that fails here keeps the session as connected, and finds it again at the next start.
-    void this.#parts.store.release(session.durable, { expiresAt }).catch(() => {})
+    void this.#parts.store
+      .release(session.durable, { expiresAt, willAt: undefined, sentTo: 0 })
+      .catch(() => {})
   }
 }

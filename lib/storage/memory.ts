@@ -11,7 +11,8 @@ import { type PackedBytes, packBytes, unpackBytes } from '../util/packed-bytes.t
 import {
   type Claimed,
   type ClaimOptions,
-  type Durability,
+  type Left,
+  type Opened,
   type Pressure,
   type QueueEntry,
   type ReleaseOptions,
@@ -21,13 +22,15 @@ import {
   type SessionRef,
   type Sink,
   type Store,
+  type StoredSession,
   type StoredWill,
   StoreError,
+  type StoreFinding,
   type Target,
   type Unit,
 } from './storage.ts'
 
-interface StoredSession {
+interface KeptSession {
   ref: SessionRef
   readonly subscriptions: Map<string, Subscription>
   /** In order of seq, as entries are only ever added behind the last. */
@@ -38,11 +41,13 @@ interface StoredSession {
   readonly inbound: Set<number>
   will: StoredWill | undefined
   expirySeconds: number
-  /** When it ends; Infinity while connected. */
-  expiresAt: number
+  left: Left | undefined
+  sentTo: Seq | undefined
+  /** Of the bodies in the queue. */
+  queuedBytes: number
 }
 
-interface StoredRetained {
+interface KeptRetained {
   readonly body: PackedBytes
   readonly qos: Unit['qos']
   readonly expiresAt: number
@@ -51,21 +56,23 @@ interface StoredRetained {
 /** Map entry, record and topic of a retained message, beside its body. */
 const RETAINED_OVERHEAD_BYTES = 256
 
+const NEVER = Number.POSITIVE_INFINITY
+
 /** How many retained messages there are before those that have expired are looked for. */
 const SWEEP_MIN = 1_024
 
 export class MemoryStore implements Store {
   readonly #clock: Clock
   readonly #budget: MemoryBudget
-  readonly #sessions = new Map<string, StoredSession>()
+  readonly #sessions = new Map<string, KeptSession>()
   /** In how many queues each body stands. */
   readonly #references = new WeakMap<Buffer, number>()
-  readonly #retained = new Map<string, StoredRetained>()
+  readonly #retained = new Map<string, KeptRetained>()
   /** With so many retained messages the expired ones are removed. */
   #sweepAt = SWEEP_MIN
   #incarnations = 0
   #batch: { unit: Unit; sink: Sink }[] = []
-  #pendingBytes = 0
+  readonly #pressure = { pendingUnits: 0, pendingBytes: 0, isHealthy: true }
   #isClosed = false
 
   constructor(clock: Clock, budget: MemoryBudget) {
@@ -73,8 +80,8 @@ export class MemoryStore implements Store {
     this.#budget = budget
   }
 
-  async open(): Promise<{ durability: Durability }> {
-    return { durability: 'volatile' }
+  async open(): Promise<Opened> {
+    return { durability: 'volatile', detail: 'everything is in memory and ends with the process' }
   }
 
   async close(): Promise<void> {
@@ -82,47 +89,36 @@ export class MemoryStore implements Store {
     await Promise.resolve()
     this.#flush()
     this.#isClosed = true
+    this.#pressure.isHealthy = false
   }
 
   async replay(onItem: (item: ReplayItem) => void): Promise<void> {
-    for (const { ref, subscriptions, expiresAt, queue } of this.#sessions.values()) {
-      onItem({
-        kind: 'session',
-        ref,
-        subscriptions: [...subscriptions.values()],
-        expiresAt,
-        queued: queue.size,
-      })
+    for (const session of this.#sessions.values()) {
+      onItem({ kind: 'session', session: describe(session) })
     }
     this.#sweep()
     for (const [topic, { body, qos, expiresAt }] of this.#retained) {
-      onItem({ kind: 'retained', topic, body: unpackBytes(body), qos, expiresAt })
+      onItem({ kind: 'retained', message: { topic, body: unpackBytes(body), qos, expiresAt } })
     }
   }
 
   async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
     this.#assertOpen()
     let session = this.#sessions.get(clientIdentifier)
-    const isGone = session !== undefined && session.expiresAt <= this.#clock.now()
+    const isGone = (session?.left?.expiresAt ?? NEVER) <= this.#clock.now()
     if (session !== undefined && (options.cleanStart || isGone)) {
       this.#discardSession(session)
       session = undefined
     }
     const present = session !== undefined
     session ??= this.#createSession(clientIdentifier)
+    const before = describe(session)
     session.ref = { ...session.ref, epoch: session.ref.epoch + 1 }
     session.will = options.will
     session.expirySeconds = options.expirySeconds
-    session.expiresAt = Number.POSITIVE_INFINITY
-    return {
-      ref: session.ref,
-      present,
-      lastSeq: session.lastSeq,
-      lowWaterMark: session.lowWaterMark,
-      released: [...session.released],
-      inbound: [...session.inbound],
-      subscriptions: [...session.subscriptions.values()],
-    }
+    session.left = undefined
+    session.sentTo = undefined
+    return { ...before, ref: session.ref, present }
   }
 
   async update(ref: SessionRef, change: SessionChange): Promise<void> {
@@ -136,17 +132,19 @@ export class MemoryStore implements Store {
     if (change.expirySeconds !== undefined) session.expirySeconds = change.expirySeconds
   }
 
-  async release(ref: SessionRef, { expiresAt }: ReleaseOptions): Promise<void> {
+  async release(ref: SessionRef, { expiresAt, willAt, sentTo }: ReleaseOptions): Promise<void> {
     const session = this.#ownedBy(ref)
     if (session === undefined) return
-    session.expiresAt = expiresAt
+    session.left = { expiresAt, willAt }
+    session.sentTo = sentTo
     if (expiresAt === 0) this.#discardSession(session)
   }
 
   write(unit: Unit, sink: Sink): void {
     if (this.#batch.length === 0) queueMicrotask(() => this.#flush())
     this.#batch.push({ unit, sink })
-    this.#pendingBytes += unit.body.length
+    this.#pressure.pendingUnits++
+    this.#pressure.pendingBytes += unit.body.length
   }
 
   async handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {
@@ -217,17 +215,40 @@ export class MemoryStore implements Store {
   }
 
   pressure(): Pressure {
-    return {
-      pendingUnits: this.#batch.length,
-      pendingBytes: this.#pendingBytes,
-      isHealthy: !this.#isClosed,
+    return this.#pressure
+  }
+
+  async adopt(stored: StoredSession): Promise<SessionRef> {
+    this.#assertOpen()
+    const { clientIdentifier } = stored.ref
+    const before = this.#sessions.get(clientIdentifier)
+    if (before !== undefined) this.#discardSession(before)
+    const session = this.#createSession(clientIdentifier)
+    for (const subscription of stored.subscriptions) {
+      session.subscriptions.set(subscription.topicFilter, subscription)
     }
+    for (const seq of stored.released) session.released.add(seq)
+    for (const packetIdentifier of stored.inbound) session.inbound.add(packetIdentifier)
+    const { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left } = stored
+    Object.assign(session, { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left })
+    return session.ref
+  }
+
+  async adoptQueue(ref: SessionRef, entries: readonly QueueEntry[]): Promise<void> {
+    this.#assertOpen()
+    const session = this.#sameLife(ref)
+    if (session !== undefined) for (const entry of entries) this.#add(session, entry)
+  }
+
+  async check(): Promise<StoreFinding[]> {
+    return []
   }
 
   #flush(): void {
     const batch = this.#batch
     this.#batch = []
-    this.#pendingBytes = 0
+    this.#pressure.pendingUnits = 0
+    this.#pressure.pendingBytes = 0
     for (const { unit, sink } of batch) {
       if (this.#isClosed) {
         sink.failed(unit, new StoreError('closed', 'The store is closed.'))
@@ -242,6 +263,8 @@ export class MemoryStore implements Store {
     if (unit.publisher !== undefined) {
       this.#ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
     }
+    const willOf = unit.willOf === undefined ? undefined : this.#ownedBy(unit.willOf)
+    if (willOf !== undefined) willOf.will = undefined
     if (unit.retain !== undefined) this.#clearRetained(unit.topic)
     if (unit.retain === 'set') this.#setRetained(unit)
     for (let i = 0; i < unit.targets.length; i++) {
@@ -278,17 +301,23 @@ export class MemoryStore implements Store {
     this.#sweepAt = Math.max(SWEEP_MIN, this.#retained.size * 2)
   }
 
-  #append(session: StoredSession, entry: QueueEntry): QueueEntry {
+  #append(session: KeptSession, entry: QueueEntry): QueueEntry {
     const stored = { ...entry, seq: ++session.lastSeq }
-    session.queue.set(stored.seq, stored)
-    this.#countBody(stored.body, 1)
+    this.#add(session, stored)
     return stored
   }
 
-  #remove(session: StoredSession, seq: Seq): void {
+  #add(session: KeptSession, entry: QueueEntry): void {
+    session.queue.set(entry.seq, entry)
+    session.queuedBytes += entry.body.length
+    this.#countBody(entry.body, 1)
+  }
+
+  #remove(session: KeptSession, seq: Seq): void {
     const entry = session.queue.get(seq)
     if (entry === undefined) return
     session.queue.delete(seq)
+    session.queuedBytes -= entry.body.length
     session.released.delete(seq)
     this.#countBody(entry.body, -1)
   }
@@ -303,8 +332,8 @@ export class MemoryStore implements Store {
     this.#budget.hold(change * (KEPT_OVERHEAD_BYTES + (isFirstOrLast ? body.length : 0)))
   }
 
-  #createSession(clientIdentifier: string): StoredSession {
-    const session: StoredSession = {
+  #createSession(clientIdentifier: string): KeptSession {
+    const session: KeptSession = {
       ref: { clientIdentifier, incarnation: ++this.#incarnations, epoch: 0 },
       subscriptions: new Map(),
       queue: new Map(),
@@ -314,25 +343,27 @@ export class MemoryStore implements Store {
       inbound: new Set(),
       will: undefined,
       expirySeconds: 0,
-      expiresAt: Number.POSITIVE_INFINITY,
+      left: undefined,
+      sentTo: 0,
+      queuedBytes: 0,
     }
     this.#sessions.set(clientIdentifier, session)
     return session
   }
 
-  #discardSession(session: StoredSession): void {
+  #discardSession(session: KeptSession): void {
     for (const seq of session.queue.keys()) this.#remove(session, seq)
     this.#sessions.delete(session.ref.clientIdentifier)
   }
 
   /** The session, unless it has been started anew since. */
-  #sameLife(ref: SessionRef): StoredSession | undefined {
+  #sameLife(ref: SessionRef): KeptSession | undefined {
     const session = this.#sessions.get(ref.clientIdentifier)
     return session?.ref.incarnation === ref.incarnation ? session : undefined
   }
 
   /** The session, unless somebody else has claimed it since. */
-  #ownedBy(ref: SessionRef): StoredSession | undefined {
+  #ownedBy(ref: SessionRef): KeptSession | undefined {
     const session = this.#sameLife(ref)
     return session?.ref.epoch === ref.epoch ? session : undefined
   }
@@ -342,7 +373,26 @@ export class MemoryStore implements Store {
   }
 }
 
+/** What others are told of a session: a picture that stays as it is. */
+function describe(session: KeptSession): StoredSession {
+  const { ref, will, expirySeconds, left, lastSeq, lowWaterMark, sentTo, queuedBytes } = session
+  return {
+    ref,
+    subscriptions: [...session.subscriptions.values()],
+    will,
+    expirySeconds,
+    left,
+    lastSeq,
+    lowWaterMark,
+    sentTo,
+    released: [...session.released],
+    inbound: [...session.inbound],
+    queued: session.queue.size,
+    queuedBytes,
+  }
+}
+
 /** A large body is the very `Buffer` that the broker's own retained messages hold and count. */
-function retainedBytes({ body }: StoredRetained): number {
+function retainedBytes({ body }: KeptRetained): number {
   return (typeof body === 'string' ? body.length : 0) + RETAINED_OVERHEAD_BYTES
 }

@@ -50,6 +50,8 @@ export interface Unit {
   readonly publisher:
     | { readonly session: SessionRef; readonly packetIdentifier: number }
     | undefined
+  /** Set when this is the Will Message of a session: the session has none from now on. */
+  readonly willOf: SessionRef | undefined
 }
 
 export interface Sink {
@@ -86,20 +88,43 @@ export interface ClaimOptions {
   readonly will: StoredWill | undefined
 }
 
-/** What `claim` hands to the session's new owner. */
-export interface Claimed {
+/** All that is kept of a session, but for the messages in its queue. */
+export interface StoredSession {
   readonly ref: SessionRef
-  /** Whether state of an earlier connection is resumed. */
-  readonly present: boolean
+  readonly subscriptions: readonly Subscription[]
+  readonly will: StoredWill | undefined
+  /** Session Expiry Interval; 0: only a will is kept, for a client whose session ends with its connection. */
+  readonly expirySeconds: number
+  /** Set once no connection has it; undefined also where a connection ended together with its broker. */
+  readonly left: Left | undefined
   /** Last seq given out in this incarnation; 0 at first. */
   readonly lastSeq: Seq
   /** Low-water mark: all up to here is acknowledged. */
   readonly lowWaterMark: Seq
+  /** Last seq that the client was sent; undefined where the last owner did not get to say it. */
+  readonly sentTo: Seq | undefined
   /** QoS 2 messages for which PUBREC came: PUBREL is re-sent, never PUBLISH [MQTT-4.3.3-6]. */
   readonly released: readonly Seq[]
   /** Packet Identifiers of inbound QoS 2 messages whose PUBREL has not come. */
   readonly inbound: readonly number[]
-  readonly subscriptions: readonly Subscription[]
+  /** Entries in the queue; may count some that are gone from its middle. */
+  readonly queued: number
+  /** Bytes of their bodies, as exact as `queued`. */
+  readonly queuedBytes: number
+}
+
+/** What is to become of a session that no connection has. */
+export interface Left {
+  /** When it ends, in ms since 1970; Infinity: never. */
+  readonly expiresAt: number
+  /** When its will is due, in ms since 1970; undefined where it has none. */
+  readonly willAt: number | undefined
+}
+
+/** What `claim` hands to the session's new owner: the session as it stood before, in its new epoch. */
+export interface Claimed extends StoredSession {
+  /** Whether state of an earlier connection is resumed. */
+  readonly present: boolean
 }
 
 export interface SessionChange {
@@ -110,38 +135,67 @@ export interface SessionChange {
   readonly expirySeconds?: number
 }
 
-export interface ReleaseOptions {
-  /** When the session ends, in ms since 1970; Infinity: never; 0: now, with all it has. */
+/** How a session is given up; with `expiresAt: 0` it ends now, with all it has. */
+export interface ReleaseOptions extends Left {
+  /** Last seq that the client was sent. */
+  readonly sentTo: Seq
+}
+
+/** A retained message as the store keeps it. */
+export interface StoredRetained {
+  readonly topic: string
+  readonly body: Buffer
+  readonly qos: Qos
   readonly expiresAt: number
 }
 
 /** What a store tells at start-up, one item at a time. */
 export type ReplayItem =
-  | {
-      readonly kind: 'session'
-      readonly ref: SessionRef
-      readonly subscriptions: readonly Subscription[]
-      readonly expiresAt: number
-      readonly queued: number
-    }
-  | {
-      readonly kind: 'retained'
-      readonly topic: string
-      readonly body: Buffer
-      readonly qos: Qos
-      readonly expiresAt: number
-    }
+  | { readonly kind: 'session'; readonly session: StoredSession }
+  | { readonly kind: 'retained'; readonly message: StoredRetained }
+
+/** Whom a store tells of what it did not ask for. */
+export interface StoreEvents {
+  /**
+   * The store has stopped to take anything, or takes it again. What was written stays pending meanwhile.
+   * `reason` is a sentence for the log: what happened, where, what to do.
+   */
+  readonly healthChanged: (isHealthy: boolean, reason: string) => void
+  /** The store cannot go on, or belongs to somebody else now: whoever uses it must stop. */
+  readonly lost: (error: StoreError) => void
+  /**
+   * What is behind the store has come back without what it kept. Whoever uses it gives back by `adopt`,
+   * `adoptQueue` and `write` what it still knows; nothing else is taken before the promise resolves.
+   */
+  readonly emptied: () => Promise<void>
+}
+
+/** What was found that should not be there. */
+export interface StoreFinding {
+  /** A sentence for people. */
+  readonly what: string
+  /** How often. */
+  readonly count: number
+}
 
 export interface Pressure {
   /** Units written but not reported. */
   readonly pendingUnits: number
   readonly pendingBytes: number
+  /** Whether the store takes what it is given; false from `healthChanged(false)` to `healthChanged(true)`. */
   readonly isHealthy: boolean
 }
 
+export interface Opened {
+  /** What the store's promises survive. */
+  readonly durability: Durability
+  /** A sentence that says why it is no more than that, and what is there. */
+  readonly detail: string
+}
+
 export interface Store {
-  /** Opens the store and says what its promises survive. */
-  open(): Promise<{ durability: Durability }>
+  /** Opens the store. Rejects with `StoreError` if it cannot be used, or is another broker's. */
+  open(events: StoreEvents): Promise<Opened>
   /** Writes what is pending, then closes. */
   close(): Promise<void>
   /** Hands over everything kept, before the first client is served. */
@@ -154,7 +208,10 @@ export interface Store {
   /** Gives a session up: its connection is closed. */
   release(session: SessionRef, options: ReleaseOptions): Promise<void>
 
-  /** Adds to this turn's batch. The sink hears of it in a later step of the same or another turn. */
+  /**
+   * Adds to this turn's batch. The sink hears of it in a later step of the same or another turn. What is
+   * discarded in the same turn goes when the unit is durable, both or neither.
+   */
   write(unit: Unit, sink: Sink): void
   /**
    * Moves queued messages to another session: appended there first, as `to` wants them, then removed
@@ -174,13 +231,31 @@ export interface Store {
   /** PUBREL came: the Packet Identifier is free again; durable before PUBCOMP leaves. */
   forgetInbound(session: SessionRef, packetIdentifier: number): Promise<void>
 
+  /** The same object at each call, which is kept true. */
   pressure(): Pressure
+
+  /**
+   * Makes a session exactly as it stood elsewhere, numbering included, in place of one of its Client
+   * Identifier; its queue is empty until `adoptQueue`. Resolves to what it is called here.
+   */
+  adopt(session: StoredSession): Promise<SessionRef>
+  /** Puts entries at the end of an adopted session's queue, each at its own seq, in ascending order. */
+  adoptQueue(session: SessionRef, entries: readonly QueueEntry[]): Promise<void>
+  /** Looks for what should not be there, and removes it if asked to. Nobody else may use the store meanwhile. */
+  check(options: { readonly repair: boolean }): Promise<StoreFinding[]>
 }
 
-/** A store could not do what it was asked. `code` is stable. */
+/**
+ * A store could not do what it was asked. `code` is stable:
+ * - `closed`: it is closed, or closing;
+ * - `full`: what is behind it has no room left;
+ * - `unavailable`: what is behind it cannot be reached, or did not answer in time;
+ * - `in use`: another broker has it;
+ * - `unusable`: it is not set up so that a broker can rely on it, or not a store of ours.
+ */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
-  readonly code: 'closed' | 'full' | 'unavailable'
+  readonly code: 'closed' | 'full' | 'unavailable' | 'in use' | 'unusable'
 
   constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options)

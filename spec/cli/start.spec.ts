@@ -77,7 +77,7 @@ for (const [args, words] of [
   [['--config', '/nowhere/noctule.yaml'], /\/nowhere\/noctule\.yaml/],
   [['--port', 'abc'], /--port must be a whole number from 0 to 65535/],
   [['--prot', '5'], /no flag --prot|Unknown argument/],
-  [['--store', 'cupboard:'], /store\.url must be a store that exists: memory/],
+  [['--store', 'cupboard:'], /store\.url must be a store that exists: disk, memory/],
 ] as const) {
   test(`start ${args.join(' ')} is a mistake, told in one sentence`, async (t) => {
     const broker = spawnStart(t, args)

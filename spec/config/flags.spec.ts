@@ -40,7 +40,8 @@ test('a flag changes one field of a listener, or gives the whole list', async (t
 
 test('--store is short for --store.url', async (t) => {
   await t.throwsAsync(loadFrom('--store', 'tape'), {
-    message: 'flag --store.url: store.url must be a store that exists: memory; found "tape"',
+    message:
+      'flag --store.url: store.url must be a store that exists: disk, memory, redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster; found "tape"',
   })
   t.is((await loadFrom('--store=memory')).origins.get('store.url'), 'flag --store.url')
   t.is((await loadFrom('--store.url=memory')).origins.get('store.url'), 'flag --store.url')

@@ -6,6 +6,7 @@ import {
   claim,
   NEVER,
   queueOf,
+  release,
   replay,
   retainedOf,
   subscriptionTo,
@@ -47,23 +48,45 @@ export const keeping: Record<string, ContractTest> = {
     await writeEach(store, a, 'x', 'y')
     store.acknowledgeTo(a, 1)
     const { ref: b } = await claim(store, 'b')
-    await store.release(b, { expiresAt: clock.now() + 5_000 })
+    const left = { expiresAt: clock.now() + 5_000, willAt: clock.now() + 1_000 }
+    await store.release(b, { ...left, sentTo: 0 })
     const { ref: gone } = await claim(store, 'gone')
-    await store.release(gone, { expiresAt: 0 })
+    await release(store, gone, 0)
 
     const items = (await replay(store)).toSorted((x, y) =>
       JSON.stringify(x) < JSON.stringify(y) ? -1 : 1,
     )
 
+    const plain = { will: undefined, expirySeconds: 100, released: [], inbound: [] }
     t.deepEqual(items, [
       {
         kind: 'session',
-        ref: a,
-        subscriptions: [subscriptionTo('x')],
-        expiresAt: NEVER,
-        queued: 1,
+        session: {
+          ...plain,
+          ref: a,
+          subscriptions: [subscriptionTo('x')],
+          left: undefined,
+          lastSeq: 2,
+          lowWaterMark: 1,
+          sentTo: undefined,
+          queued: 1,
+          queuedBytes: Buffer.byteLength('body of y'),
+        },
       },
-      { kind: 'session', ref: b, subscriptions: [], expiresAt: clock.now() + 5_000, queued: 0 },
+      {
+        kind: 'session',
+        session: {
+          ...plain,
+          ref: b,
+          subscriptions: [],
+          left: { expiresAt: clock.now() + 5_000, willAt: clock.now() + 1_000 },
+          lastSeq: 0,
+          lowWaterMark: 0,
+          sentTo: 0,
+          queued: 0,
+          queuedBytes: 0,
+        },
+      },
     ])
   },
 
@@ -84,8 +107,8 @@ export const keeping: Record<string, ContractTest> = {
       t.deepEqual(
         await retainedOf(store),
         [
-          { kind: 'retained', topic: 'd', body: large, qos: 0, expiresAt: NEVER },
-          { kind: 'retained', topic: 'a', body: Buffer.from('new'), qos: 2, expiresAt },
+          { topic: 'd', body: large, qos: 0, expiresAt: NEVER },
+          { topic: 'a', body: Buffer.from('new'), qos: 2, expiresAt },
         ].toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
       )
     },
@@ -104,7 +127,7 @@ export const keeping: Record<string, ContractTest> = {
     await store.update(ref, { subscribe: [subscriptionTo('a')] })
     await writeEach(store, ref, 'x')
 
-    await store.release(ref, { expiresAt: 0 })
+    await release(store, ref, 0)
 
     t.deepEqual(await replay(store), [])
     t.deepEqual(await queueOf(store, ref), [])
@@ -116,12 +139,12 @@ export const keeping: Record<string, ContractTest> = {
     async (t, store, clock) => {
       const first = await claim(store)
       await writeEach(store, first.ref, 'x')
-      await store.release(first.ref, { expiresAt: clock.now() + 1_000 })
+      await release(store, first.ref, clock.now() + 1_000)
       await clock.advance(999)
       const second = await claim(store)
       t.true(second.present)
 
-      await store.release(second.ref, { expiresAt: clock.now() + 1_000 })
+      await release(store, second.ref, clock.now() + 1_000)
       await clock.advance(1_000)
       const third = await claim(store)
       t.false(third.present)
@@ -135,19 +158,19 @@ export const keeping: Record<string, ContractTest> = {
     clock,
   ) => {
     const first = await claim(store)
-    await store.release(first.ref, { expiresAt: clock.now() + 1_000 })
+    await release(store, first.ref, clock.now() + 1_000)
     const second = await claim(store)
     await clock.advance(10_000)
     t.deepEqual(await write(store, unitOf('x', [targetOf(second.ref)])), [1])
 
-    await store.release(second.ref, { expiresAt: NEVER })
+    await release(store, second.ref, NEVER)
     await clock.advance(100 * 365 * 86_400_000)
     t.true((await claim(store)).present)
   },
 
   'messages for a released session are kept for it': async (t, store, clock) => {
     const { ref } = await claim(store)
-    await store.release(ref, { expiresAt: clock.now() + 1_000 })
+    await release(store, ref, clock.now() + 1_000)
 
     await writeEach(store, ref, 'x')
 

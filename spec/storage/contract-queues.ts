@@ -6,6 +6,7 @@ import {
   claim,
   queueOf,
   Recorder,
+  release,
   sorted,
   targetOf,
   unitOf,
@@ -151,7 +152,7 @@ export const queues: Record<string, ContractTest> = {
     const { ref: from } = await claim(store, 'from')
     const { ref: to } = await claim(store, 'to')
     await writeEach(store, from, 'a')
-    await store.release(to, { expiresAt: 0 })
+    await release(store, to, 0)
 
     t.deepEqual(await store.handOver(from, [1], targetOf(to)), [])
     t.deepEqual(await waiting(store, from), ['1:a'])

@@ -3,11 +3,15 @@
 import {
   type ContractTest,
   claim,
+  entryOf,
   queueOf,
+  release,
+  sessionsOf,
   subscriptionTo,
   targetOf,
   unitOf,
   waiting,
+  willTo,
   write,
   writeEach,
 } from './contract-support.ts'
@@ -19,11 +23,17 @@ export const claiming: Record<string, ContractTest> = {
     t.is(ref.clientIdentifier, 'c')
     t.deepEqual(rest, {
       present: false,
+      subscriptions: [],
+      will: undefined,
+      expirySeconds: 0,
+      left: undefined,
       lastSeq: 0,
       lowWaterMark: 0,
+      sentTo: 0,
       released: [],
       inbound: [],
-      subscriptions: [],
+      queued: 0,
+      queuedBytes: 0,
     })
   },
 
@@ -63,7 +73,7 @@ export const claiming: Record<string, ContractTest> = {
     store,
   ) => {
     const first = await claim(store)
-    await store.release(first.ref, { expiresAt: 0 })
+    await release(store, first.ref, 0)
     const second = await claim(store)
 
     t.not(second.ref.incarnation, first.ref.incarnation)
@@ -88,7 +98,7 @@ export const claiming: Record<string, ContractTest> = {
     await store.forgetInbound(former, 1)
     const late = { session: former, packetIdentifier: 2 }
     await write(store, unitOf('y', [], { publisher: late }))
-    await store.release(former, { expiresAt: 0 })
+    await release(store, former, 0)
 
     t.deepEqual(await waiting(store, ref), ['1:x'])
     const { subscriptions, released, inbound, present } = await claim(store)
@@ -116,5 +126,77 @@ export const claiming: Record<string, ContractTest> = {
     t.deepEqual(await store.handOver(earlier, [1], targetOf(other)), [])
     t.deepEqual(await queueOf(store, earlier), [])
     t.deepEqual(await waiting(store, ref), ['1:new'])
+  },
+
+  'a session that is claimed is told as its last owner left it, and who did not leave it said nothing':
+    async (t, store, clock) => {
+      const will = willTo('gone')
+      const left = { expiresAt: clock.now() + 50_000, willAt: clock.now() + 2_000 }
+      const options = { cleanStart: false, expirySeconds: 50, will }
+      const first = await store.claim('c', options)
+      await writeEach(store, first.ref, 'x', 'y', 'z')
+      await store.release(first.ref, { ...left, sentTo: 2 })
+
+      const second = await claim(store)
+      t.like(second, { will, expirySeconds: 50, left, sentTo: 2, lastSeq: 3, queued: 3 })
+      t.is(second.queuedBytes, 3 * 'body of x'.length)
+
+      const third = await claim(store)
+      t.like(third, { will: undefined, expirySeconds: 100, left: undefined, sentTo: undefined })
+    },
+
+  'a will is kept until it is changed, deleted, or published by the owner': async (t, store) => {
+    const options = { cleanStart: false, expirySeconds: 50, will: willTo('first') }
+    const { ref } = await store.claim('c', options)
+    t.deepEqual((await sessionsOf(store))[0]?.will, willTo('first'))
+
+    await store.update(ref, { will: willTo('second') })
+    t.deepEqual((await sessionsOf(store))[0]?.will, willTo('second'))
+
+    await write(store, unitOf('second', [], { willOf: { ...ref, epoch: ref.epoch - 1 } }))
+    t.deepEqual((await sessionsOf(store))[0]?.will, willTo('second'))
+    await write(store, unitOf('second', [], { willOf: ref }))
+    t.is((await sessionsOf(store))[0]?.will, undefined)
+
+    await store.update(ref, { will: willTo('third'), expirySeconds: 7 })
+    await store.update(ref, { will: null })
+    t.like((await sessionsOf(store))[0], { will: undefined, expirySeconds: 7 })
+  },
+
+  'a session is adopted just as it stood elsewhere, in place of what was there': async (
+    t,
+    store,
+    clock,
+  ) => {
+    const former = await claim(store)
+    await writeEach(store, former.ref, 'gone')
+    const stood = {
+      subscriptions: [subscriptionTo('a/+', { qos: 2, subscriptionIdentifier: 3 })],
+      will: willTo('gone'),
+      expirySeconds: 70,
+      left: { expiresAt: clock.now() + 70_000, willAt: undefined },
+      lastSeq: 70_009,
+      lowWaterMark: 70_001,
+      sentTo: 70_006,
+      released: [70_003],
+      inbound: [5, 65_535],
+    }
+    const entries = [70_003, 70_004, 70_008].map((seq) => ({
+      ...entryOf('kept'),
+      seq,
+      qos: 2 as const,
+    }))
+
+    const ref = await store.adopt({ ...stood, ref: former.ref, queued: 3, queuedBytes: 0 })
+    await store.adoptQueue(ref, entries)
+
+    t.deepEqual(await queueOf(store, former.ref), [])
+    t.deepEqual(await queueOf(store, ref), entries)
+    const [session] = await sessionsOf(store)
+    const queuedBytes = 3 * entries[0]!.body.length
+    t.deepEqual(session, { ...stood, ref, queued: 3, queuedBytes })
+    const claimed = await claim(store)
+    t.is(claimed.ref.incarnation, ref.incarnation)
+    t.deepEqual(await write(store, unitOf('next', [targetOf(claimed.ref)])), [70_010])
   },
 }

@@ -10,7 +10,11 @@ import type {
   SessionRef,
   Sink,
   Store,
+  StoredRetained,
+  StoredSession,
+  StoredWill,
   StoreError,
+  StoreEvents,
   Target,
   Unit,
 } from '../../lib/storage/storage.ts'
@@ -20,6 +24,15 @@ import type { ManualClock } from '../support/clock.ts'
 export type ContractTest = (t: ExecutionContext, store: Store, clock: ManualClock) => Promise<void>
 
 export const NEVER: number = Number.POSITIVE_INFINITY
+
+/** For stores of which nothing is expected to happen by itself. */
+export const noEvents: StoreEvents = {
+  healthChanged: () => {},
+  lost: (error) => {
+    throw error
+  },
+  emptied: async () => {},
+}
 
 /** Notes what the store reports, and lets a test wait for it. */
 export class Recorder implements Sink {
@@ -53,8 +66,9 @@ export function unitOf(
   targets: readonly Target[],
   change: Partial<Unit> = {},
 ): Unit {
-  const plain = { expiresAt: NEVER, qos: 1, retain: undefined, publisher: undefined } as const
-  return { topic, body: Buffer.from(`body of ${topic}`), targets, ...plain, ...change }
+  const plain = { expiresAt: NEVER, qos: 1, retain: undefined } as const
+  const nobody = { publisher: undefined, willOf: undefined }
+  return { topic, body: Buffer.from(`body of ${topic}`), targets, ...plain, ...nobody, ...change }
 }
 
 export function targetOf(session: SessionRef, change: Partial<Target> = {}): Target {
@@ -80,6 +94,11 @@ export function claim(store: Store, client = 'c', cleanStart = false): Promise<C
   return store.claim(client, { cleanStart, expirySeconds: 100, will: undefined })
 }
 
+/** Gives a session up, of which nothing was sent. */
+export function release(store: Store, ref: SessionRef, expiresAt: number): Promise<void> {
+  return store.release(ref, { expiresAt, willAt: undefined, sentTo: 0 })
+}
+
 export function queueOf(store: Store, ref: SessionRef, after = 0): Promise<QueueEntry[]> {
   return store.readQueue(ref, after, 1_000, 1e9)
 }
@@ -96,9 +115,26 @@ export async function replay(store: Store): Promise<ReplayItem[]> {
   return items
 }
 
-export async function retainedOf(store: Store): Promise<unknown[]> {
-  const items = (await replay(store)).filter(({ kind }) => kind === 'retained')
+export async function sessionsOf(store: Store): Promise<StoredSession[]> {
+  return (await replay(store)).flatMap((item) => (item.kind === 'session' ? item.session : []))
+}
+
+export async function retainedOf(store: Store): Promise<StoredRetained[]> {
+  const items = (await replay(store)).flatMap((item) =>
+    item.kind === 'retained' ? item.message : [],
+  )
   return items.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+}
+
+export function willTo(topic: string): StoredWill {
+  const body = Buffer.from(`will of ${topic}`)
+  return { topic, body, qos: 1, retain: true, delaySeconds: 2, expirySeconds: undefined }
+}
+
+/** What a queue holds, but for the place in it. */
+export function entryOf(content: string): Omit<QueueEntry, 'seq'> {
+  const { session: _, ...plain } = targetOf({ clientIdentifier: '', incarnation: 0, epoch: 0 })
+  return { ...plain, expiresAt: NEVER, body: Buffer.from(`body of ${content}`) }
 }
 
 export function subscriptionTo(

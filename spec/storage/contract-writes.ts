@@ -9,11 +9,13 @@ import {
   NEVER,
   queueOf,
   Recorder,
+  release,
   targetOf,
   turn,
   unitOf,
   waiting,
   write,
+  writeEach,
 } from './contract-support.ts'
 
 export const writing: Record<string, ContractTest> = {
@@ -66,7 +68,7 @@ export const writing: Record<string, ContractTest> = {
   'a target whose session is gone is left out, and the unit is done': async (t, store) => {
     const { ref } = await claim(store)
     const { ref: gone } = await claim(store, 'gone')
-    await store.release(gone, { expiresAt: 0 })
+    await release(store, gone, 0)
 
     const unit = unitOf('x', [targetOf(gone), targetOf(ref)])
     const sink = new Recorder()
@@ -160,6 +162,20 @@ export const writing: Record<string, ContractTest> = {
       }),
       { numRuns: 20 },
     )
+  },
+
+  'what is discarded in the turn of a write is gone when the write is done': async (t, store) => {
+    const { ref } = await claim(store)
+    await writeEach(store, ref, 'x', 'y')
+    const sink = new Recorder()
+    const unit = unitOf('z', [targetOf(ref)])
+    const settled = sink.settled(unit)
+
+    store.write(unit, sink)
+    store.discard(ref, [1])
+    await settled
+
+    t.deepEqual(await waiting(store, ref), ['2:y', '3:z'])
   },
 
   'pressure counts what is written and not reported': async (t, store) => {

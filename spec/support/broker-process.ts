@@ -2,7 +2,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
+
+const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 
 export interface BrokerProcess {
   readonly child: ChildProcess
@@ -19,11 +25,18 @@ export function spawnStart(
   args: readonly string[],
   environment: Record<string, string> = {},
 ): BrokerProcess {
-  const child = spawn(process.execPath, ['dist/lib/cli.js', 'start', ...args], {
+  // The store of the configuration's default lies in the current directory.
+  const directory = mkdtempSync(join(tmpdir(), 'noctule-start-'))
+  const child = spawn(process.execPath, [CLI, 'start', ...args], {
+    cwd: directory,
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  t.teardown(() => child.kill('SIGKILL'))
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+    rmSync(directory, { recursive: true, force: true })
+  })
   let output = ''
   let wake = () => {}
   for (const stream of [child.stdout, child.stderr]) {
