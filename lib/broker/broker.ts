@@ -117,7 +117,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
         drops.note(session, message, why)
         tell('dropped', session.clientIdentifier, message?.topic, why)
       },
-      publishWill: (message, session) => void router.route(message, session),
+      willRestartGraceSeconds: configuration.session.willRestartGraceSeconds,
       expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
     })
     return {

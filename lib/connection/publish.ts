@@ -263,7 +263,7 @@ function accept(
   if (isExactlyOnce) session.inbound.add(packetIdentifier)
   const inbound =
     isExactlyOnce && session.durable !== undefined
-      ? { session: session.durable, packetIdentifier }
+      ? { publisher: { session: session.durable, packetIdentifier } }
       : undefined
   const publication = router.route(message, session, inbound) // [MQTT-4.5.0-1]
   const type = isExactlyOnce ? 'pubrec' : 'puback' // [MQTT-3.3.4-1]

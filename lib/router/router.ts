@@ -20,7 +20,7 @@ import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
 import type { Receiver, Receivers } from './receivers.ts'
 import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
-import type { Subscriber } from './subscriber.ts'
+import type { Share, Subscriber } from './subscriber.ts'
 import { TopicTrie } from './topic-trie.ts'
 
 /** Hears how a durable publication went. */
@@ -31,7 +31,7 @@ export interface PublicationObserver {
 
 interface DurableTarget extends Target {
   readonly subscriber: Subscriber
-  readonly group: SharedGroup | undefined
+  readonly group: Share | undefined
   isStored: boolean
 }
 
@@ -141,17 +141,18 @@ export class Router implements Sink {
    * Delivers `message` to all it concerns. Returns the publication if the store has to confirm it
    * first, undefined if everything is done.
    *
-   * `inbound` names the QoS 2 exchange that the store must remember with it.
+   * `durable` says what else the store must note with it, in the same step.
    */
   route(
     message: Message,
     publisher: Subscriber | undefined,
-    inbound?: { readonly session: SessionRef; readonly packetIdentifier: number },
+    durable?: Partial<Pick<Unit, 'publisher' | 'willOf'>>,
   ): Publication | undefined {
     this.#gathering = undefined
     this.lastMatchCount = this.#deliverToAll(message, publisher)
     if (message.retain) this.#retain(message) // [MQTT-3.3.1-8]
-    if (inbound !== undefined) this.#publication(message).publisher = inbound
+    if (durable?.publisher !== undefined) this.#publication(message).publisher = durable.publisher
+    if (durable?.willOf !== undefined) this.#publication(message).willOf = durable.willOf
 
     const publication = this.#gathering as Publication | undefined
     if (publication !== undefined) {
@@ -176,7 +177,7 @@ export class Router implements Sink {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
     if (qos === 0 || subscriber.durable === undefined) {
       subscriber.deliver(message, qos, retain, identifiers, group)
@@ -200,7 +201,7 @@ export class Router implements Sink {
     message: Message,
     { session, qos, retain, subscriptionIdentifiers }: Target,
     subscriber: Subscriber,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
     if (group !== undefined && this.#passOn(message, subscriber, group)) {
       this.#parts.store.discard(session, [seq])
@@ -228,7 +229,7 @@ export class Router implements Sink {
    * Gives a message to another member if the one that was chosen has left, or gone offline, while the
    * store was writing. Says whether it did.
    */
-  #passOn(message: Message, chosen: Subscriber, { share }: SharedGroup): boolean {
+  #passOn(message: Message, chosen: Subscriber, { share }: Share): boolean {
     const group = this.#groups.get(share)
     if (group === undefined) return false
     const isMember = group.has(chosen)
@@ -277,7 +278,7 @@ export class Router implements Sink {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
     if (qos === 0 || subscriber.durable === undefined) {
       subscriber.deliver(message, qos, retain, identifiers, group)
@@ -298,7 +299,7 @@ export class Router implements Sink {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
     publication.targets.push({
       session: subscriber.durable as SessionRef,

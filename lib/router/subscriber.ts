@@ -3,7 +3,11 @@
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Seq, SessionRef } from '../storage/storage.ts'
-import type { SharedGroup } from './shared-group.ts'
+
+/** A shared subscription by its name, `$share/NAME/FILTER`: the group itself may be gone. */
+export interface Share {
+  readonly share: string
+}
 
 export interface Subscriber {
   readonly clientIdentifier: string
@@ -22,7 +26,7 @@ export interface Subscriber {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void
 
   /** Asks, before a durable delivery is written, whether the queue's bounds and policy allow it. */
@@ -35,6 +39,6 @@ export interface Subscriber {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void
 }

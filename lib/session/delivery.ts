@@ -2,8 +2,17 @@
 
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
-import type { SharedGroup } from '../router/shared-group.ts'
+import type { Share } from '../router/subscriber.ts'
 import type { Seq } from '../storage/storage.ts'
+
+/**
+ * Whether the client may have a message already:
+ * - `never`: it was not sent. Only these have DUP 0;
+ * - `perhaps`: the broker was killed while the client was connected, and nobody knows;
+ * - `before`: it was sent on an earlier connection, and not acknowledged;
+ * - `received`: PUBREC came on an earlier connection: PUBREL is due, never the PUBLISH [MQTT-4.3.3-6].
+ */
+export type Sent = 'never' | 'perhaps' | 'before' | 'received'
 
 export interface Delivery {
   /** Place in the store's queue; 0 in a volatile session, which numbers messages as it sends them. */
@@ -13,9 +22,26 @@ export interface Delivery {
   readonly qos: Qos
   retain: boolean
   identifiers: readonly number[] | undefined
-  readonly group: SharedGroup | undefined
-  /** Whether it was sent on an earlier connection: DUP, and it cannot expire any more. */
-  readonly isDuplicate: boolean
+  readonly group: Share | undefined
+  readonly sent: Sent
   /** What it counts for in the queue's bound, in bytes. */
   readonly size: number
+}
+
+/** Whether the bounds of the queue count it and may drop it: not what the client knows of. */
+export function isDroppable({ sent }: Delivery): boolean {
+  return sent === 'never' || sent === 'perhaps'
+}
+
+/**
+ * Whether it may expire. Of what may have been sent, QoS 2 may not: the client may hold its Packet
+ * Identifier, and would take the next message that has it for this one [MQTT-4.3.3-7].
+ */
+export function mayExpire({ sent, qos }: Delivery): boolean {
+  return sent === 'never' || (sent === 'perhaps' && qos === 1)
+}
+
+/** Whether another member of the shared subscription may have it before this session ends (section 4.8.2). */
+export function mayBeHandedOver(delivery: Delivery): boolean {
+  return delivery.group !== undefined && mayExpire(delivery)
 }

@@ -78,6 +78,11 @@ export class InFlight {
     return flights[this.#states[seq & (this.#states.length - 1)]!]!
   }
 
+  /** Whether `seq` was sent on an earlier connection and waits to be sent again. */
+  isAwaitingResend(seq: Seq): boolean {
+    return this.stateOf(seq) === Flight.AwaitsResend
+  }
+
   /** The sequence number that a Packet Identifier stands for; 0 when there is none. */
   seqOf(packetIdentifier: number): Seq {
     const base = this.lowWaterMark + 1

@@ -1,13 +1,15 @@
 /**
  * The messages at QoS 1 and 2 that wait for a session's client: bounded by number and bytes.
  *
- * Messages that were sent before (`isDuplicate`) stand in front and do not count: the bounds drop only
- * what was never sent.
+ * Messages that were sent before stand in front and do not count: the bounds drop only what the client
+ * does not know of. Of a durable session only some are here, the `backlog` behind them is the store's; the
+ * bounds hold for both together.
  */
 
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import { RingQueue } from '../util/ring-queue.ts'
-import type { Delivery } from './delivery.ts'
+import type { Backlog } from './backlog.ts'
+import { type Delivery, isDroppable } from './delivery.ts'
 
 /** What happens to a message that finds the queue full. */
 export const queuePolicies = ['drop-oldest', 'drop-newest', 'disconnect'] as const
@@ -22,37 +24,55 @@ export interface QueueLimits {
 export class MessageQueue {
   readonly #limits: QueueLimits
   readonly #budget: MemoryBudget
+  readonly #backlog: Backlog
   readonly #deliveries = new RingQueue<Delivery>()
-  #duplicates = 0
+  /** Those that count. */
+  #droppable = 0
   #shared = 0
   #bytes = 0
 
-  constructor(limits: QueueLimits, budget: MemoryBudget) {
+  constructor(limits: QueueLimits, budget: MemoryBudget, backlog: Backlog) {
     this.#limits = limits
     this.#budget = budget
+    this.#backlog = backlog
   }
 
+  /** How many are here, the backlog aside. */
   get length(): number {
     return this.#deliveries.length
   }
 
-  /** Whether anything of a shared subscription waits that was never sent. */
+  /** Whether anything of a shared subscription may wait that was never sent. */
   get hasUnsentShared(): boolean {
-    return this.#shared > 0
+    return this.#shared > 0 || this.#backlog.mayHaveShared
   }
 
-  /** Bytes of the messages that count, in memory or not. */
+  /** How many messages count. */
+  get count(): number {
+    return this.#droppable + this.#backlog.count
+  }
+
+  /** Bytes of the messages that count. */
   get bytes(): number {
-    return this.#bytes
+    return this.#bytes + this.#backlog.bytes
   }
 
   /** Whether a message of `size` would exceed a bound. */
   isFullFor(size: number): boolean {
-    const counted = this.#deliveries.length - this.#duplicates
+    const { count } = this
     return (
-      counted >= this.#limits.queueMessagesMax ||
+      count >= this.#limits.queueMessagesMax ||
       // A single message larger than the whole bound is still taken by an empty queue.
-      (counted > 0 && this.#bytes + size > this.#limits.queueBytesMax)
+      (count > 0 && this.bytes + size > this.#limits.queueBytesMax)
+    )
+  }
+
+  /** Whether a bound is exceeded: the store alone knew what to drop. */
+  get isOverfull(): boolean {
+    const { count } = this
+    return (
+      count > this.#limits.queueMessagesMax ||
+      (count > 1 && this.bytes > this.#limits.queueBytesMax)
     )
   }
 
@@ -82,10 +102,12 @@ export class MessageQueue {
     return delivery
   }
 
-  /** Removes the oldest message that was never sent. */
+  /** Removes the oldest message that the bounds may drop. */
   dropOldest(): Delivery | undefined {
-    if (this.#deliveries.length === this.#duplicates) return undefined
-    const oldest = this.#deliveries.removeAt(this.#duplicates)
+    if (this.#droppable === 0) return undefined
+    let index = 0
+    while (!isDroppable(this.at(index))) index++
+    const oldest = this.#deliveries.removeAt(index)
     if (oldest !== undefined) this.#count(oldest, -1)
     return oldest
   }
@@ -103,23 +125,17 @@ export class MessageQueue {
   }
 
   /** Puts messages of an earlier connection in front of everything else. */
-  putInFront(duplicates: readonly Delivery[]): void {
+  putInFront(sentBefore: readonly Delivery[]): void {
     const rest = [...this.#deliveries]
     this.#deliveries.clear()
-    for (const delivery of duplicates) this.push(delivery)
+    for (const delivery of sentBefore) this.push(delivery)
     for (const delivery of rest) this.#deliveries.push(delivery)
   }
 
   /** Puts back what was taken out, where its number says; without numbers, in front of what waits. */
   putBack(deliveries: readonly Delivery[]): void {
     const all = [...deliveries, ...this.removeIf(() => true)]
-    const rank = ({ isDuplicate, seq }: Delivery): number => (isDuplicate ? -1 : seq)
-    for (const delivery of all.toSorted((a, b) => rank(a) - rank(b))) this.push(delivery)
-  }
-
-  /** Forgets the messages themselves; the store has them. */
-  evict(): void {
-    for (let i = 0; i < this.#deliveries.length; i++) this.setMessage(this.at(i), undefined)
+    for (const delivery of all.toSorted(byRank)) this.push(delivery)
   }
 
   /** Gives a delivery its message, or takes it away, and keeps the memory budget true. */
@@ -131,11 +147,17 @@ export class MessageQueue {
   }
 
   #count(delivery: Delivery, sign: 1 | -1): void {
-    if (delivery.isDuplicate) this.#duplicates += sign
-    else {
+    if (isDroppable(delivery)) {
+      this.#droppable += sign
       this.#bytes += sign * delivery.size
       if (delivery.group !== undefined) this.#shared += sign
     }
     if (delivery.message !== undefined) this.#budget.hold(sign * delivery.size)
   }
+}
+
+/** What has no number was never sent, and comes last. */
+function byRank(a: Delivery, b: Delivery): number {
+  if (a.seq === 0 || b.seq === 0) return Number(a.seq === 0) - Number(b.seq === 0)
+  return a.seq - b.seq
 }

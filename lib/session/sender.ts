@@ -1,135 +1,121 @@
 /**
- * Sends the messages of one session at QoS 1 and 2: at most a window of them at once, in the order they
- * came [MQTT-4.6.0-5] [MQTT-4.6.0-6], the others waiting in the queue.
+ * The messages of one session at QoS 1 and 2: as many as the window allows are under way, in the order they
+ * came [MQTT-4.6.0-5] [MQTT-4.6.0-6], the others wait in the queue.
  *
- * Of a durable session at most `RESIDENT_MAX` waiting messages are in memory; the others are read from the
- * store when their turn comes. What an earlier connection left unacknowledged stands in front of the queue.
+ * Of a durable session at most `RESIDENT_MAX` waiting messages are in memory; the others are its backlog,
+ * which is read from the store when their turn comes. What an earlier connection left unacknowledged
+ * stands in front of the queue.
  */
 
-import { Message } from '../protocol/message.ts'
+import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { SharedGroup } from '../router/shared-group.ts'
-import type { QueueEntry, Seq, SessionRef } from '../storage/storage.ts'
-import type { Delivery } from './delivery.ts'
-import { Flight, InFlight, packetIdentifierOf } from './in-flight.ts'
+import type { Share } from '../router/subscriber.ts'
+import type { Seq, SessionRef, StoredSession } from '../storage/storage.ts'
+import { Backlog } from './backlog.ts'
+import { type Delivery, mayBeHandedOver, mayExpire } from './delivery.ts'
+import { Exchanges } from './exchanges.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
-import { Releases } from './releases.ts'
+import { PageReader, RESIDENT_MAX } from './page-reader.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
-import { SharedInFlight } from './shared-in-flight.ts'
-import { StoredProgress } from './stored-progress.ts'
-
-/** Waiting messages of a durable session kept in memory, and how many are read from the store at once. */
-export const RESIDENT_MAX = 256
-const PAGE_BYTES_MAX = 1024 * 1024
 
 export type ReportDrop = (message: Message | undefined, why: DropReason) => void
 
 export class Sender {
-  /** Set for a session that the store keeps. */
-  durable: SessionRef | undefined
   readonly #parts: SessionParts
   readonly #reportDrop: ReportDrop
-  readonly #inFlight: InFlight
+  readonly #exchanges: Exchanges
+  readonly #backlog: Backlog
   readonly #queue: MessageQueue
-  readonly #progress: StoredProgress
-  readonly #releases: Releases
-  #outlet: Outlet | undefined
-  readonly #sharedInFlight = new SharedInFlight()
-  /** What may still be sent before an acknowledgement comes (section 4.9). */
-  #sendQuota = 0
-  #sendQuotaMax = 0
-  #isReading = false
+  readonly #pages: PageReader
 
-  constructor(
-    parts: SessionParts,
-    durable: SessionRef | undefined,
-    lowWaterMark: Seq,
-    last: Seq,
-    reportDrop: ReportDrop,
-  ) {
+  /** `stored`, the session in the store, is undefined for a volatile one. */
+  constructor(parts: SessionParts, stored: StoredSession | undefined, reportDrop: ReportDrop) {
     this.#parts = parts
-    this.durable = durable
     this.#reportDrop = reportDrop
-    this.#inFlight = new InFlight(lowWaterMark, last)
-    this.#queue = new MessageQueue(parts.limits, parts.budget)
-    this.#progress = new StoredProgress(parts.store, lowWaterMark)
-    this.#releases = new Releases(parts.store, () => this.#outlet)
+    this.#exchanges = new Exchanges(parts, stored?.ref, stored?.lowWaterMark ?? 0)
+    this.#backlog = new Backlog(stored, KEPT_OVERHEAD_BYTES)
+    this.#queue = new MessageQueue(parts.limits, parts.budget, this.#backlog)
+    this.#pages = new PageReader(parts, this.#queue, this.#backlog, this.#exchanges.inFlight)
+  }
+
+  /** Set for a session that the store keeps. */
+  get durable(): SessionRef | undefined {
+    return this.#exchanges.durable
+  }
+
+  set durable(ref: SessionRef | undefined) {
+    this.#exchanges.durable = ref
   }
 
   get inFlightCount(): number {
-    return this.#inFlight.count
+    return this.#exchanges.inFlight.count
   }
 
   get queuedCount(): number {
-    return this.#queue.length
+    return this.#queue.length + this.#backlog.count
   }
 
   get queuedBytes(): number {
     return this.#queue.bytes
   }
 
+  /** Last message that the client was, or may have been, sent. */
+  get sentTo(): Seq {
+    return Math.max(this.#last, this.#backlog.sentTo)
+  }
+
+  /** Last message that was sent in this process. */
+  get #last(): Seq {
+    return this.#exchanges.inFlight.last
+  }
+
   isFullFor(message: Message): boolean {
     return this.#queue.isFullFor(message.keptBytes)
   }
 
+  get #isWaiting(): boolean {
+    return this.#queue.length > 0 || !this.#backlog.isEmpty
+  }
+
   /** Whether nothing waits, and the window takes more than `reserved` further messages. */
   hasRoomBeyond(reserved: number): boolean {
-    return (
-      this.#queue.length === 0 &&
-      this.#sendQuota > reserved &&
-      this.#canSend(this.#inFlight.last + 1)
-    )
+    return !this.#isWaiting && this.#exchanges.hasRoomFor(this.#last + 1, reserved + 1)
   }
 
   /** Nothing is sent before `resume`. */
   attach(outlet: Outlet, receiveMaximum: number): void {
-    this.#outlet = outlet
-    this.#sendQuotaMax = Math.min(receiveMaximum, this.#parts.limits.inflightMax) // [MQTT-4.9.0-1]
-    this.#sendQuota = this.#sendQuotaMax
+    this.#exchanges.attach(outlet, receiveMaximum)
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */
   resume(): void {
-    const again: Delivery[] = []
-    this.#inFlight.forEach((seq, state) => {
-      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
-        this.#outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success) // [MQTT-4.3.3-6]
-        this.#inFlight.restore(seq, Flight.AwaitsPubcompAgain)
-      } else {
-        again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2)) // [MQTT-4.8.2-4]
-      }
-    })
-    for (const { seq } of again) this.#inFlight.restore(seq, Flight.AwaitsResend)
+    const again = this.#exchanges.resume()
     if (again.length > 0) this.#queue.putInFront(again)
     this.pump()
   }
 
-  #resendOf(seq: Seq, qos: Qos): Delivery {
-    return {
-      seq,
-      message: undefined,
-      qos,
-      retain: false,
-      identifiers: undefined,
-      group: this.#sharedInFlight.groupOf(seq),
-      isDuplicate: true,
-      size: 0,
-    }
-  }
-
   /** The connection is gone. What waits in memory is forgotten where the store has it. */
   detach(): void {
-    this.#outlet = undefined
-    for (const { seq, qos } of this.#queue.removeIf((delivery) => delivery.isDuplicate)) {
-      this.#inFlight.restore(seq, qos === 1 ? Flight.AwaitsPuback : Flight.AwaitsPubrec)
-    }
-    if (this.durable !== undefined) this.#queue.evict()
+    const { inFlight } = this.#exchanges
+    this.#exchanges.detach(this.#queue.removeIf(({ seq }) => inFlight.isAwaitingResend(seq)))
+    this.shrink()
+  }
+
+  /** Leaves to the store what waits of a durable session that is offline. */
+  shrink(): void {
+    if (this.durable === undefined || this.#isOnline) return
+    this.#backlog.putBack(this.#queue.removeIf(() => true))
+  }
+
+  get #isOnline(): boolean {
+    return this.#exchanges.outlet !== undefined
   }
 
   /** Frees what waits from the memory budget. */
   dispose(): void {
+    this.#pages.stop()
     this.#queue.removeIf(() => true)
   }
 
@@ -139,17 +125,17 @@ export class Sender {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
-    const seq = this.#inFlight.last + 1
-    if (this.#queue.length === 0 && this.#canSend(seq)) {
+    const seq = this.#last + 1
+    if (this.#queue.length === 0 && this.#exchanges.hasRoomFor(seq)) {
       this.#transmit(seq, message, qos, retain, false, identifiers, group)
       return
     }
     message.body()
     const size = message.keptBytes
-    const isDuplicate = false
-    this.#enqueue({ seq: 0, message, qos, retain, identifiers, group, isDuplicate, size }, message)
+    if (!this.#makeRoom(size, message, 0)) return
+    this.#queue.insert({ seq: 0, message, qos, retain, identifiers, group, sent: 'never', size })
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */
@@ -159,47 +145,52 @@ export class Sender {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
-    if (this.#queue.length === 0 && this.#canSend(seq)) {
+    if (!this.#isWaiting && this.#exchanges.hasRoomFor(seq)) {
       // The store may have taken its time.
       if (this.#isExpired(message)) this.#expire(message, seq)
       else this.#transmit(seq, message, qos, retain, false, identifiers, group)
       return
     }
-    const isResident = this.#outlet !== undefined && this.#queue.length < RESIDENT_MAX
-    const kept = isResident ? message : undefined
     const size = message.keptBytes
-    const isDuplicate = false
-    this.#enqueue(
-      { seq, message: kept, qos, retain, identifiers, group, isDuplicate, size },
-      message,
-    )
+    if (!this.#makeRoom(size, message, seq)) return
+    if (this.#belongsToBacklog(seq)) this.#backlog.add(seq, size, group !== undefined)
+    else {
+      this.#queue.insert({ seq, message, qos, retain, identifiers, group, sent: 'never', size })
+    }
+  }
+
+  /** Whether a message may be left to the store: the queue in memory is full, or nobody reads it. */
+  #belongsToBacklog(seq: Seq): boolean {
+    const { length } = this.#queue
+    if (!this.#backlog.isEmpty) return seq > this.#backlog.after
+    // What was handed over may come late, with a number that stands before others here.
+    if (length > 0 && seq < this.#queue.at(length - 1).seq) return false
+    return !this.#isOnline || length >= RESIDENT_MAX
   }
 
   /** Sends what window and socket allow of what waits. */
   pump(): void {
     for (let head = this.#queue.peek(); head !== undefined; head = this.#queue.peek()) {
-      const seq = head.seq === 0 ? this.#inFlight.last + 1 : head.seq
-      if (!this.#canSend(seq)) return
-      const { message, qos, retain, isDuplicate, identifiers, group } = head
+      const seq = head.seq === 0 ? this.#last + 1 : head.seq
+      if (!this.#exchanges.hasRoomFor(seq)) return
+      if (head.sent === 'received') {
+        this.#queue.shift()
+        this.#exchanges.sendPubrelAgain(seq)
+        continue
+      }
+      const { message, qos, retain, identifiers, group } = head
       if (message === undefined) {
-        this.#readPage(head.seq)
+        this.#readPage()
         return
       }
       this.#queue.shift()
-      // What was sent once cannot expire any more [MQTT-4.3.3-7].
-      if (!isDuplicate && this.#isExpired(message)) this.#expire(message, head.seq)
-      else this.#transmit(seq, message, qos, retain, isDuplicate, identifiers, group)
+      if (mayExpire(head) && this.#isExpired(message)) this.#expire(message, head.seq)
+      else this.#transmit(seq, message, qos, retain, head.sent !== 'never', identifiers, group)
     }
-  }
-
-  #canSend(seq: Seq): boolean {
-    return (
-      this.#sendQuota > 0 && // [MQTT-4.9.0-2] [MQTT-3.3.4-9]
-      this.#outlet?.isWritable === true &&
-      this.#inFlight.hasRoomFor(seq)
-    )
+    if (!this.#backlog.isEmpty && this.#exchanges.hasRoomFor(this.#backlog.after + 1))
+      this.#readPage()
   }
 
   #transmit(
@@ -209,46 +200,39 @@ export class Sender {
     retain: boolean,
     isDuplicate: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
-    this.#inFlight.begin(seq, qos)
-    this.#sendQuota--
-    const identifier = packetIdentifierOf(seq)
-    const outlet = this.#outlet as Outlet
-    if (!outlet.sendPublish(message, qos, retain, isDuplicate, identifier, identifiers)) {
+    if (!this.#exchanges.send(seq, message, qos, retain, isDuplicate, identifiers, group)) {
       this.#reportDrop(message, 'too large')
-      this.#complete(seq) // [MQTT-3.1.2-25]
-    } else if (group !== undefined) {
-      if (this.durable === undefined) message.body()
-      this.#sharedInFlight.note({
-        seq,
-        message: this.durable === undefined ? message : undefined,
-        qos,
-        retain,
-        identifiers,
-        group,
-        isDuplicate: true,
-        size: 0,
-      })
     }
   }
 
-  #enqueue(delivery: Delivery, message: Message): void {
+  /** Makes room for a message as the policy has it; says whether there is any. */
+  #makeRoom(size: number, message: Message, seq: Seq): boolean {
     if (this.#parts.budget.isExhausted) {
-      this.#forget(message, delivery.seq, 'memory budget')
-      return
+      this.#forget(message, seq, 'memory budget')
+      return false
     }
     const { queuePolicy } = this.#parts.limits
-    while (this.#queue.isFullFor(delivery.size)) {
-      const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : delivery
-      const isNew = victim === undefined || victim === delivery
-      this.#forget(isNew ? message : victim.message, (victim ?? delivery).seq, 'queue full')
-      if (queuePolicy === 'disconnect') {
-        this.#outlet?.endFor(ReasonCode.QuotaExceeded, 'session.queuePolicy: disconnect')
+    while (this.#queue.isFullFor(size)) {
+      const victim = queuePolicy === 'drop-oldest' ? this.#queue.dropOldest() : undefined
+      if (victim !== undefined) {
+        this.#forget(victim.message, victim.seq, 'queue full')
+      } else if (queuePolicy === 'drop-oldest' && !this.#backlog.isEmpty) {
+        this.#readPage() // Then it is known what to drop.
+        return true
+      } else {
+        this.#forget(message, seq, 'queue full')
+        if (queuePolicy === 'disconnect') {
+          this.#exchanges.outlet?.endFor(
+            ReasonCode.QuotaExceeded,
+            'session.queuePolicy: disconnect',
+          )
+        }
+        return false
       }
-      if (isNew) return
     }
-    this.#queue.insert(delivery)
+    return true
   }
 
   #isExpired(message: Message): boolean {
@@ -270,111 +254,80 @@ export class Sender {
 
   /** PUBACK came. Says whether it answered a message in flight. */
   handlePuback(packetIdentifier: number): boolean {
-    const seq = this.#inFlight.seqOf(packetIdentifier)
-    if (this.#inFlight.stateOf(seq) !== Flight.AwaitsPuback) return false
-    this.#complete(seq) // [MQTT-4.4.0-2] [MQTT-4.8.2-6]
-    this.pump()
-    return true
+    return this.#exchanges.handlePuback(packetIdentifier) && this.#goOn()
   }
 
   /** PUBREC came. Says whether it answered a message in flight. */
   handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
-    const seq = this.#inFlight.seqOf(packetIdentifier)
-    const state = this.#inFlight.stateOf(seq)
-    if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
-      this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success)
-      return true
-    }
-    if (state !== Flight.AwaitsPubrec) return false
-    if (reasonCode >= 0x80) {
-      this.#complete(seq) // [MQTT-4.4.0-2] [MQTT-4.8.2-6]
-      this.pump()
-    } else {
-      this.#inFlight.receive(seq)
-      this.#sharedInFlight.settle(seq)
-      if (this.durable !== undefined) this.#releases.add(this.durable, seq)
-      else this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-4]
-    }
-    return true
+    return this.#exchanges.handlePubrec(packetIdentifier, reasonCode) && this.#goOn()
   }
 
   /** PUBCOMP came. Says whether it answered a PUBREL. */
   handlePubcomp(packetIdentifier: number): boolean {
-    const seq = this.#inFlight.seqOf(packetIdentifier)
-    const state = this.#inFlight.stateOf(seq)
-    if (state !== Flight.AwaitsPubcomp && state !== Flight.AwaitsPubcompAgain) return false
-    this.#complete(seq)
+    return this.#exchanges.handlePubcomp(packetIdentifier) && this.#goOn()
+  }
+
+  #goOn(): true {
     this.pump()
     return true
   }
 
-  #complete(seq: Seq): void {
-    const wasCounted = this.#inFlight.stateOf(seq) !== Flight.AwaitsPubcompAgain
-    this.#inFlight.complete(seq)
-    this.#sharedInFlight.settle(seq)
-    if (wasCounted && this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
-    if (this.durable !== undefined) {
-      this.#progress.note(this.durable, seq, this.#inFlight.lowWaterMark)
-    }
-  }
-
-  #readPage(from: Seq): void {
-    if (this.#isReading) return
-    this.#isReading = true
-    const ref = this.durable as SessionRef
-    this.#parts.store.readQueue(ref, from - 1, RESIDENT_MAX, PAGE_BYTES_MAX).then(
-      (entries) => {
-        this.#isReading = false
-        this.#takePage(entries)
+  #readPage(): void {
+    if (this.#pages.isReading) return
+    this.#pages.read(this.durable as SessionRef, this.#isOnline).then(
+      () => {
+        this.#dropOverfull()
         this.pump()
       },
-      () => {
-        this.#isReading = false
-        this.#outlet?.endFor(ReasonCode.UnspecifiedError, 'the store did not give the queue')
-      },
+      () =>
+        this.#exchanges.outlet?.endFor(
+          ReasonCode.UnspecifiedError,
+          'the store did not give the queue',
+        ),
     )
   }
 
-  /** Gives waiting deliveries their messages; one that the store no longer has is passed over. */
-  #takePage(entries: readonly QueueEntry[]): void {
-    const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
-    const reach = entries.at(-1)?.seq ?? Number.POSITIVE_INFINITY
-    const length = this.#queue.length
-    for (let i = 0; i < length && this.#queue.at(i).seq <= reach; i++) {
-      const delivery = this.#queue.at(i)
-      const entry = bySeq.get(delivery.seq)
-      if (entry !== undefined && delivery.message === undefined) {
-        const message = Message.fromBody(entry.body, entry.qos, entry.retain, entry.expiresAt)
-        this.#queue.setMessage(delivery, message)
-        delivery.retain = entry.retain
-        delivery.identifiers = entry.subscriptionIdentifiers
+  /** Drops what `#makeRoom` would have dropped, had it been known. */
+  #dropOverfull(): void {
+    while (this.#queue.isOverfull) {
+      const victim = this.#queue.dropOldest()
+      if (victim === undefined) {
+        if (!this.#backlog.isEmpty) this.#readPage()
+        return
       }
+      this.#forget(victim.message, victim.seq, 'queue full')
     }
-    const gone = this.#queue.removeIf(({ seq, message }) => message === undefined && seq <= reach)
-    for (const { seq } of gone) this.#inFlight.complete(seq)
   }
 
   /** Whether a later message has been sent, so that `seq` cannot be any more. */
   isPast(seq: Seq): boolean {
-    return seq <= this.#inFlight.last
+    return seq <= this.#last
+  }
+
+  /** Whether `seq` was found in the store before the store told of it. */
+  isRead(seq: Seq): boolean {
+    return seq <= this.#backlog.readTo
   }
 
   get hasUnsentShared(): boolean {
     return this.#queue.hasUnsentShared
   }
 
+  /** Reads the whole backlog, without its messages: what it holds of shared subscriptions is known then. */
+  async readBacklog(): Promise<void> {
+    while (!this.#backlog.isEmpty) await this.#pages.read(this.durable as SessionRef, false)
+  }
+
   /**
    * Takes out what was never sent of shared subscriptions, so that another member can have it. It stays
    * in the store until `freeShared`.
    */
-  takeUnsentShared(group?: SharedGroup): Delivery[] {
+  takeUnsentShared(group?: Share): Delivery[] {
     const taken = this.#queue.removeIf(
       (delivery) =>
-        !delivery.isDuplicate &&
-        delivery.group !== undefined &&
-        (group === undefined || delivery.group.share === group.share),
+        mayBeHandedOver(delivery) && (group === undefined || delivery.group?.share === group.share),
     )
-    if (taken[0] !== undefined) this.#progress.hold(taken[0].seq, taken.length)
+    if (taken[0] !== undefined) this.#exchanges.progress.hold(taken[0].seq, taken.length)
     return taken
   }
 
@@ -388,11 +341,20 @@ export class Sender {
 
   /** `count` messages that were taken out are elsewhere, or back. */
   freeShared(count: number): void {
-    this.#progress.free(count)
+    this.#exchanges.progress.free(count)
   }
 
-  /** Takes out, as the session ends, what was sent of shared subscriptions and others may have. */
+  /**
+   * Takes out, as the session ends, what was sent of shared subscriptions and others may have: QoS 1. QoS
+   * 2 dies with the session [MQTT-4.8.2-5], and is counted.
+   */
   takeUnacknowledgedShared(): Delivery[] {
-    return this.#sharedInFlight.takeAll(this.#parts.counters)
+    const known = this.#queue.removeIf(
+      (delivery) => delivery.group !== undefined && !mayBeHandedOver(delivery),
+    )
+    const all = [...this.#exchanges.takeShared(), ...known]
+    const taken = all.filter(({ qos }) => qos === 1)
+    this.#parts.counters.sharedLost += all.length - taken.length
+    return taken
   }
 }

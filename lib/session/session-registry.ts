@@ -6,8 +6,8 @@
  */
 
 import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
-import type { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { Left, ReleaseOptions, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Timer, Timers } from '../util/timers.ts'
 import type { Outlet } from './outlet.ts'
 import { Session } from './session.ts'
@@ -32,6 +32,8 @@ export interface Opened {
 /** A session while it lives: with the connection it is on, or the timers that will end it. */
 interface Entry {
   readonly session: Session
+  /** Its name in the store: that of a durable session, or of a volatile one whose will is kept there. */
+  ref: SessionRef | undefined
   outlet: Outlet | undefined
   expiry: Timer | undefined
   willDelay: Timer | undefined
@@ -42,8 +44,8 @@ export type CloseKind = 'normal' | 'with will'
 
 export interface RegistryParts extends SessionParts {
   readonly timers: Timers
-  /** Publishes a Will Message of the session. */
-  readonly publishWill: (message: Message, session: Session) => void
+  /** How long clients that were connected may take to come back after a restart, see `restore`. */
+  readonly willRestartGraceSeconds: number
   /** A session has ended for good, by expiry. */
   readonly expired: (session: Session) => void
 }
@@ -102,9 +104,16 @@ export class SessionRegistry {
     const ending = this.#endings.get(request.clientIdentifier)
     if (ending !== undefined) await ending.catch(() => {})
     const existing = this.#entries.get(request.clientIdentifier)
-    if (existing !== undefined && !request.cleanStart) return this.#resume(existing, request) // [MQTT-3.1.2-5]
-    if (existing !== undefined) await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
-    return this.#begin(request) // [MQTT-3.1.2-6]
+    if (existing === undefined) return this.#begin(request) // [MQTT-3.1.2-6]
+    if (existing.session.durable === undefined) existing.session.will = undefined
+    else if (!request.cleanStart && !this.#isOver(existing)) return this.#resume(existing, request) // [MQTT-3.1.2-5]
+    await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
+    return this.#begin(request)
+  }
+
+  /** Whether a session's time is up, and only its timer has not been called yet. */
+  #isOver({ expiry }: Entry): boolean {
+    return expiry !== undefined && expiry.deadline <= this.#parts.clock.now()
   }
 
   /** Closes the connection that has the session; its will goes out as the standard has it. */
@@ -129,16 +138,22 @@ export class SessionRegistry {
 
   async #resume(entry: Entry, request: OpenRequest): Promise<Opened> {
     const { session } = entry
+    const [expiresAt, willAt] = [entry.expiry?.deadline, entry.willDelay?.deadline]
     entry.expiry?.cancel() // [MQTT-4.1.0-1]
     entry.expiry = undefined
     entry.willDelay?.cancel() // [MQTT-3.1.3-9]
     entry.willDelay = undefined
-    const claimed = await this.#parts.store.claim(session.clientIdentifier, {
-      cleanStart: false,
-      expirySeconds: request.expirySeconds,
-      will: request.will,
-    })
-    session.renewClaim(claimed.ref)
+    try {
+      const { clientIdentifier } = session
+      const { expirySeconds, will } = request
+      const options = { cleanStart: false, expirySeconds, will }
+      const { ref } = await this.#parts.store.claim(clientIdentifier, options)
+      entry.ref = ref
+      session.renewClaim(ref)
+    } catch (error) {
+      this.#arm(entry, expiresAt, willAt)
+      throw error
+    }
     this.#attach(entry, request)
     return { session, present: true }
   }
@@ -164,21 +179,48 @@ export class SessionRegistry {
 
   async #begin(request: OpenRequest): Promise<Opened> {
     const { clientIdentifier, expirySeconds, will } = request
-    const claimed =
-      expirySeconds > 0
-        ? await this.#parts.store.claim(clientIdentifier, { cleanStart: true, expirySeconds, will })
-        : undefined
-    const session = new Session(
-      clientIdentifier,
-      this.#parts,
-      claimed?.ref,
-      claimed?.lowWaterMark ?? 0,
-      claimed?.lastSeq ?? 0,
-    )
-    const entry: Entry = { session, outlet: undefined, expiry: undefined, willDelay: undefined }
-    this.#entries.set(clientIdentifier, entry)
+    const isDurable = expirySeconds > 0
+    // The will of a volatile session survives the broker too.
+    const isStored = isDurable || will !== undefined
+    const options = { cleanStart: true, expirySeconds, will }
+    const claimed = isStored ? await this.#parts.store.claim(clientIdentifier, options) : undefined
+    const session = new Session(clientIdentifier, this.#parts, isDurable ? claimed : undefined)
+    const entry = this.#add(session, claimed?.ref)
     this.#attach(entry, request)
     return { session, present: false }
+  }
+
+  #add(session: Session, ref: SessionRef | undefined): Entry {
+    const entry = { session, ref, outlet: undefined, expiry: undefined, willDelay: undefined }
+    this.#entries.set(session.clientIdentifier, entry)
+    return entry
+  }
+
+  /**
+   * Takes up a session that the store has kept over a restart. What counted down goes on counting. Where
+   * the client was connected, expiry begins now, and the will waits for its delay or, if that is longer,
+   * `willRestartGraceSeconds`.
+   */
+  restore(stored: StoredSession): void {
+    const { ref, will, expirySeconds } = stored
+    const isDurable = expirySeconds > 0
+    const session = new Session(ref.clientIdentifier, this.#parts, isDurable ? stored : undefined)
+    session.will = will
+    const entry = this.#add(session, ref)
+    const left = stored.left ?? this.#leftAtRestart(stored)
+    if (stored.left === undefined) this.#release(entry, { ...left, sentTo: stored.sentTo })
+    this.#arm(entry, left.expiresAt, left.willAt)
+  }
+
+  #leftAtRestart({ will, expirySeconds }: StoredSession): Left {
+    const now = this.#parts.clock.now()
+    if (will === undefined) return { expiresAt: expiryOf(expirySeconds, now), willAt: undefined }
+    const graceSeconds = this.#parts.willRestartGraceSeconds
+    const delaySeconds = Math.min(will.delaySeconds, expirySeconds)
+    return {
+      expiresAt: expiryOf(Math.max(expirySeconds, graceSeconds), now),
+      willAt: now + Math.max(delaySeconds, graceSeconds) * 1000,
+    }
   }
 
   #attach(entry: Entry, request: OpenRequest): void {
@@ -200,18 +242,41 @@ export class SessionRegistry {
     entry.outlet = undefined
     this.#onlineCount--
     session.detach()
-    if (this.#isStopped) return
-    if (kind === 'normal') this.#forgetWill(session) // [MQTT-3.1.2-8] [MQTT-3.14.4-3]
+    if (kind === 'normal')
+      this.#forgetWill(session) // [MQTT-3.1.2-8] [MQTT-3.14.4-3]
+    else if (this.#isStopped) {
+      this.#keepConnected(session)
+      return
+    }
     if (session.expirySeconds === 0) {
       this.#end(entry).catch(() => {}) // [MQTT-4.1.0-2]
       return
     }
-    this.#startWillDelay(entry)
-    this.#startExpiry(entry) // [MQTT-3.1.2-23]
+    const now = this.#parts.clock.now()
+    const expiresAt = expiryOf(session.expirySeconds, now) // [MQTT-3.1.2-23]
+    const willAt = this.#publishOrDelayWill(entry, now)
+    this.#release(entry, { expiresAt, willAt, sentTo: session.sentTo })
+    this.#arm(entry, expiresAt, willAt)
     void this.#handOver.leave(session)
   }
 
-  /** The broker stops: no session ends any more, and no will is published, by connections closing. */
+  /** Publishes the will of a session that has lost its connection, or says when it is due. */
+  #publishOrDelayWill(entry: Entry, now: number): number | undefined {
+    const { will, expirySeconds } = entry.session
+    const delaySeconds = Math.min(will?.delaySeconds ?? 0, expirySeconds)
+    if (delaySeconds === 0) this.#publishWill(entry)
+    return delaySeconds === 0 ? undefined : now + delaySeconds * 1000
+  }
+
+  /** The broker is stopping: at the next start the session is one whose client was connected. */
+  #keepConnected({ durable, sentTo }: Session): void {
+    if (durable !== undefined) void this.#parts.store.update(durable, { sentTo }).catch(() => {})
+  }
+
+  /**
+   * The broker stops: connections that it closes end no session and publish no will. Both are for the next
+   * start, where the store keeps them.
+   */
   stop(): void {
     this.#isStopped = true
     for (const entry of this.#entries.values()) {
@@ -229,37 +294,37 @@ export class SessionRegistry {
     return true
   }
 
-  #startExpiry(entry: Entry): void {
-    const { session } = entry
-    const isEternal = session.expirySeconds === SESSION_NEVER_EXPIRES
-    const expiresAt = isEternal
-      ? Number.POSITIVE_INFINITY
-      : this.#parts.clock.now() + session.expirySeconds * 1000
-    this.#storeRelease(session, expiresAt)
-    if (isEternal) return
-    entry.expiry = this.#parts.timers.after(session.expirySeconds * 1000, () => {
+  /** Starts the timers of a session that has no connection. */
+  #arm(entry: Entry, expiresAt: number | undefined, willAt: number | undefined): void {
+    if (this.#isStopped) return
+    const { clock, timers } = this.#parts
+    const wait = (until: number, act: () => void): Timer =>
+      timers.after(Math.max(0, until - clock.now()), act)
+    if (willAt !== undefined) entry.willDelay = wait(willAt, () => this.#endWill(entry))
+    if (expiresAt === undefined || expiresAt === Number.POSITIVE_INFINITY) return
+    entry.expiry = wait(expiresAt, () => this.#expire(entry))
+  }
+
+  #endWill(entry: Entry): void {
+    // Of a volatile session that the broker did not survive, the will is all there is.
+    if (entry.session.durable === undefined) this.#end(entry).catch(() => {})
+    else this.#publishWill(entry)
+  }
+
+  #expire(entry: Entry): void {
+    if (entry.session.durable !== undefined) {
       this.#parts.counters.clientsExpired++
-      this.#parts.expired(session)
-      this.#end(entry).catch(() => {})
-    })
+      this.#parts.expired(entry.session)
+    }
+    this.#end(entry).catch(() => {})
   }
 
-  #startWillDelay(entry: Entry): void {
-    const { session } = entry
-    if (session.will === undefined) return
-    const delaySeconds = Math.min(session.will.delaySeconds, session.expirySeconds)
-    if (delaySeconds === 0) this.#publishWill(session)
-    else
-      entry.willDelay = this.#parts.timers.after(delaySeconds * 1000, () =>
-        this.#publishWill(session),
-      )
-  }
-
-  #publishWill(session: Session): void {
+  #publishWill({ session, ref }: Entry): void {
     const { will } = session
     if (will === undefined) return
-    this.#forgetWill(session) // [MQTT-3.1.2-10]
-    this.#parts.publishWill(willMessage(will, this.#parts.clock.now()), session)
+    session.will = undefined // [MQTT-3.1.2-10]
+    const message = willMessage(will, this.#parts.clock.now())
+    this.#parts.router.route(message, session, { willOf: ref })
   }
 
   #forgetWill(session: Session): void {
@@ -286,23 +351,26 @@ export class SessionRegistry {
     }
     entry.expiry?.cancel()
     entry.willDelay?.cancel()
-    this.#publishWill(session) // [MQTT-3.1.2-8]
+    this.#publishWill(entry) // [MQTT-3.1.2-8]
     session.leaveRouter()
     await this.#handOver.end(session)
     session.dispose()
-    if (session.durable !== undefined)
-      await this.#parts.store.release(session.durable, {
-        expiresAt: 0,
-        willAt: undefined,
-        sentTo: 0,
-      })
+    if (entry.ref === undefined) return
+    await this.#parts.store.release(entry.ref, {
+      expiresAt: 0,
+      willAt: undefined,
+      sentTo: undefined,
+    })
   }
 
-  #storeRelease(session: Session, expiresAt: number): void {
-    if (session.durable === undefined) return
+  #release({ ref }: Entry, options: ReleaseOptions): void {
     // A store that fails here keeps the session as connected, and finds it again at the next start.
-    void this.#parts.store
-      .release(session.durable, { expiresAt, willAt: undefined, sentTo: 0 })
-      .catch(() => {})
+    if (ref !== undefined) void this.#parts.store.release(ref, options).catch(() => {})
   }
+}
+
+/** When a session ends that is given up now. */
+function expiryOf(expirySeconds: number, now: number): number {
+  const isEternal = expirySeconds === SESSION_NEVER_EXPIRES
+  return isEternal ? Number.POSITIVE_INFINITY : now + expirySeconds * 1000
 }

@@ -9,9 +9,8 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
-import type { SharedGroup } from '../router/shared-group.ts'
-import type { Subscriber } from '../router/subscriber.ts'
-import type { Seq, SessionRef } from '../storage/storage.ts'
+import type { Share, Subscriber } from '../router/subscriber.ts'
+import type { Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
@@ -28,9 +27,9 @@ export class Session implements Subscriber {
   readonly clientIdentifier: string
   readonly subscriptions: Map<string, Subscription> = new Map()
   /** Packet Identifiers of QoS 2 messages received and not yet released by the client. */
-  readonly inbound: Set<number> = new Set()
+  readonly inbound: Set<number>
   /** Session Expiry Interval in seconds. */
-  expirySeconds = 0
+  expirySeconds: number
   droppedCount = 0
 
   readonly #parts: SessionParts
@@ -43,20 +42,18 @@ export class Session implements Subscriber {
   /** Retained messages on their way through the store. */
   #retainedPending = 0
 
-  /** `lowWaterMark` and `last` say where the numbering of a durable session stands. */
-  constructor(
-    clientIdentifier: string,
-    parts: SessionParts,
-    durable: SessionRef | undefined,
-    lowWaterMark: Seq,
-    last: Seq,
-  ) {
+  /**
+   * `stored` is the session as the store has it, undefined for a volatile one. Its subscriptions are made
+   * anew, its will is not taken over.
+   */
+  constructor(clientIdentifier: string, parts: SessionParts, stored: StoredSession | undefined) {
     this.clientIdentifier = clientIdentifier
     this.#parts = parts
     this.#hold(SESSION_BYTES + 2 * clientIdentifier.length)
-    this.#sender = new Sender(parts, durable, lowWaterMark, last, (message, why) =>
-      this.#drop(message, why),
-    )
+    this.#sender = new Sender(parts, stored, (message, why) => this.#drop(message, why))
+    this.inbound = new Set(stored?.inbound)
+    this.expirySeconds = stored?.expirySeconds ?? 0
+    for (const subscription of stored?.subscriptions ?? []) this.subscribe(subscription)
   }
 
   /** The Will Message, as long as it may have to be published. */
@@ -79,6 +76,11 @@ export class Session implements Subscriber {
 
   get inFlightCount(): number {
     return this.#sender.inFlightCount
+  }
+
+  /** Last message at QoS 1 or 2 that the client was sent. */
+  get sentTo(): Seq {
+    return this.#sender.sentTo
   }
 
   get queuedCount(): number {
@@ -167,7 +169,7 @@ export class Session implements Subscriber {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
     if (qos > 0) {
       this.#cursor?.noteLive(message.topic)
@@ -195,8 +197,9 @@ export class Session implements Subscriber {
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    group: SharedGroup | undefined,
+    group: Share | undefined,
   ): void {
+    if (this.#sender.isRead(seq)) return
     if (this.#sender.isPast(seq)) {
       // What was handed over meanwhile overtook it: it needs a new number.
       this.#parts.router.deliverTo(this, message, qos, retain, identifiers, group)
@@ -269,8 +272,18 @@ export class Session implements Subscriber {
     return this.#sender.hasUnsentShared
   }
 
+  /** Learns what of shared subscriptions waits in the store alone. Rejects if the store does not tell. */
+  readBacklog(): Promise<void> {
+    return this.#sender.readBacklog()
+  }
+
+  /** Leaves to the store what was learned, while nobody is there to be sent it. */
+  shrink(): void {
+    this.#sender.shrink()
+  }
+
   /** Takes out what was never sent of a shared subscription, or of all, for another member. */
-  takeUnsentShared(group?: SharedGroup): Delivery[] {
+  takeUnsentShared(group?: Share): Delivery[] {
     return this.#sender.takeUnsentShared(group)
   }
 

@@ -10,6 +10,7 @@ import { Message } from '../protocol/message.ts'
 import { lowerQos } from '../protocol/qos.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
+import type { Share } from '../router/subscriber.ts'
 import type { SessionRef, Store } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
@@ -38,6 +39,7 @@ export class SharedHandOver {
         if (!group.hasOnline(session)) continue
         await this.#moveUnsent(session, group, 'online members')
       }
+      session.shrink()
     })
   }
 
@@ -61,6 +63,7 @@ export class SharedHandOver {
   /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
   end(session: Session): Promise<void> {
     return this.#inTurn(session, async () => {
+      if (session.hasUnsentShared) await session.readBacklog()
       const deliveries = [...session.takeUnacknowledgedShared(), ...session.takeUnsentShared()]
       const rest = await this.#move(session, deliveries, 'all members')
       for (const { message } of rest) this.#dropped(session, message, 'no member left')
@@ -68,13 +71,18 @@ export class SharedHandOver {
   }
 
   #inTurn(from: Session, act: () => Promise<void>): Promise<void> {
-    const move = (this.#moves.get(from) ?? Promise.resolve()).then(act)
+    const move = (this.#moves.get(from) ?? Promise.resolve()).then(act, act)
     this.#moves.set(from, move)
     return move
   }
 
   /** Moves what can be moved of what a session that goes on was not sent. */
   async #moveUnsent(from: Session, group: SharedGroup, among: Among): Promise<void> {
+    try {
+      await from.readBacklog()
+    } catch {
+      return // A store that fails keeps what it has: the next change of a member tries again.
+    }
     const unsent = from.takeUnsentShared(group)
     const rest = await this.#move(from, unsent, among)
     for (const delivery of from.putBackShared(rest)) await this.#renumber(from, delivery)
@@ -109,7 +117,7 @@ export class SharedHandOver {
     if (message === undefined) return true // Acknowledged or dropped meanwhile.
     for (;;) {
       // All members of a group may have left, and others made it anew.
-      const group = this.#router.groupOf((delivery.group as SharedGroup).share)
+      const group = this.#router.groupOf((delivery.group as Share).share)
       const member =
         among === 'online members'
           ? group?.pickOnline(message, from)

@@ -3,9 +3,8 @@
  * another member may have what was sent at QoS 1; QoS 2 belongs to this client alone (section 4.8.2).
  */
 
-import type { SharedGroup } from '../router/shared-group.ts'
+import type { Share } from '../router/subscriber.ts'
 import type { Seq } from '../storage/storage.ts'
-import type { Counters } from '../util/counters.ts'
 import type { Delivery } from './delivery.ts'
 
 export class SharedInFlight {
@@ -16,7 +15,7 @@ export class SharedInFlight {
     this.#deliveries.set(delivery.seq, delivery)
   }
 
-  groupOf(seq: Seq): SharedGroup | undefined {
+  groupOf(seq: Seq): Share | undefined {
     return this.#deliveries.get(seq)?.group
   }
 
@@ -25,15 +24,10 @@ export class SharedInFlight {
     this.#deliveries.delete(seq)
   }
 
-  /**
-   * Takes out, as the session ends, what another member may have: what was sent at QoS 1. QoS 2 dies
-   * with the session [MQTT-4.8.2-5], and is counted.
-   */
-  takeAll(counters: Counters): Delivery[] {
+  /** Takes out all, as the session ends. */
+  takeAll(): Delivery[] {
     const all = [...this.#deliveries.values()]
     this.#deliveries.clear()
-    const taken = all.filter(({ qos }) => qos === 1)
-    counters.sharedLost += all.length - taken.length
-    return taken
+    return all
   }
 }

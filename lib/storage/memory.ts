@@ -130,6 +130,7 @@ export class MemoryStore implements Store {
     for (const topicFilter of change.unsubscribe ?? []) session.subscriptions.delete(topicFilter)
     if (change.will !== undefined) session.will = change.will ?? undefined
     if (change.expirySeconds !== undefined) session.expirySeconds = change.expirySeconds
+    if (change.sentTo !== undefined) session.sentTo = change.sentTo
   }
 
   async release(ref: SessionRef, { expiresAt, willAt, sentTo }: ReleaseOptions): Promise<void> {

@@ -133,12 +133,14 @@ export interface SessionChange {
   /** `null` deletes it. */
   readonly will?: StoredWill | null
   readonly expirySeconds?: number
+  /** Last seq that the client was sent: its broker stops, and keeps the session as connected. */
+  readonly sentTo?: Seq
 }
 
 /** How a session is given up; with `expiresAt: 0` it ends now, with all it has. */
 export interface ReleaseOptions extends Left {
-  /** Last seq that the client was sent. */
-  readonly sentTo: Seq
+  /** Last seq that the client was sent; undefined where nobody knows. */
+  readonly sentTo: Seq | undefined
 }
 
 /** A retained message as the store keeps it. */

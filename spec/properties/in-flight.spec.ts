@@ -176,7 +176,7 @@ test('[MQTT-3.3.4-9] [MQTT-2.2.1-4] [MQTT-4.6.0-5] a session sends in order, wit
   await fc.assert(
     fc.asyncProperty(receiveMaximum, steps, async (maximum, plan) => {
       const parts = makeParts()
-      const session = new Session('c', parts, undefined, 0, 0)
+      const session = new Session('c', parts, undefined)
       await run(t, session, parts, maximum, plan)
       session.dispose()
       t.is(parts.budget.usedBytes, 0)
@@ -189,10 +189,10 @@ test('[MQTT-3.3.4-9] [MQTT-2.2.1-4] [MQTT-4.6.0-5] a durable session does so too
   await fc.assert(
     fc.asyncProperty(receiveMaximum, steps, async (maximum, plan) => {
       const parts = makeParts()
-      const { ref } = await parts.store.claim('c', durable)
-      const session = new Session('c', parts, ref, 0, 0)
+      const stored = await parts.store.claim('c', durable)
+      const session = new Session('c', parts, stored)
       await run(t, session, parts, maximum, plan)
-      const left = await parts.store.readQueue(ref, 0, 1_000, 1e9)
+      const left = await parts.store.readQueue(stored.ref, 0, 1_000, 1e9)
       t.deepEqual(left, [])
     }),
     { numRuns: 40 },
@@ -201,7 +201,7 @@ test('[MQTT-3.3.4-9] [MQTT-2.2.1-4] [MQTT-4.6.0-5] a durable session does so too
 
 test('[MQTT-2.2.1-4] a message that is never acknowledged holds up those that would need its identifier', (t) => {
   const parts = makeParts()
-  const session = new Session('c', parts, undefined, 0, 0)
+  const session = new Session('c', parts, undefined)
   const client = new Client(10)
   session.attach(client, 10)
   session.resume()
@@ -220,8 +220,8 @@ test('[MQTT-2.2.1-4] a message that is never acknowledged holds up those that wo
 
 test('[MQTT-4.4.0-1] a session that resumes sends again what was not acknowledged, in order, before anything else', async (t) => {
   const parts = makeParts()
-  const { ref } = await parts.store.claim('c', durable)
-  const session = new Session('c', parts, ref, 0, 0)
+  const stored = await parts.store.claim('c', durable)
+  const session = new Session('c', parts, stored)
   const first = new Client(4)
   session.attach(first, 4)
   session.resume()

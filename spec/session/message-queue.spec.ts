@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import fc from 'fast-check'
 import { Message } from '../../lib/protocol/message.ts'
-import type { Delivery } from '../../lib/session/delivery.ts'
+import { Backlog } from '../../lib/session/backlog.ts'
+import { type Delivery, isDroppable } from '../../lib/session/delivery.ts'
 import { MessageQueue, type QueueLimits } from '../../lib/session/message-queue.ts'
 import { MemoryBudget, type MemoryLevel } from '../../lib/util/memory-budget.ts'
 
@@ -14,12 +15,15 @@ function makeQueue(change: Partial<QueueLimits> = {}): {
   budget: MemoryBudget
 } {
   const budget = new MemoryBudget(1_000)
-  return { queue: new MessageQueue({ ...limits, ...change }, budget), budget }
+  return {
+    queue: new MessageQueue({ ...limits, ...change }, budget, new Backlog(undefined, 0)),
+    budget,
+  }
 }
 
 function delivery(seq: number, change: Partial<Delivery> = {}): Delivery {
   const plain = { qos: 1, retain: false, identifiers: undefined, group: undefined } as const
-  return { seq, message, ...plain, isDuplicate: false, size: 10, ...change }
+  return { seq, message, ...plain, sent: 'never', size: 10, ...change }
 }
 
 function seqsOf(queue: MessageQueue): number[] {
@@ -67,7 +71,7 @@ test('what was sent before stands in front, and neither counts nor is dropped', 
   queue.push(delivery(7))
   queue.push(delivery(8))
   const again = [1, 2, 3].map((seq) =>
-    delivery(seq, { isDuplicate: true, message: undefined, size: 0 }),
+    delivery(seq, { sent: 'before', message: undefined, size: 0 }),
   )
 
   queue.putInFront(again)
@@ -102,7 +106,7 @@ test('messages that only the store has cost no memory but count in the bounds', 
   const { queue, budget } = makeQueue()
   for (const seq of [1, 2, 3]) queue.push(delivery(seq))
 
-  queue.evict()
+  for (let i = 0; i < 3; i++) queue.setMessage(queue.at(i), undefined)
   t.is(budget.usedBytes, 0)
   t.is(queue.bytes, 30)
   t.is(queue.peek()?.message, undefined)
@@ -122,7 +126,7 @@ test('putting messages in front does not free the memory of the others for a mom
   const heard: MemoryLevel[] = []
   budget.onLevel = (level) => heard.push(level)
 
-  queue.putInFront([delivery(9, { isDuplicate: true, size: 0 })])
+  queue.putInFront([delivery(9, { sent: 'before', size: 0 })])
 
   t.deepEqual(heard, [])
   t.is(budget.usedBytes, 900)
@@ -131,7 +135,7 @@ test('putting messages in front does not free the memory of the others for a mom
 test('many messages are dropped behind those that were sent before in little time', (t) => {
   const { queue } = makeQueue()
   for (let seq = 1; seq <= 100_000; seq++) queue.push(delivery(seq))
-  queue.putInFront([delivery(0, { isDuplicate: true, size: 0 })])
+  queue.putInFront([delivery(0, { sent: 'before', size: 0 })])
 
   const before = performance.now()
   for (let i = 1; i < 10_000; i++) queue.dropOldest()
@@ -154,14 +158,13 @@ const push = fc
   })
 const putInFront = fc.nat(3).map((count): Step => {
   return (queue, seq) => {
-    const isBefore = { isDuplicate: true, message: undefined, size: 0 }
-    queue.removeIf(({ isDuplicate }) => isDuplicate)
+    const isBefore = { sent: 'before', message: undefined, size: 0 } as const
+    queue.removeIf((each) => !isDroppable(each))
     queue.putInFront(Array.from({ length: count }, () => delivery(seq, isBefore)))
   }
 })
 const others: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>((queue) => queue.shift()),
-  fc.constant<Step>((queue) => queue.evict()),
   fc.nat(4).map(
     (n): Step =>
       (queue) =>
@@ -192,7 +195,7 @@ test('bounds, bytes and memory budget are those of the messages that are in the 
       for (const [seq, run] of plan.entries()) {
         run(queue, seq)
         const all = Array.from({ length: queue.length }, (_, i) => queue.at(i))
-        const counted = all.filter(({ isDuplicate }) => !isDuplicate)
+        const counted = all.filter((each) => isDroppable(each))
         const bytes = counted.reduce((sum, { size }) => sum + size, 0)
         t.true(counted.length <= limits.queueMessagesMax)
         t.true(bytes <= limits.queueBytesMax)
@@ -203,7 +206,7 @@ test('bounds, bytes and memory budget are those of the messages that are in the 
           resident.reduce((sum, { size }) => sum + size, 0),
         )
         t.deepEqual(
-          all.findLast(({ isDuplicate }) => isDuplicate),
+          all.findLast((each) => !isDroppable(each)),
           all[all.length - counted.length - 1],
         )
       }

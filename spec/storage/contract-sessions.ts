@@ -143,6 +143,9 @@ export const claiming: Record<string, ContractTest> = {
 
       const third = await claim(store)
       t.like(third, { will: undefined, expirySeconds: 100, left: undefined, sentTo: undefined })
+
+      await store.update(third.ref, { sentTo: 3 })
+      t.like((await sessionsOf(store))[0], { left: undefined, sentTo: 3 })
     },
 
   'a will is kept until it is changed, deleted, or published by the owner': async (t, store) => {

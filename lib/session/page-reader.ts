@@ -1,0 +1,111 @@
+/**
+ * Reads the queue of a durable session from the store, page by page: gives deliveries in front of the queue
+ * their messages, and makes deliveries of what stands in the backlog.
+ */
+
+import { KEPT_OVERHEAD_BYTES, Message } from '../protocol/message.ts'
+import type { QueueEntry, Seq, SessionRef } from '../storage/storage.ts'
+import type { Backlog } from './backlog.ts'
+import type { Delivery } from './delivery.ts'
+import type { InFlight } from './in-flight.ts'
+import type { MessageQueue } from './message-queue.ts'
+import type { SessionParts } from './session-parts.ts'
+
+/** Waiting messages of a durable session kept in memory, and how many are read from the store at once. */
+export const RESIDENT_MAX = 256
+const PAGE_BYTES_MAX = 1024 * 1024
+
+export class PageReader {
+  readonly #parts: SessionParts
+  readonly #queue: MessageQueue
+  readonly #backlog: Backlog
+  readonly #inFlight: InFlight
+  #reading: Promise<void> | undefined
+  #isStopped = false
+
+  constructor(parts: SessionParts, queue: MessageQueue, backlog: Backlog, inFlight: InFlight) {
+    this.#parts = parts
+    this.#queue = queue
+    this.#backlog = backlog
+    this.#inFlight = inFlight
+  }
+
+  get isReading(): boolean {
+    return this.#reading !== undefined
+  }
+
+  /** The session has ended: what is still read is not wanted. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /**
+   * Reads from the first message that is not in memory, or joins the reading under way. With
+   * `withMessages` off, what is read of the backlog is known, but not kept in memory.
+   */
+  read(session: SessionRef, withMessages: boolean): Promise<void> {
+    this.#reading ??= this.#readNext(session, withMessages).finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  async #readNext(session: SessionRef, withMessages: boolean): Promise<void> {
+    const head = this.#queue.peek()
+    const isHeadMissing = head !== undefined && head.message === undefined
+    const after = isHeadMissing ? head.seq - 1 : this.#backlog.after
+    // What comes meanwhile behind this is told by the store, and may not be counted yet.
+    const { until } = this.#backlog
+    const { store } = this.#parts
+    const entries = await store.readQueue(session, after, RESIDENT_MAX, PAGE_BYTES_MAX)
+    if (this.#isStopped) return
+    const reach = entries.at(-1)?.seq ?? Number.POSITIVE_INFINITY
+    this.#fill(entries, reach)
+    this.#take(entries, Math.min(reach, until), withMessages)
+  }
+
+  /** Gives waiting deliveries their messages; one that the store no longer has is passed over. */
+  #fill(entries: readonly QueueEntry[], reach: Seq): void {
+    const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
+    const { length } = this.#queue
+    for (let i = 0; i < length && this.#queue.at(i).seq <= reach; i++) {
+      const delivery = this.#queue.at(i)
+      const entry = bySeq.get(delivery.seq)
+      if (entry === undefined || delivery.message !== undefined) continue
+      this.#queue.setMessage(delivery, messageOf(entry))
+      delivery.retain = entry.retain
+      delivery.identifiers = entry.subscriptionIdentifiers
+    }
+    const gone = this.#queue.removeIf(({ seq, message }) => message === undefined && seq <= reach)
+    for (const { seq } of gone) this.#inFlight.complete(seq)
+  }
+
+  /** Makes deliveries of what stands in the backlog, up to `reach`. */
+  #take(entries: readonly QueueEntry[], reach: Seq, withMessages: boolean): void {
+    for (const entry of entries) {
+      if (entry.seq <= this.#backlog.after || entry.seq > reach) continue
+      const delivery = this.#deliveryOf(entry, withMessages)
+      this.#backlog.take(delivery.size)
+      this.#queue.push(delivery)
+    }
+    this.#backlog.passTo(reach)
+  }
+
+  #deliveryOf(entry: QueueEntry, withMessage: boolean): Delivery {
+    const { seq, qos, retain, subscriptionIdentifiers, share, body } = entry
+    return {
+      seq,
+      message: withMessage ? messageOf(entry) : undefined,
+      qos,
+      retain,
+      identifiers: subscriptionIdentifiers,
+      group: share === undefined ? undefined : { share },
+      sent: this.#backlog.sentOf(seq),
+      size: body.length + KEPT_OVERHEAD_BYTES,
+    }
+  }
+}
+
+function messageOf({ body, qos, retain, expiresAt }: QueueEntry): Message {
+  return Message.fromBody(body, qos, retain, expiresAt)
+}
