@@ -4,6 +4,7 @@ import { Broker, type BrokerParts } from './broker/broker.ts'
 import type { BrokerOptionsInput } from './config/input.ts'
 import { parseConfiguration } from './config/load.ts'
 import { checkHooks } from './security/check-hooks.ts'
+import { loadStore } from './storage/load.ts'
 
 export type {
   ApplicationMessage,
@@ -45,7 +46,7 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  *
  * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket), lets everybody
  * in, and keeps sessions and retained messages in memory (`store.url`). Rejects with `ConfigurationError` for options and hooks it does not know, with `ListenError` for a port that
- * is taken.
+ * is taken, with `StoreError` for a store that cannot be used.
  *
  * ```ts
  * await using broker = await createBroker({ listeners: [{ type: 'tcp', port: 0 }] })
@@ -55,7 +56,8 @@ export async function createBroker(options: CreateBrokerOptions = {}): Promise<B
   const { hooks, logger, clock, random, storage, ...configuration } = options
   if (hooks !== undefined) checkHooks(hooks)
   const parts = { hooks, logger, clock, random, storage }
-  const broker = new Broker(parseConfiguration(withoutFiles(configuration)), parts)
+  const checked = parseConfiguration(withoutFiles(configuration))
+  const broker = new Broker(checked, parts, await loadStore(checked.store.url))
   await broker.start()
   return broker
 }

@@ -16,8 +16,9 @@ import { RetainedMessages } from '../retained/retained-messages.ts'
 import { Router } from '../router/router.ts'
 import type { AccessHooks } from '../security/access.ts'
 import { SessionRegistry } from '../session/session-registry.ts'
-import { MemoryStore } from '../storage/memory.ts'
-import type { Store } from '../storage/storage.ts'
+import { makeMemoryStore } from '../storage/load.ts'
+import type { Store, StoreError } from '../storage/storage.ts'
+import type { MakeStore } from '../storage/store-parts.ts'
 import { Flusher } from '../transport/outbox.ts'
 import type { Transport } from '../transport/transport.ts'
 import { type Clock, systemClock } from '../util/clock.ts'
@@ -30,11 +31,12 @@ import { Timers } from '../util/timers.ts'
 import { VERSION } from '../util/version.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
 import { DropReport } from './drop-report.ts'
-import { type BrokerEvents, observersOf, tellOn } from './events.ts'
+import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
+import { StoredState } from './stored-state.ts'
 
 /** What the host program may hand in beside the configuration. */
 export interface BrokerParts {
@@ -60,6 +62,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #log: Logger
   readonly #context: ConnectionContext
   readonly #systemTopics: SystemTopics
+  readonly #stored: StoredState
+  readonly #tell: Tell
   readonly #connections = new Set<Connection>()
   #listeners: OpenListener[] = []
   /** Give new connections of each listener the limits of the present configuration. */
@@ -67,22 +71,29 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #acceptOwn: (transport: Transport) => void
   #closing: Promise<void> | undefined
 
-  constructor(configuration: BrokerConfiguration, parts: BrokerParts = {}) {
+  /** `makeStore` makes the store of the configuration (`loadStore`), unless `parts` bring one. */
+  constructor(
+    configuration: BrokerConfiguration,
+    parts: BrokerParts = {},
+    makeStore: MakeStore = makeMemoryStore,
+  ) {
     super()
     this.#configuration = configuration
     this.#log = parts.logger ?? silentLogger
-    this.#context = this.#createContext(parts)
+    this.#tell = tellOn(this, this.#log)
+    this.#context = this.#createContext(parts, makeStore)
+    this.#stored = new StoredState(this.#context, configuration)
     this.#systemTopics = new SystemTopics(configuration.monitor, this.#context, VERSION)
     this.#acceptOwn = this.#acceptFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }
 
-  #createContext(parts: BrokerParts): ConnectionContext {
+  #createContext(parts: BrokerParts, makeStore: MakeStore): ConnectionContext {
     const { configuration, counters } = this
     const log = this.#log
     const clock = parts.clock ?? systemClock
     const random = parts.random ?? systemRandom
-    const tell = tellOn(this, log)
+    const tell = this.#tell
     const timers = new Timers(clock)
     const encoder = new PublishEncoder()
     // With the turn ends what the encoder remembers: it would pin the chunk of the last message.
@@ -93,7 +104,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       }),
     )
     const budget = new MemoryBudget(memoryBudgetBytes(configuration))
-    const store = parts.storage ?? new MemoryStore(clock, budget)
+    const store =
+      parts.storage ?? makeStore({ configuration: configuration.store, clock, budget, log })
     const retained = new RetainedMessages(configuration.retained, budget)
     const router = new Router(
       {
@@ -118,6 +130,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
         tell('dropped', session.clientIdentifier, message?.topic, why)
       },
       willRestartGraceSeconds: configuration.session.willRestartGraceSeconds,
+      storeTimeoutMs: configuration.store.timeoutMs,
       expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
     })
     return {
@@ -141,22 +154,35 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     }
   }
 
-  /** Opens the store and the listeners. Throws `ListenError` if one cannot be opened; then none is. */
+  /**
+   * Opens the store, takes up what it has kept, and opens the listeners. Throws `StoreError` if the store
+   * cannot be used, `ListenError` if a listener cannot be opened; then the broker is closed.
+   */
   async start(): Promise<void> {
-    const { durability } = await this.#context.store.open({
-      healthChanged: () => {},
-      lost: () => {},
-      emptied: async () => {},
-    })
-    this.#log.info({ store: this.configuration.store.url, durability }, 'store opened')
-    this.#systemTopics.start()
-    this.#listeners = await openListeners(
-      this.configuration.listeners,
-      this.#context,
-      (configuration) => this.#acceptFor(configuration),
-    )
+    try {
+      await this.#stored.open((error) => void this.#fail(error))
+      this.#systemTopics.start()
+      this.#listeners = await openListeners(
+        this.configuration.listeners,
+        this.#context,
+        (configuration) => this.#acceptFor(configuration),
+      )
+    } catch (error) {
+      await this.close()
+      throw error
+    }
     for (const { name, url } of this.#listeners)
       this.#log.info({ listener: name, url }, 'listening')
+  }
+
+  /** The store cannot go on: nothing may be acknowledged any more. */
+  async #fail(error: StoreError): Promise<void> {
+    this.#log.error({ rule: error.message }, 'the store is lost: the broker stops')
+    try {
+      await this.close()
+    } finally {
+      this.#tell('failed', error)
+    }
   }
 
   /** Where the broker listens, as URLs, with the ports that were really chosen. */

@@ -5,6 +5,7 @@ import type { ConnectionEnd, Observers } from '../connection/context.ts'
 import type { SystemTopics } from '../monitor/system-topics.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { ClientInfo } from '../security/access.ts'
+import type { StoreError } from '../storage/storage.ts'
 import type { Logger } from '../util/logger.ts'
 import { type ApplicationMessage, toApplicationMessage } from './application-message.ts'
 
@@ -22,6 +23,8 @@ export interface BrokerEvents {
   delivered: [message: ApplicationMessage, client: ClientInfo, qos: Qos]
   /** A message was not delivered to a client: queue full, socket blocked, expired, too large. */
   dropped: [clientIdentifier: string, topic: string | undefined, why: string]
+  /** The store was lost while the broker ran. The broker has closed itself. */
+  failed: [error: StoreError]
 }
 
 /** Emits on a broker. A listener that throws is logged: it must not break what it only watches. */

@@ -7,7 +7,7 @@ import type { ConnectionLimits } from '../connection/context.ts'
 
 /** The limits of connections: those of the configuration, with what a listener has of its own. */
 export function limitsOf(
-  { connection, session, security }: BrokerConfiguration,
+  { connection, session, security, store }: BrokerConfiguration,
   listener?: ListenerConfiguration,
 ): ConnectionLimits {
   return {
@@ -19,6 +19,9 @@ export function limitsOf(
     subscriptionsMax: session.subscriptionsMax,
     allowAnonymous: listener?.allowAnonymous ?? security.allowAnonymous ?? isLoopback(listener),
     unauthorizedPublishV3: security.unauthorizedPublishV3,
+    storeTimeoutMs: store.timeoutMs,
+    storePendingUnitsMax: store.pendingUnitsMax,
+    storePendingBytesMax: store.pendingBytesMax,
   }
 }
 

@@ -8,6 +8,8 @@ export const ExitCode = {
   Usage: 2,
   /** A listener cannot be opened: port taken, address unknown, certificate unusable. */
   CannotListen: 3,
+  /** The store cannot be used, or was lost. */
+  CannotStore: 4,
   /** `sub -W`: the time is up. The same as mosquitto_sub's. */
   TimedOut: 27,
 } as const

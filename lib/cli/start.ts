@@ -1,5 +1,6 @@
 /** `noctule start`: the broker as a program, from its flags to its exit code. */
 
+import { once } from 'node:events'
 import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
 import { limitsOf } from '../broker/limits.ts'
@@ -8,6 +9,8 @@ import { loadConfiguration } from '../config/load.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
 import { compareForReload } from '../config/reload.ts'
+import { loadStore } from '../storage/load.ts'
+import { StoreError } from '../storage/storage.ts'
 import { ListenError } from '../transport/listen.ts'
 import { createLogger, type LeveledLogger } from '../util/logger.ts'
 import { ExitCode } from './exit-codes.ts'
@@ -69,7 +72,7 @@ export const startCommand: CommandModule<object, StartArguments> = {
         'Every option of the configuration file is a flag too (--session.queueMessagesMax 500) and an environment variable:\n' +
           'see `noctule config show`, or --show-hidden.\n' +
           'SIGTERM and SIGINT stop the broker, SIGHUP reads the configuration and certificates again.\n' +
-          'Exit codes: 0 stopped as asked, 1 failed, 2 mistakes in the configuration or command line, 3 cannot listen.',
+          'Exit codes: 0 stopped as asked, 1 failed, 2 mistakes in the configuration or command line, 3 cannot listen, 4 cannot use the store.',
       ),
   handler: async (flags) => {
     process.exitCode = await run(flags)
@@ -81,7 +84,10 @@ function optionFlags(): Record<string, ConfigurationFlag> {
   const { store, ...others } = configurationFlags()
   const hidden = Object.entries(others).map(([name, flag]) => [name, { ...flag, hidden: true }])
   return {
-    store: { ...store, describe: 'Where sessions live: memory' },
+    store: {
+      ...store,
+      describe: 'Where sessions live [disk:./data]: disk:DIRECTORY, redis://HOST, memory',
+    },
     ...Object.fromEntries(hidden),
   }
 }
@@ -105,22 +111,26 @@ async function run(flags: StartArguments): Promise<number> {
     return ExitCode.Usage
   }
   const logger = createLogger(configuration.log)
-  const broker = new Broker(configuration, { logger })
+  let broker: Broker
   try {
+    broker = new Broker(configuration, { logger }, await loadStore(configuration.store.url))
     await broker.start()
   } catch (error) {
-    if (!(error instanceof ListenError)) throw error
-    console.error(error.message)
-    await broker.close()
-    return ExitCode.CannotListen
+    if (error instanceof ListenError || error instanceof StoreError) {
+      console.error(error.message)
+      return error instanceof ListenError ? ExitCode.CannotListen : ExitCode.CannotStore
+    }
+    throw error
   }
   const reload = () => void reloadRunning(flags, broker, logger)
   process.on('SIGHUP', reload)
-  const stopped = untilStopped()
+  const failed = once(broker, 'failed').then(() => undefined)
+  const stopped = Promise.race([untilStopped(), failed])
   greet(broker)
   warnOfClosedListeners(broker, logger)
   const signal = await stopped
   process.off('SIGHUP', reload)
+  if (signal === undefined) return ExitCode.CannotStore
   logger.info({ signal }, 'stopping')
   await broker.close()
   return ExitCode.Success

@@ -15,6 +15,7 @@ import { type Connect, type Disconnect, PacketType } from '../protocol/packets.t
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
+import { StoreError } from '../storage/storage.ts'
 import type { Transport, TransportEvents } from '../transport/transport.ts'
 import type { Timer } from '../util/timers.ts'
 import { type Authentication, handleAuth } from './auth.ts'
@@ -282,6 +283,13 @@ export class Connection implements TransportEvents {
       this.#endFailed(error.reasonCode, error.message) // [MQTT-4.13.1-1]
       return
     }
+    if (error instanceof StoreError) {
+      this.#endFailed(
+        error.code === 'full' ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable,
+        `the store did not take what was asked: ${error.message}`,
+      )
+      return
+    }
     this.context.log.error(
       { err: error, ...this.client },
       'a defect of the broker or its host ended a connection',
@@ -293,7 +301,8 @@ export class Connection implements TransportEvents {
     if (this.state === 'connecting' || this.state === 'authenticating') {
       refuseFailed(this, reasonCode, rule)
     }
-    this.end(reasonCode, rule)
+    // DISCONNECT does not know "server unavailable".
+    this.end(reasonCode === ReasonCode.ServerUnavailable ? ReasonCode.ServerBusy : reasonCode, rule)
   }
 
   /** Ends the connection from our side; an MQTT 5.0 client is told why. */

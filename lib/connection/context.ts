@@ -27,6 +27,9 @@ export interface ConnectionLimits extends ConnectionConfiguration {
   readonly subscriptionsMax: number
   readonly allowAnonymous: boolean
   readonly unauthorizedPublishV3: 'acknowledge' | 'disconnect'
+  readonly storeTimeoutMs: number
+  readonly storePendingUnitsMax: number
+  readonly storePendingBytesMax: number
 }
 
 /** Told what happens. The two of the hot path are absent while nobody listens, and then cost nothing. */

@@ -33,10 +33,6 @@ import { InboundAliases } from './topic-aliases.ts'
 
 const header = new PublishHeader()
 
-/** What the store may have pending before publishers are paused. */
-const STORE_UNITS_MAX = 100_000
-const STORE_BYTES_MAX = 64 * 1024 * 1024
-
 /** The client's messages of one connection: its aliases, and what we owe it. */
 export class InboundFlow implements PublicationObserver {
   readonly #owed: OwedAcknowledgements
@@ -113,13 +109,19 @@ export class InboundFlow implements PublicationObserver {
   }
 
   publicationFailed(publication: Publication, error: StoreError): void {
-    const { publisher } = publication
-    const { session } = this.#connection
+    const { publisher, handle } = publication
+    const { session, context } = this.#connection
     if (publisher !== undefined) session?.inbound.delete(publisher.packetIdentifier)
-    this.#connection.end(
-      ReasonCode.UnspecifiedError,
-      `the store did not take a message: ${error.message}`,
-    )
+    const rule = `the store did not take a message: ${error.message}`
+    if (error.code !== 'full') this.#connection.end(ReasonCode.UnspecifiedError, rule)
+    else if (this.#version === 5) {
+      this.#owed.settle(handle as OwedHandle, ReasonCode.QuotaExceeded)
+      this.#connection.unpause(Pause.Store)
+    } else {
+      // 3.x has no way to say it: no acknowledgement, and a pause before the client tries again.
+      const end = () => this.#connection.end(ReasonCode.QuotaExceeded, rule)
+      context.timers.after(context.limits.storeTimeoutMs, end)
+    }
   }
 }
 
@@ -281,10 +283,18 @@ function accept(
   }
 }
 
-/** A store that has much to write slows those who publish to it, until what this one published is safe. */
+/**
+ * A store that has much to write, or takes nothing now, slows those who publish to it until what this one
+ * published is safe.
+ */
 function slowForStore(connection: Connection): void {
-  const { pendingUnits, pendingBytes } = connection.context.store.pressure()
-  if (pendingUnits > STORE_UNITS_MAX || pendingBytes > STORE_BYTES_MAX) {
+  const { store, limits } = connection.context
+  const { pendingUnits, pendingBytes, isHealthy } = store.pressure()
+  if (
+    !isHealthy ||
+    pendingUnits > limits.storePendingUnitsMax ||
+    pendingBytes > limits.storePendingBytesMax
+  ) {
     connection.pause(Pause.Store)
   }
 }

@@ -122,6 +122,11 @@ export class RetainedMessages {
     return found.filter((record) => now < record.expiresAt)
   }
 
+  /** Returns all messages, those of `$` topics too. */
+  all(): RetainedMatch[] {
+    return [...this.#trie.values()]
+  }
+
   /**
    * Returns the body of a match that is current. Small ones are made anew, large ones are those kept: do
    * not write to them.

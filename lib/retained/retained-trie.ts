@@ -68,6 +68,16 @@ export class RetainedTrie<V> {
     return value
   }
 
+  /** Gives every value, in no particular order. The trie must not change meanwhile. */
+  *values(): Generator<V, undefined> {
+    const nodes = [this.#root]
+    for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+      if (node.value !== undefined) yield node.value
+      nodes.push(...childrenOf(node.children))
+    }
+    return undefined
+  }
+
   /** Returns the values whose names match a valid Topic Filter, in no particular order. */
   match(topicFilter: string): V[] {
     const found: V[] = []

@@ -172,6 +172,15 @@ export class Exchanges {
     }
   }
 
+  /** Messages for which PUBREC came and PUBCOMP has not. */
+  released(): Seq[] {
+    const released: Seq[] = []
+    this.inFlight.forEach((seq, state) => {
+      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) released.push(seq)
+    })
+    return released
+  }
+
   /** Takes out, as the session ends, all that was sent of shared subscriptions. */
   takeShared(): Delivery[] {
     return this.#shared.takeAll()

@@ -6,6 +6,7 @@
  * bounds hold for both together.
  */
 
+import type { QueueEntry } from '../storage/storage.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import { RingQueue } from '../util/ring-queue.ts'
 import type { Backlog } from './backlog.ts'
@@ -136,6 +137,18 @@ export class MessageQueue {
   putBack(deliveries: readonly Delivery[]): void {
     const all = [...deliveries, ...this.removeIf(() => true)]
     for (const delivery of all.toSorted(byRank)) this.push(delivery)
+  }
+
+  /** What is here with its message, in the form of a store. */
+  entries(): QueueEntry[] {
+    const entries: QueueEntry[] = []
+    for (const { seq, message, qos, retain, identifiers, group } of this.#deliveries) {
+      if (message === undefined) continue
+      const { expiresAt } = message
+      const wanted = { qos, retain, subscriptionIdentifiers: identifiers, share: group?.share }
+      entries.push({ seq, ...wanted, expiresAt, body: message.body() })
+    }
+    return entries
   }
 
   /** Gives a delivery its message, or takes it away, and keeps the memory budget true. */

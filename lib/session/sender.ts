@@ -11,7 +11,7 @@ import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
-import type { Seq, SessionRef, StoredSession } from '../storage/storage.ts'
+import type { QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import { Backlog } from './backlog.ts'
 import { type Delivery, mayBeHandedOver, mayExpire } from './delivery.ts'
 import { Exchanges } from './exchanges.ts'
@@ -297,6 +297,20 @@ export class Sender {
       }
       this.#forget(victim.message, victim.seq, 'queue full')
     }
+  }
+
+  /** Where the numbering stands, and what waits in memory; forgets the backlog, which the store has lost. */
+  giveBack(): Pick<StoredSession, 'lastSeq' | 'lowWaterMark' | 'sentTo' | 'released'> & {
+    readonly entries: readonly QueueEntry[]
+  } {
+    const { inFlight } = this.#exchanges
+    const { sentTo } = this
+    this.#backlog.passTo(Number.POSITIVE_INFINITY)
+    this.#queue.removeIf(({ message }) => message === undefined)
+    const entries = this.#queue.entries()
+    const lastSeq = Math.max(sentTo, this.#backlog.until, entries.at(-1)?.seq ?? 0)
+    const { lowWaterMark } = inFlight
+    return { lastSeq, lowWaterMark, sentTo, released: this.#exchanges.released(), entries }
   }
 
   /** Whether a later message has been sent, so that `seq` cannot be any more. */

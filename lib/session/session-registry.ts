@@ -5,15 +5,14 @@
  * takes; a session is online on at most one connection.
  */
 
-import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { Left, ReleaseOptions, SessionRef, StoredSession } from '../storage/storage.ts'
-import type { Timer, Timers } from '../util/timers.ts'
+import type { Claimed, SessionRef, StoredSession } from '../storage/storage.ts'
+import { within } from '../util/within.ts'
 import type { Outlet } from './outlet.ts'
 import { Session } from './session.ts'
-import type { SessionParts } from './session-parts.ts'
+import { type LifeParts, NOW, notInTime, SessionLife } from './session-life.ts'
 import { SharedHandOver } from './shared-hand-over.ts'
-import { type Will, willMessage } from './will.ts'
+import type { Will } from './will.ts'
 
 export interface OpenRequest {
   readonly clientIdentifier: string
@@ -29,30 +28,22 @@ export interface Opened {
   readonly present: boolean
 }
 
-/** A session while it lives: with the connection it is on, or the timers that will end it. */
-interface Entry {
-  readonly session: Session
-  /** Its name in the store: that of a durable session, or of a volatile one whose will is kept there. */
-  ref: SessionRef | undefined
-  outlet: Outlet | undefined
-  expiry: Timer | undefined
-  willDelay: Timer | undefined
-}
+/** How many sessions are given back to a store at once. */
+const GIVE_BACK_BATCH = 1_000
 
 /** What became of a connection's session and will. */
 export type CloseKind = 'normal' | 'with will'
 
-export interface RegistryParts extends SessionParts {
-  readonly timers: Timers
-  /** How long clients that were connected may take to come back after a restart, see `restore`. */
-  readonly willRestartGraceSeconds: number
+export interface RegistryParts extends LifeParts {
+  /** How long a client that connects waits for the store. */
+  readonly storeTimeoutMs: number
   /** A session has ended for good, by expiry. */
   readonly expired: (session: Session) => void
 }
 
 export class SessionRegistry {
   readonly #parts: RegistryParts
-  readonly #entries = new Map<string, Entry>() // [MQTT-3.1.3-2]
+  readonly #lives = new Map<string, SessionLife>() // [MQTT-3.1.3-2]
   readonly #handOver: SharedHandOver
   /** The last opening of each Client Identifier that is under way. */
   readonly #openings = new Map<string, Promise<unknown>>()
@@ -67,7 +58,7 @@ export class SessionRegistry {
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#lives.size
   }
 
   get onlineCount(): number {
@@ -75,11 +66,11 @@ export class SessionRegistry {
   }
 
   get(clientIdentifier: string): Session | undefined {
-    return this.#entries.get(clientIdentifier)?.session
+    return this.#lives.get(clientIdentifier)?.session
   }
 
   *sessions(): IterableIterator<Session> {
-    for (const { session } of this.#entries.values()) yield session
+    for (const { session } of this.#lives.values()) yield session
   }
 
   /**
@@ -103,58 +94,46 @@ export class SessionRegistry {
     this.#takeOver(request.clientIdentifier)
     const ending = this.#endings.get(request.clientIdentifier)
     if (ending !== undefined) await ending.catch(() => {})
-    const existing = this.#entries.get(request.clientIdentifier)
+    const existing = this.#lives.get(request.clientIdentifier)
     if (existing === undefined) return this.#begin(request) // [MQTT-3.1.2-6]
-    if (existing.session.durable === undefined) existing.session.will = undefined
-    else if (!request.cleanStart && !this.#isOver(existing)) return this.#resume(existing, request) // [MQTT-3.1.2-5]
+    // Of a volatile session that has no connection, a will may be left that waits after a restart.
+    if (existing.session.durable === undefined) existing.forgetWill()
+    else if (!request.cleanStart && !existing.isOver) return this.#resume(existing, request) // [MQTT-3.1.2-5]
     await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
     return this.#begin(request)
   }
 
-  /** Whether a session's time is up, and only its timer has not been called yet. */
-  #isOver({ expiry }: Entry): boolean {
-    return expiry !== undefined && expiry.deadline <= this.#parts.clock.now()
-  }
-
   /** Closes the connection that has the session; its will goes out as the standard has it. */
   #takeOver(clientIdentifier: string): void {
-    const entry = this.#entries.get(clientIdentifier)
-    if (entry === undefined) return
+    const life = this.#lives.get(clientIdentifier)
+    if (life === undefined) return
     this.#disconnect(
-      entry,
+      life,
       ReasonCode.SessionTakenOver,
       'another connection has this Client Identifier',
     )
   }
 
   /** Closes the connection of a session, if there is one; that may end the session as well. */
-  #disconnect(entry: Entry, reasonCode: number, rule: string): void {
-    const { session, outlet } = entry
+  #disconnect(life: SessionLife, reasonCode: number, rule: string): void {
+    const { session, outlet } = life
     if (outlet === undefined) return
     outlet.endFor(reasonCode, rule)
     // A connection that had not sent its CONNACK yet does not call `close` by itself.
     this.close(session, outlet, 'with will')
   }
 
-  async #resume(entry: Entry, request: OpenRequest): Promise<Opened> {
-    const { session } = entry
-    const [expiresAt, willAt] = [entry.expiry?.deadline, entry.willDelay?.deadline]
-    entry.expiry?.cancel() // [MQTT-4.1.0-1]
-    entry.expiry = undefined
-    entry.willDelay?.cancel() // [MQTT-3.1.3-9]
-    entry.willDelay = undefined
+  async #resume(life: SessionLife, request: OpenRequest): Promise<Opened> {
+    const { session, left } = life
+    life.stopWaiting()
+    const renew = ({ ref }: Claimed): void => life.renewClaim(ref)
     try {
-      const { clientIdentifier } = session
-      const { expirySeconds, will } = request
-      const options = { cleanStart: false, expirySeconds, will }
-      const { ref } = await this.#parts.store.claim(clientIdentifier, options)
-      entry.ref = ref
-      session.renewClaim(ref)
+      renew(await this.#claim(request, false, renew))
     } catch (error) {
-      this.#arm(entry, expiresAt, willAt)
+      if (!this.#isStopped) life.waitFor(left)
       throw error
     }
-    this.#attach(entry, request)
+    this.#attach(life, request)
     return { session, present: true }
   }
 
@@ -182,50 +161,59 @@ export class SessionRegistry {
     const isDurable = expirySeconds > 0
     // The will of a volatile session survives the broker too.
     const isStored = isDurable || will !== undefined
-    const options = { cleanStart: true, expirySeconds, will }
-    const claimed = isStored ? await this.#parts.store.claim(clientIdentifier, options) : undefined
+    const claimed = isStored
+      ? await this.#claim(request, true, ({ ref }) => this.#abandon(ref))
+      : undefined
     const session = new Session(clientIdentifier, this.#parts, isDurable ? claimed : undefined)
-    const entry = this.#add(session, claimed?.ref)
-    this.#attach(entry, request)
+    this.#attach(this.#add(session, claimed?.ref), request)
     return { session, present: false }
   }
 
-  #add(session: Session, ref: SessionRef | undefined): Entry {
-    const entry = { session, ref, outlet: undefined, expiry: undefined, willDelay: undefined }
-    this.#entries.set(session.clientIdentifier, entry)
-    return entry
+  /** The store has made a session that nobody waits for any more. */
+  #abandon(ref: SessionRef): void {
+    void this.#parts.store.release(ref, NOW).catch(() => {})
   }
 
-  /**
-   * Takes up a session that the store has kept over a restart. What counted down goes on counting. Where
-   * the client was connected, expiry begins now, and the will waits for its delay or, if that is longer,
-   * `willRestartGraceSeconds`.
-   */
-  restore(stored: StoredSession): void {
-    const { ref, will, expirySeconds } = stored
-    const isDurable = expirySeconds > 0
-    const session = new Session(ref.clientIdentifier, this.#parts, isDurable ? stored : undefined)
-    session.will = will
-    const entry = this.#add(session, ref)
-    const left = stored.left ?? this.#leftAtRestart(stored)
-    if (stored.left === undefined) this.#release(entry, { ...left, sentTo: stored.sentTo })
-    this.#arm(entry, left.expiresAt, left.willAt)
-  }
-
-  #leftAtRestart({ will, expirySeconds }: StoredSession): Left {
-    const now = this.#parts.clock.now()
-    if (will === undefined) return { expiresAt: expiryOf(expirySeconds, now), willAt: undefined }
-    const graceSeconds = this.#parts.willRestartGraceSeconds
-    const delaySeconds = Math.min(will.delaySeconds, expirySeconds)
-    return {
-      expiresAt: expiryOf(Math.max(expirySeconds, graceSeconds), now),
-      willAt: now + Math.max(delaySeconds, graceSeconds) * 1000,
+  /** Claims a session in the store, which may take `storeTimeoutMs`; `late` gets what comes after that. */
+  async #claim(
+    { clientIdentifier, expirySeconds, will }: OpenRequest,
+    cleanStart: boolean,
+    late: (claimed: Claimed) => void,
+  ): Promise<Claimed> {
+    const { store, timers, storeTimeoutMs } = this.#parts
+    let isLate = false
+    const claiming = store.claim(clientIdentifier, { cleanStart, expirySeconds, will })
+    claiming.then(
+      (claimed) => {
+        if (isLate) late(claimed)
+      },
+      () => {},
+    )
+    try {
+      return await within(claiming, timers, storeTimeoutMs, notInTime)
+    } catch (error) {
+      isLate = true
+      throw error
     }
   }
 
-  #attach(entry: Entry, request: OpenRequest): void {
-    const { session } = entry
-    entry.outlet = request.outlet
+  #add(session: Session, ref: SessionRef | undefined): SessionLife {
+    const life = new SessionLife(this.#parts, session, ref, (over) => this.#expire(over))
+    this.#lives.set(session.clientIdentifier, life)
+    return life
+  }
+
+  /** Takes up a session that the store has kept over a restart. */
+  restore(stored: StoredSession): void {
+    const { clientIdentifier } = stored.ref
+    const isDurable = stored.expirySeconds > 0
+    const session = new Session(clientIdentifier, this.#parts, isDurable ? stored : undefined)
+    this.#add(session, stored.ref).restore(stored)
+  }
+
+  #attach(life: SessionLife, request: OpenRequest): void {
+    const { session } = life
+    life.outlet = request.outlet
     session.expirySeconds = request.expirySeconds
     session.will = request.will // [MQTT-3.1.2-7]
     session.attach(request.outlet, request.receiveMaximum)
@@ -237,40 +225,19 @@ export class SessionRegistry {
 
   /** The connection on `outlet` is closed. Does nothing if the session is on another one. */
   close(session: Session, outlet: Outlet, kind: CloseKind): void {
-    const entry = this.#entries.get(session.clientIdentifier)
-    if (entry === undefined || entry.outlet !== outlet) return
-    entry.outlet = undefined
+    const life = this.#lives.get(session.clientIdentifier)
+    if (life === undefined || life.outlet !== outlet) return
+    life.outlet = undefined
     this.#onlineCount--
     session.detach()
-    if (kind === 'normal')
-      this.#forgetWill(session) // [MQTT-3.1.2-8] [MQTT-3.14.4-3]
-    else if (this.#isStopped) {
-      this.#keepConnected(session)
-      return
+    if (kind === 'normal') life.forgetWill() // [MQTT-3.1.2-8] [MQTT-3.14.4-3]
+    if (kind === 'with will' && this.#isStopped) life.keepConnected()
+    else if (session.expirySeconds === 0)
+      this.#end(life).catch(() => {}) // [MQTT-4.1.0-2]
+    else {
+      life.leave()
+      void this.#handOver.leave(session)
     }
-    if (session.expirySeconds === 0) {
-      this.#end(entry).catch(() => {}) // [MQTT-4.1.0-2]
-      return
-    }
-    const now = this.#parts.clock.now()
-    const expiresAt = expiryOf(session.expirySeconds, now) // [MQTT-3.1.2-23]
-    const willAt = this.#publishOrDelayWill(entry, now)
-    this.#release(entry, { expiresAt, willAt, sentTo: session.sentTo })
-    this.#arm(entry, expiresAt, willAt)
-    void this.#handOver.leave(session)
-  }
-
-  /** Publishes the will of a session that has lost its connection, or says when it is due. */
-  #publishOrDelayWill(entry: Entry, now: number): number | undefined {
-    const { will, expirySeconds } = entry.session
-    const delaySeconds = Math.min(will?.delaySeconds ?? 0, expirySeconds)
-    if (delaySeconds === 0) this.#publishWill(entry)
-    return delaySeconds === 0 ? undefined : now + delaySeconds * 1000
-  }
-
-  /** The broker is stopping: at the next start the session is one whose client was connected. */
-  #keepConnected({ durable, sentTo }: Session): void {
-    if (durable !== undefined) void this.#parts.store.update(durable, { sentTo }).catch(() => {})
   }
 
   /**
@@ -279,98 +246,59 @@ export class SessionRegistry {
    */
   stop(): void {
     this.#isStopped = true
-    for (const entry of this.#entries.values()) {
-      entry.expiry?.cancel()
-      entry.willDelay?.cancel()
+    for (const life of this.#lives.values()) life.stopWaiting()
+  }
+
+  /** Gives the store, which has lost all it had, every session as it is known here. */
+  async giveBack(): Promise<void> {
+    let pending: Promise<void>[] = []
+    for (const life of this.#lives.values()) {
+      pending.push(life.giveBack())
+      if (pending.length < GIVE_BACK_BATCH) continue
+      await Promise.all(pending)
+      pending = []
     }
+    await Promise.all(pending)
   }
 
   /** Ends a session that has no connection, or closes the one it has: for administrators. */
   async discard(clientIdentifier: string): Promise<boolean> {
-    const entry = this.#entries.get(clientIdentifier)
-    if (entry === undefined) return false
-    this.#disconnect(entry, ReasonCode.AdministrativeAction, 'the session was discarded')
-    if (this.#entries.get(clientIdentifier) === entry) await this.#end(entry)
+    const life = this.#lives.get(clientIdentifier)
+    if (life === undefined) return false
+    this.#disconnect(life, ReasonCode.AdministrativeAction, 'the session was discarded')
+    if (this.#lives.get(clientIdentifier) === life) await this.#end(life)
     return true
   }
 
-  /** Starts the timers of a session that has no connection. */
-  #arm(entry: Entry, expiresAt: number | undefined, willAt: number | undefined): void {
-    if (this.#isStopped) return
-    const { clock, timers } = this.#parts
-    const wait = (until: number, act: () => void): Timer =>
-      timers.after(Math.max(0, until - clock.now()), act)
-    if (willAt !== undefined) entry.willDelay = wait(willAt, () => this.#endWill(entry))
-    if (expiresAt === undefined || expiresAt === Number.POSITIVE_INFINITY) return
-    entry.expiry = wait(expiresAt, () => this.#expire(entry))
-  }
-
-  #endWill(entry: Entry): void {
-    // Of a volatile session that the broker did not survive, the will is all there is.
-    if (entry.session.durable === undefined) this.#end(entry).catch(() => {})
-    else this.#publishWill(entry)
-  }
-
-  #expire(entry: Entry): void {
-    if (entry.session.durable !== undefined) {
+  #expire(life: SessionLife): void {
+    const { session } = life
+    if (session.durable !== undefined) {
       this.#parts.counters.clientsExpired++
-      this.#parts.expired(entry.session)
+      this.#parts.expired(session)
     }
-    this.#end(entry).catch(() => {})
-  }
-
-  #publishWill({ session, ref }: Entry): void {
-    const { will } = session
-    if (will === undefined) return
-    session.will = undefined // [MQTT-3.1.2-10]
-    const message = willMessage(will, this.#parts.clock.now())
-    this.#parts.router.route(message, session, { willOf: ref })
-  }
-
-  #forgetWill(session: Session): void {
-    if (session.will === undefined) return
-    session.will = undefined
-    if (session.durable === undefined) return
-    void this.#parts.store.update(session.durable, { will: null }).catch(() => {})
+    this.#end(life).catch(() => {})
   }
 
   /** Ends a session: its will goes out, its subscriptions go, its shared messages go to others. */
-  #end(entry: Entry): Promise<void> {
-    const { clientIdentifier } = entry.session
-    const ending = this.#endNow(entry).finally(() => {
+  #end(life: SessionLife): Promise<void> {
+    const { clientIdentifier } = life.session
+    const ending = this.#endNow(life).finally(() => {
       if (this.#endings.get(clientIdentifier) === ending) this.#endings.delete(clientIdentifier)
     })
     this.#endings.set(clientIdentifier, ending)
     return ending
   }
 
-  async #endNow(entry: Entry): Promise<void> {
-    const { session } = entry
-    if (this.#entries.get(session.clientIdentifier) === entry) {
-      this.#entries.delete(session.clientIdentifier)
+  async #endNow(life: SessionLife): Promise<void> {
+    const { session } = life
+    if (this.#lives.get(session.clientIdentifier) === life) {
+      this.#lives.delete(session.clientIdentifier)
     }
-    entry.expiry?.cancel()
-    entry.willDelay?.cancel()
-    this.#publishWill(entry) // [MQTT-3.1.2-8]
+    life.stopWaiting()
+    life.publishWill() // [MQTT-3.1.2-8]
     session.leaveRouter()
     await this.#handOver.end(session)
     session.dispose()
-    if (entry.ref === undefined) return
-    await this.#parts.store.release(entry.ref, {
-      expiresAt: 0,
-      willAt: undefined,
-      sentTo: undefined,
-    })
+    if (life.ref !== undefined) await this.#parts.store.release(life.ref, NOW)
   }
-
-  #release({ ref }: Entry, options: ReleaseOptions): void {
-    // A store that fails here keeps the session as connected, and finds it again at the next start.
-    if (ref !== undefined) void this.#parts.store.release(ref, options).catch(() => {})
-  }
-}
-
-/** When a session ends that is given up now. */
-function expiryOf(expirySeconds: number, now: number): number {
-  const isEternal = expirySeconds === SESSION_NEVER_EXPIRES
-  return isEternal ? Number.POSITIVE_INFINITY : now + expirySeconds * 1000
 }

@@ -10,7 +10,7 @@ import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
-import type { Seq, SessionRef, StoredSession } from '../storage/storage.ts'
+import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
@@ -94,6 +94,22 @@ export class Session implements Subscriber {
   /** The store has given the session to a new connection. */
   renewClaim(ref: SessionRef): void {
     this.#sender.durable = ref
+  }
+
+  /**
+   * Describes the session to a store that has lost it, with those waiting messages that are in memory. The
+   * others are lost, and forgotten here.
+   */
+  giveBack(
+    ref: SessionRef,
+    left: Left | undefined,
+  ): { readonly stored: StoredSession; readonly entries: readonly QueueEntry[] } {
+    const { will, expirySeconds } = this
+    const { entries, ...progress } = this.#sender.giveBack()
+    const subscriptions = [...this.subscriptions.values()]
+    const inbound = [...this.inbound]
+    const kept = { ref, subscriptions, will, expirySeconds, left, inbound }
+    return { stored: { ...kept, ...progress, queued: 0, queuedBytes: 0 }, entries }
   }
 
   /** Sits the session on a connection. Nothing is sent before `resume`. */

@@ -1,0 +1,111 @@
+/**
+ * What the store has kept over a restart: taken up before the first client is served, and given back to a
+ * store that has lost it.
+ */
+
+import type { BrokerConfiguration } from '../config/options.ts'
+import type { ConnectionContext } from '../connection/context.ts'
+import type {
+  Durability,
+  Sink,
+  Store,
+  StoredRetained,
+  StoreError,
+  Unit,
+} from '../storage/storage.ts'
+import { checkDurability, withoutPassword } from './durability.ts'
+
+export class StoredState {
+  /** What acknowledgements survive; known once the store is open. */
+  durability: Durability = 'volatile'
+  readonly #context: ConnectionContext
+  readonly #configuration: BrokerConfiguration
+
+  constructor(context: ConnectionContext, configuration: BrokerConfiguration) {
+    this.#context = context
+    this.#configuration = configuration
+  }
+
+  /** Opens the store and takes up what it has kept. Rejects with `StoreError` if that cannot be. */
+  async open(lost: (error: StoreError) => void): Promise<void> {
+    const { store, log } = this.#context
+    const configuration = this.#configuration.store
+    const opened = await store.open({
+      healthChanged: (isHealthy, rule) => {
+        if (isHealthy) log.info({ rule }, 'the store works again')
+        else log.error({ rule }, 'the store takes nothing: nothing is acknowledged until it does')
+      },
+      lost,
+      emptied: () => this.#giveBack(),
+    })
+    this.durability = opened.durability
+    const { durability, detail } = opened
+    const url = withoutPassword(configuration.url)
+    log.info({ store: url, durability, detail }, 'store opened')
+    checkDurability(configuration, opened, log)
+    await this.#takeUp(store)
+  }
+
+  async #takeUp(store: Store): Promise<void> {
+    const { log, clock } = this.#context
+    const startedAt = clock.now()
+    let sessions = 0
+    let messages = 0
+    let refused = 0
+    await store.replay((item) => {
+      if (item.kind === 'session') {
+        sessions++
+        messages += item.session.queued
+        this.#context.registry.restore(item.session)
+      } else if (!this.#restoreRetained(item.message)) refused++
+    })
+    const retained = this.#context.retained.count
+    const tookMs = clock.now() - startedAt
+    if (sessions + retained > 0) {
+      log.info({ sessions, messages, retained, tookMs }, 'taken up what the store has kept')
+    }
+    if (refused > 0) {
+      const rule = 'retained.messagesMax or retained.bytesMax is less than the store has'
+      log.warn({ refused, rule }, 'retained messages that nobody gets')
+    }
+  }
+
+  #restoreRetained({ topic, body, qos, expiresAt }: StoredRetained): boolean {
+    const { retained, clock } = this.#context
+    return retained.set(topic, body, qos, expiresAt, clock.now()) === 'stored'
+  }
+
+  /** The store has come back empty: whatever is known here is written to it once more. */
+  async #giveBack(): Promise<void> {
+    const { registry, log } = this.#context
+    await registry.giveBack()
+    await this.#giveBackRetained()
+    log.warn(
+      { sessions: registry.size },
+      'the store had lost all: sessions, subscriptions and retained messages were written again, messages that waited in it are lost',
+    )
+  }
+
+  #giveBackRetained(): Promise<void> {
+    const { retained, store } = this.#context
+    const matches = retained.all()
+    return new Promise((resolve, reject) => {
+      let missing = matches.length
+      const sink: Sink = {
+        stored() {},
+        done() {
+          if (--missing === 0) resolve()
+        },
+        failed: (_, error) => reject(error),
+      }
+      if (missing === 0) resolve()
+      for (const match of matches) {
+        const { topic, qos, expiresAt } = match
+        const body = retained.bodyOf(match)
+        const nothingElse = { targets: [], publisher: undefined, willOf: undefined } as const
+        const unit: Unit = { topic, qos, expiresAt, body, retain: 'set', ...nothingElse }
+        store.write(unit, sink)
+      }
+    })
+  }
+}
