@@ -204,10 +204,11 @@ class Lane {
     this.#schedule()
   }
 
-  /** Calls `ended` when all has been delivered. */
+  /** Calls `ended` when all has been delivered, or nothing can be any more. */
   end(ended: () => void): void {
     this.#ended = ended
-    this.#schedule()
+    if (this.#isCut) ended()
+    else this.#schedule()
   }
 
   /** Delivers nothing any more. */

@@ -219,3 +219,13 @@ test('a client that breaks off is reported as one that reset the connection', as
   t.deepEqual(server.closings, ['the client reset the connection'])
   t.is(server.transport.pendingBytes, 0)
 })
+
+test('two ends that close at the same moment are both told at once', async (t) => {
+  const { client, server, told, closed } = await connect()
+
+  client.close()
+  server.transport.close()
+  await closed
+
+  t.deepEqual(told, ['closed'])
+})
