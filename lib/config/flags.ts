@@ -53,18 +53,24 @@ function shortFlag(name: string): ConfigurationFlag {
 export function flagsFrom(argv: Flags): Flags {
   const picked: Record<string, unknown> = { listeners: argv['listeners'] }
   for (const { name, settings } of rooms) {
-    const given = argv[name]
-    const short = shortFlags[name]
-    if (short !== undefined && typeof given === 'string') {
-      picked[name] = { [short]: given }
-      continue
-    }
+    const given = withShort(argv[name], shortFlags[name])
     const variants = new Set(settings.map((setting) => kebabOf(fieldOf(setting))))
     picked[name] = isGroup(given)
       ? Object.fromEntries(Object.entries(given).filter(([key]) => !isVariant(key, variants)))
       : given
   }
   return picked
+}
+
+/** yargs makes a list of `--store URL` and `--store.timeoutMs 1`: text and groups, put together here. */
+function withShort(given: unknown, short: string | undefined): unknown {
+  if (short === undefined) return given
+  if (typeof given === 'string') return { [short]: given }
+  if (!Array.isArray(given)) return given
+  const texts = given.filter((each) => typeof each === 'string')
+  const groups = given.filter(isGroup)
+  if (texts.length !== 1 || texts.length + groups.length < given.length) return given
+  return Object.assign({ [short]: texts[0] }, ...groups)
 }
 
 /** yargs adds `queue-messages-max` to `queueMessagesMax`. */

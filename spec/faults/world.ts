@@ -1,0 +1,83 @@
+/** A broker as a process of its own, which can be killed and started again on the same store. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Address } from './client.ts'
+
+const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
+
+/** Bounds that nothing here reaches: what a policy drops is not lost by a fault. */
+const FLAGS = [
+  '--port=0',
+  '--ws-port=0',
+  '--log-level=error',
+  '--log-format=json',
+  '--session.queueMessagesMax=10000000',
+  '--session.queueBytesMax=10000000000',
+  '--session.willRestartGraceSeconds=1',
+]
+
+/** Those that still run; they must not outlive us. */
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export class World implements Address {
+  /** Where the broker listens now. */
+  port = 0
+  kills = 0
+  readonly directory: string = mkdtempSync(join(tmpdir(), 'noctule-faults-'))
+  /** All that brokers have logged. */
+  log = ''
+  readonly #flags: readonly string[]
+  #child: ChildProcess | undefined
+
+  constructor(flags: readonly string[]) {
+    this.#flags = flags
+  }
+
+  async startBroker(): Promise<void> {
+    const args = [CLI, 'start', ...FLAGS, ...this.#flags]
+    const child = spawn(process.execPath, args, {
+      cwd: this.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    running.add(child)
+    child.once('exit', () => running.delete(child))
+    let output = ''
+    const listening = new Promise<void>((resolve, reject) => {
+      const hear = (text: string): void => {
+        output += text
+        this.log += text
+        const port = /mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(output)?.[1]
+        if (port === undefined) return
+        this.port = Number(port)
+        resolve()
+      }
+      child.stdout.setEncoding('utf8').on('data', hear)
+      child.stderr.setEncoding('utf8').on('data', hear)
+      child.once('close', (code) => reject(new Error(`the broker ended with ${code}:\n${output}`)))
+    })
+    await listening
+  }
+
+  /** Ends the broker as a power cut would end its process. */
+  async killBroker(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  async remove(): Promise<void> {
+    await this.killBroker()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+}
