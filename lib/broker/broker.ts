@@ -83,7 +83,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#tell = tellOn(this, this.#log)
     this.#context = this.#createContext(parts, makeStore)
     this.#stored = new StoredState(this.#context, configuration)
-    this.#systemTopics = new SystemTopics(configuration.monitor, this.#context, VERSION)
+    this.#systemTopics = new SystemTopics(
+      configuration.monitor,
+      this.#context,
+      VERSION,
+      () => this.#stored.durability,
+    )
     this.#acceptOwn = this.#acceptFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }

@@ -5,6 +5,7 @@ import { PacketType } from '../protocol/packets.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Router } from '../router/router.ts'
 import type { SessionRegistry } from '../session/session-registry.ts'
+import type { Durability, Store } from '../storage/storage.ts'
 import type { Clock } from '../util/clock.ts'
 import type { Counters } from '../util/counters.ts'
 import { LoadAverage, loadPeriods } from './load-averages.ts'
@@ -37,14 +38,14 @@ export function brokerFigures(parts: FigureParts): BrokerFigures {
   const figures = new Map<string, Figure>([
     ...clientFigures(parts),
     ...trafficFigures(parts),
-    ...storeFigures(parts),
+    ...keptFigures(parts),
     ...processFigures(parts),
     ...loads.figures,
   ])
   return { figures, loads: loads.averages }
 }
 
-type Entry = [string, Figure]
+type Entry = readonly [string, Figure]
 
 function clientFigures({ registry, counters, connections }: FigureParts): Entry[] {
   const connected = () => registry.onlineCount
@@ -88,7 +89,7 @@ function trafficFigures({ counters, connections, registry }: FigureParts): Entry
   ]
 }
 
-function storeFigures({ registry, retained, router }: FigureParts): Entry[] {
+function keptFigures({ registry, retained, router }: FigureParts): Entry[] {
   const count = () => retained.count + sum(registry.sessions(), (session) => session.queuedCount)
   return [
     ['messages/stored', count],
@@ -100,6 +101,16 @@ function storeFigures({ registry, retained, router }: FigureParts): Entry[] {
     ['retained messages/count', () => retained.count],
     ['subscriptions/count', () => router.subscriptionCount],
     ['shared_subscriptions/count', () => router.sharedSubscriptionCount],
+  ]
+}
+
+/** What Mosquitto has no topics for: what acknowledgements survive, and how the store keeps up. */
+export function storeFigures(store: Store, durability: () => Durability): Entry[] {
+  return [
+    ['store/durability', durability],
+    ['store/healthy', () => String(store.pressure().isHealthy)],
+    ['store/pending/messages', () => store.pressure().pendingUnits],
+    ['store/pending/bytes', () => store.pressure().pendingBytes],
   ]
 }
 

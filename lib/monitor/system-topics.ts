@@ -1,6 +1,6 @@
 /**
- * `$SYS`: figures under `$SYS/broker/`, published each interval where they changed, and the presence of
- * clients under `$SYS/brokers/<node>/clients/<client>/`.
+ * `$SYS`: figures under `$SYS/broker/` and `$SYS/brokers/<node>/store/`, published each interval where they
+ * changed, and the presence of clients under `$SYS/brokers/<node>/clients/<client>/`.
  *
  * Nothing here enters a store. A figure is computed when somebody is subscribed to it, or subscribes.
  */
@@ -12,8 +12,10 @@ import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { composeBody, Message } from '../protocol/message.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { matchesTopic } from '../protocol/topics.ts'
+import type { Durability } from '../storage/storage.ts'
 import type { Timer } from '../util/timers.ts'
-import { type BrokerFigures, brokerFigures } from './broker-figures.ts'
+import { brokerFigures, type Figure, storeFigures } from './broker-figures.ts'
+import type { LoadAverage } from './load-averages.ts'
 
 export interface MonitorOptions {
   /** Seconds between updates; 0: no figures. */
@@ -29,16 +31,32 @@ const NO_PROPERTIES = Buffer.alloc(0)
 export class SystemTopics {
   readonly #options: MonitorOptions
   readonly #context: ConnectionContext
-  readonly #figures: BrokerFigures
+  readonly #loads: readonly LoadAverage[]
+  /** Topic → its present value. */
+  readonly #figures: ReadonlyMap<string, Figure>
   /** What each topic said last. */
   readonly #published = new Map<string, string>()
   #timer: Timer | undefined
   #updatedAt = 0
 
-  constructor(options: MonitorOptions, context: ConnectionContext, version: string) {
+  /** `durability` says what acknowledgements survive. */
+  constructor(
+    options: MonitorOptions,
+    context: ConnectionContext,
+    version: string,
+    durability: () => Durability,
+  ) {
     this.#options = options
     this.#context = context
-    this.#figures = brokerFigures({ ...context, version })
+    const { figures, loads } = brokerFigures({ ...context, version })
+    this.#loads = loads
+    const store = storeFigures(context.store, durability)
+    this.#figures = new Map([
+      ...[...figures].map(([name, figure]) => [`$SYS/broker/${name}`, figure] as const),
+      ...store.map(
+        ([name, figure]) => [`$SYS/brokers/${options.nodeName}/${name}`, figure] as const,
+      ),
+    ])
   }
 
   start(): void {
@@ -79,8 +97,7 @@ export class SystemTopics {
 
   *#matching(topicFilter: string): Generator<Message, undefined> {
     if (this.#options.sysIntervalSeconds > 0) {
-      for (const [name, figure] of this.#figures.figures) {
-        const topic = `$SYS/broker/${name}`
+      for (const [topic, figure] of this.#figures) {
         if (!matchesTopic(topicFilter, topic)) continue
         const value = String(figure())
         // Whoever is told this must be told again, should the figure return to what was published last.
@@ -126,9 +143,8 @@ export class SystemTopics {
     const now = this.#context.clock.now()
     const elapsedMs = now - this.#updatedAt
     this.#updatedAt = now
-    if (elapsedMs > 0) for (const load of this.#figures.loads) load.update(elapsedMs)
-    for (const [name, figure] of this.#figures.figures) {
-      const topic = `$SYS/broker/${name}`
+    if (elapsedMs > 0) for (const load of this.#loads) load.update(elapsedMs)
+    for (const [topic, figure] of this.#figures) {
       if (!this.#context.router.hasReceivers(topic)) continue
       const value = String(figure())
       if (this.#published.get(topic) === value) continue

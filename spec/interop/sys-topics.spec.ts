@@ -311,7 +311,7 @@ test('connected is retained while the client is connected, disconnected never', 
   client.destroy()
   await client.closed()
   const [live] = await witness.settled()
-  const afterwards = await retainedOf(t, witness, '$SYS/brokers/#')
+  const afterwards = await retainedOf(t, witness, '$SYS/brokers/+/clients/#')
 
   t.like(retained, { topic: '$SYS/brokers/noctule/clients/here/connected', retain: true })
   t.like(live, { topic: '$SYS/brokers/noctule/clients/here/disconnected', retain: false })
@@ -332,7 +332,7 @@ test('a live connected message is marked as retained to who wants it as publishe
 test('presence is not told where monitor.presence is off', async (t) => {
   const { broker } = await startBroker(t, { monitor: { presence: false } })
   const witness = await connectClient(t, broker)
-  await witness.subscribe(t, '$SYS/brokers/#')
+  await witness.subscribe(t, '$SYS/brokers/+/clients/#')
 
   const client = await connectClient(t, broker)
   client.destroy()
@@ -358,4 +358,16 @@ test('a client whose identifier makes no possible topic is served without presen
   t.true(isServed)
   t.is(Object.keys(present).length, 1)
   t.deepEqual(await witness.settled(), [])
+})
+
+test('what acknowledgements survive, and how the store keeps up, is told', async (t) => {
+  const { broker } = await startBroker(t)
+  const witness = await connectClient(t, broker)
+
+  t.deepEqual(await retainedOf(t, witness, '$SYS/brokers/+/store/#'), {
+    '$SYS/brokers/noctule/store/durability': 'volatile',
+    '$SYS/brokers/noctule/store/healthy': 'true',
+    '$SYS/brokers/noctule/store/pending/messages': '0',
+    '$SYS/brokers/noctule/store/pending/bytes': '0',
+  })
 })

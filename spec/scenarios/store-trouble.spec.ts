@@ -1,0 +1,238 @@
+/** What clients see when the store is slow, full, or gone. */
+
+import { once } from 'node:events'
+import test from 'ava'
+import { type Broker, createBroker, StoreError } from '../../lib/index.ts'
+import { MemoryStore } from '../../lib/storage/memory.ts'
+import type {
+  Claimed,
+  ClaimOptions,
+  Opened,
+  Sink,
+  StoreEvents,
+  Unit,
+} from '../../lib/storage/storage.ts'
+import { MemoryBudget } from '../../lib/util/memory-budget.ts'
+import { startBroker } from '../support/broker.ts'
+import { connectClient, openClient } from '../support/client.ts'
+import { ManualClock } from '../support/clock.ts'
+import { arrived, durable, versions } from '../support/messages.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
+
+/** A store in memory that a test can make ill. */
+class IllStore extends MemoryStore {
+  events: StoreEvents | undefined
+  isFull = false
+  /** Claims that the test lets through, or never. */
+  readonly heldClaims: (() => void)[] = []
+  isHoldingClaims = false
+  readonly claimed: string[] = []
+
+  constructor(clock: ManualClock) {
+    super(clock, new MemoryBudget(Number.POSITIVE_INFINITY))
+  }
+
+  override async open(events?: StoreEvents): Promise<Opened> {
+    this.events = events
+    return super.open()
+  }
+
+  override async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
+    if (this.isHoldingClaims) {
+      await new Promise<void>((resolve) => this.heldClaims.push(resolve))
+    }
+    this.claimed.push(clientIdentifier)
+    return super.claim(clientIdentifier, options)
+  }
+
+  override write(unit: Unit, sink: Sink): void {
+    if (!this.isFull) super.write(unit, sink)
+    else queueMicrotask(() => sink.failed(unit, new StoreError('full', 'there is no room')))
+  }
+}
+
+function makeStore(): { storage: IllStore; clock: ManualClock } {
+  const clock = new ManualClock()
+  return { storage: new IllStore(clock), clock }
+}
+
+async function addSubscriber(t: Parameters<typeof startBroker>[0], broker: Broker): Promise<void> {
+  const subscriber = await connectClient(t, broker, durable(5, 'subscriber'))
+  await subscriber.subscribe(t, 'a', { qos: 2 })
+  subscriber.destroy()
+}
+
+for (const version of versions) {
+  test(`a client that waits too long for the store is refused, and may come again (version ${version})`, async (t) => {
+    const { storage, clock } = makeStore()
+    const { broker } = await startBroker(t, { storage, clock })
+    storage.isHoldingClaims = true
+    const client = openClient(broker, version)
+
+    client.connect(durable(version, 'c'))
+    await clock.advance(0)
+    await clock.advance(5_000)
+
+    const refused = version === 5 ? { reasonCode: 0x88 } : { returnCode: 3 }
+    await client.expect(t, 'connack', refused)
+    await client.closed()
+    storage.isHoldingClaims = false
+    for (const goOn of storage.heldClaims) goOn()
+    await connectClient(t, broker, durable(version, 'c'))
+    t.is(storage.claimed.length, 2)
+  })
+}
+
+test('a claim that comes too late for a client that resumes is still its own', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  await addSubscriber(t, broker)
+  storage.isHoldingClaims = true
+  const late = openClient(broker)
+  late.connect(durable(5, 'subscriber'))
+  await clock.advance(0)
+  await clock.advance(5_000)
+  await late.expect(t, 'connack', { reasonCode: 0x88 })
+  storage.isHoldingClaims = false
+  for (const goOn of storage.heldClaims) goOn()
+
+  const publisher = await connectClient(t, broker)
+  publisher.publish('a', 'x', { qos: 1, messageId: 1 })
+  await arrived(publisher)
+  const client = openClient(broker)
+  client.connect(durable(5, 'subscriber'))
+
+  await client.expect(t, 'connack', { sessionPresent: true })
+  await client.expect(t, 'publish', { dup: false })
+})
+
+for (const [qos, answer] of [
+  [1, 'puback'],
+  [2, 'pubrec'],
+] as const) {
+  test(`[MQTT-3.4.2-1] [MQTT-3.5.2-1] a store that is full is told in ${answer}, and taken again when there is room`, async (t) => {
+    const { storage, clock } = makeStore()
+    const { broker } = await startBroker(t, { storage, clock })
+    await addSubscriber(t, broker)
+    const publisher = await connectClient(t, broker)
+    storage.isFull = true
+
+    publisher.publish('a', 'x', { qos, messageId: 7 })
+    await publisher.expect(t, answer, { messageId: 7, reasonCode: 0x97 })
+    storage.isFull = false
+    publisher.publish('a', 'y', { qos, messageId: 7 })
+
+    await publisher.expect(t, answer, { messageId: 7, reasonCode: 0 })
+  })
+}
+
+for (const version of [3, 4] as const) {
+  test(`a store that is full does not acknowledge, and ends the connection in a while (version ${version})`, async (t) => {
+    const { storage, clock } = makeStore()
+    const { broker } = await startBroker(t, { storage, clock })
+    await addSubscriber(t, broker)
+    const publisher = await connectClient(t, broker, { version })
+    storage.isFull = true
+
+    publisher.publish('a', 'x', { qos: 1, messageId: 7 })
+    t.deepEqual(await publisher.settled(), [])
+    await clock.advance(4_999)
+    t.deepEqual(await publisher.settled(), [])
+    await clock.advance(1)
+
+    t.deepEqual(await publisher.closed(), [])
+  })
+}
+
+test('publishers are paused while the store takes nothing, and QoS 0 of others goes on', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  await addSubscriber(t, broker)
+  const live = await connectClient(t, broker)
+  await live.subscribe(t, 'a', { qos: 0 })
+  const [publisher, other] = [await connectClient(t, broker), await connectClient(t, broker)]
+  Object.assign(storage.pressure(), { isHealthy: false })
+  storage.write = () => {}
+
+  publisher.publish('a', '1', { qos: 1, messageId: 1 })
+  publisher.publish('a', '2', { qos: 1, messageId: 2 })
+  t.is(String((await live.next())?.payload), '1')
+  await clock.advance(0)
+  t.true(publisher.end.isServerPaused)
+
+  other.publish('a', '3', { qos: 0 })
+  t.is(String((await live.next())?.payload), '3')
+})
+
+test('a broker whose store is lost closes itself and says so', async (t) => {
+  const { storage, clock } = makeStore()
+  const logger = recordingLogger()
+  const broker = await createBroker({ listeners: [], storage, clock, logger })
+  const client = await connectClient(t, broker)
+  const failed = once(broker, 'failed')
+
+  const error = new StoreError('in use', 'another broker has it')
+  storage.events?.lost(error)
+
+  t.like(await client.next(), { cmd: 'disconnect', reasonCode: 0x8b })
+  client.end.close()
+  t.deepEqual(await failed, [error])
+  t.is(logger.find('the store is lost: the broker stops').length, 1)
+})
+
+test('a store that has lost all is given sessions, retained messages and what waits in memory', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  const slow = await connectClient(t, broker, durable(5, 'slow', { receiveMaximum: 1 }))
+  await slow.subscribe(t, 'a', { qos: 1 })
+  const publisher = await connectClient(t, broker)
+  for (const [i, payload] of ['1', '2', '3'].entries()) {
+    publisher.publish('a', payload, { qos: 1, messageId: i + 1, retain: true })
+  }
+  await arrived(publisher)
+  const empty = new IllStore(clock)
+  for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
+    Object.assign(storage, { [name]: empty[name].bind(empty) })
+  }
+
+  await storage.events?.emptied()
+
+  const items: unknown[] = []
+  await empty.replay((item) => items.push(item))
+  t.like(items, [
+    { kind: 'session', session: { lastSeq: 3, lowWaterMark: 0, sentTo: 1, queued: 2 } },
+    { kind: 'retained', message: { topic: 'a' } },
+  ])
+  slow.destroy()
+  await slow.closed()
+  const after = await connectClient(t, broker, durable(5, 'slow'))
+  t.deepEqual(
+    (await arrived(after)).map(({ payload, dup }) => [String(payload), dup]),
+    [
+      ['2', false],
+      ['3', false],
+    ],
+  )
+})
+
+for (const [asked, allowWeaker, isRefused] of [
+  ['volatile', false, false],
+  ['process', false, true],
+  ['replicated', false, true],
+  ['disk', true, false],
+] as const) {
+  test(`a store in memory where ${asked} is asked for is ${isRefused ? 'refused' : 'taken'} (allowWeaker: ${allowWeaker})`, async (t) => {
+    const logger = recordingLogger()
+    const store = { url: 'memory', durability: asked, allowWeaker }
+    const starting = createBroker({ listeners: [], store, logger })
+
+    if (isRefused) {
+      const error = await t.throwsAsync(starting, { instanceOf: StoreError, code: 'unusable' })
+      t.regex(error.message, new RegExp(`asks for ${asked}, and the store memory gives volatile`))
+    } else {
+      const broker = await starting
+      await broker.close()
+      t.is(logger.lines.filter(({ level }) => level === 'warn').length, allowWeaker ? 1 : 0)
+    }
+  })
+}
