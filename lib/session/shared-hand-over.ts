@@ -11,10 +11,17 @@ import { lowerQos } from '../protocol/qos.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { Share } from '../router/subscriber.ts'
-import type { SessionRef, Store } from '../storage/storage.ts'
+import type { Seq, SessionRef, Store } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
 import type { SessionParts } from './session-parts.ts'
+
+/** How many messages are moved at once, and read for it. */
+const MOVES_AT_ONCE = 256
+const READ_MAX = 1_024
+const READ_BYTES_MAX = 1024 * 1024
+
+const NOTHING = { messages: new Map<Seq, Message>() }
 
 type Among = 'online members' | 'all members'
 
@@ -92,29 +99,73 @@ export class SharedHandOver {
   /** Puts a message at the end of the queue it stands in. */
   async #renumber(from: Session, delivery: Delivery): Promise<void> {
     const { seq, qos, retain, identifiers, group } = delivery
-    const message = delivery.message ?? (await this.#read(from, delivery).catch(() => undefined))
+    const { messages } = await this.#messagesOf(from, [delivery]).catch(() => NOTHING)
+    const message = delivery.message ?? messages.get(seq)
     if (message === undefined) return
     this.#router.deliverTo(from, message, qos, retain, identifiers, group)
     this.#store.discard(from.durable as SessionRef, [seq])
   }
 
-  /** Moves what can be moved; returns the rest. */
+  /** Moves what can be moved, a page at a time; returns the rest. */
   async #move(from: Session, deliveries: readonly Delivery[], among: Among): Promise<Delivery[]> {
     const rest: Delivery[] = []
-    for (const [i, delivery] of deliveries.entries()) {
-      try {
-        if (!(await this.#moveOne(from, delivery, among))) rest.push(delivery)
-      } catch {
-        // A store that fails keeps what it has: the next change of a member tries again.
-        return [...rest, ...deliveries.slice(i)]
-      }
+    let done = 0
+    while (done < deliveries.length) {
+      const page = deliveries.slice(done, done + MOVES_AT_ONCE)
+      const moves = await this.#begin(from, page, among).catch((): Promise<boolean>[] => [])
+      const results = await Promise.allSettled(moves)
+      done += results.length
+      const isMoved = (i: number): boolean => results[i]?.status === 'fulfilled' && results[i].value
+      rest.push(...page.filter((_, i) => i < results.length && !isMoved(i)))
+      // A store that fails keeps what it has: the next change of a member tries again.
+      const isFailed = results.some(({ status }) => status === 'rejected')
+      if (isFailed || results.length === 0) return [...rest, ...deliveries.slice(done)]
     }
     return rest
   }
 
-  async #moveOne(from: Session, delivery: Delivery, among: Among): Promise<boolean> {
-    const message = delivery.message ?? (await this.#read(from, delivery))
-    if (message === undefined) return true // Acknowledged or dropped meanwhile.
+  /** Begins to move the first messages of a page, in order; says of each, in time, whether it was moved. */
+  async #begin(
+    from: Session,
+    page: readonly Delivery[],
+    among: Among,
+  ): Promise<Promise<boolean>[]> {
+    const { messages, reach } = await this.#messagesOf(from, page)
+    return page
+      .filter(({ seq }) => seq <= reach)
+      .map((delivery) => {
+        const message = delivery.message ?? messages.get(delivery.seq)
+        // Acknowledged or dropped meanwhile.
+        if (message === undefined) return Promise.resolve(true)
+        return this.#moveOne(from, delivery, message, among)
+      })
+  }
+
+  /** Reads what the store alone has of a page, as far as `reach`. */
+  async #messagesOf(
+    from: Session,
+    page: readonly Delivery[],
+  ): Promise<{ readonly messages: ReadonlyMap<Seq, Message>; readonly reach: Seq }> {
+    const messages = new Map<Seq, Message>()
+    const all = { messages, reach: Number.POSITIVE_INFINITY }
+    if (from.durable === undefined) return all
+    const missing = page.filter(({ message }) => message === undefined)
+    const [first] = missing
+    if (first === undefined) return all
+    const count = Math.min((missing.at(-1)?.seq ?? 0) - first.seq + 1, READ_MAX)
+    const entries = await this.#store.readQueue(from.durable, first.seq - 1, count, READ_BYTES_MAX)
+    for (const { seq, body, qos, retain, expiresAt } of entries) {
+      messages.set(seq, Message.fromBody(body, qos, retain, expiresAt))
+    }
+    return entries.length === 0 ? all : { messages, reach: entries.at(-1)?.seq ?? 0 }
+  }
+
+  async #moveOne(
+    from: Session,
+    delivery: Delivery,
+    message: Message,
+    among: Among,
+  ): Promise<boolean> {
     for (;;) {
       // All members of a group may have left, and others made it anew.
       const group = this.#router.groupOf((delivery.group as Share).share)
@@ -149,13 +200,6 @@ export class SharedHandOver {
     if (entry === undefined) return group.has(subscriber)
     this.#router.arrive(entry.seq, message, to, subscriber, group)
     return true
-  }
-
-  async #read(from: Session, { seq }: Delivery): Promise<Message | undefined> {
-    const ref = from.durable as SessionRef
-    const [entry] = await this.#store.readQueue(ref, seq - 1, 1, Number.POSITIVE_INFINITY)
-    if (entry === undefined || entry.seq !== seq) return undefined
-    return Message.fromBody(entry.body, entry.qos, entry.retain, entry.expiresAt)
   }
 }
 
