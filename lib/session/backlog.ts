@@ -35,7 +35,7 @@ export class Backlog {
     this.mayHaveShared = queued > 0
     this.sentTo = sentTo ?? lastSeq
     this.#isSentCertain = sentTo !== undefined
-    this.#released = new Set(released)
+    this.#released = released.length === 0 ? NONE : new Set(released)
   }
 
   get isEmpty(): boolean {
@@ -88,6 +88,9 @@ export class Backlog {
     return this.#isSentCertain ? 'before' : 'perhaps'
   }
 }
+
+/** Most sessions have none: a set of its own would be a tenth of what a session costs. */
+const NONE: ReadonlySet<Seq> = new Set()
 
 const EMPTY: Pick<
   StoredSession,

@@ -23,7 +23,8 @@ export class Exchanges {
   readonly progress: StoredProgress
   readonly #inflightMax: number
   readonly #releases: Releases
-  readonly #shared = new SharedInFlight()
+  /** Made when the first message of a shared subscription is sent. */
+  #shared: SharedInFlight | undefined
   #outlet: Outlet | undefined
   /** What may still be sent before an acknowledgement comes (section 4.9). */
   #sendQuota = 0
@@ -86,7 +87,7 @@ export class Exchanges {
       qos,
       retain: false,
       identifiers: undefined,
-      group: this.#shared.groupOf(seq),
+      group: this.#shared?.groupOf(seq),
       sent: 'before',
       size: 0,
     }
@@ -120,6 +121,7 @@ export class Exchanges {
       if (isKept) message.body()
       const kept = isKept ? message : undefined
       const sent = 'before'
+      this.#shared ??= new SharedInFlight()
       this.#shared.note({ seq, message: kept, qos, retain, identifiers, group, sent, size: 0 })
     }
     return true
@@ -147,7 +149,7 @@ export class Exchanges {
       return true
     }
     this.inFlight.receive(seq)
-    this.#shared.settle(seq)
+    this.#shared?.settle(seq)
     if (this.durable !== undefined) this.#releases.add(this.durable, seq)
     else this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-4]
     return true
@@ -165,7 +167,7 @@ export class Exchanges {
   #complete(seq: Seq): void {
     const wasCounted = this.inFlight.stateOf(seq) !== Flight.AwaitsPubcompAgain
     this.inFlight.complete(seq)
-    this.#shared.settle(seq)
+    this.#shared?.settle(seq)
     if (wasCounted && this.#sendQuota < this.#sendQuotaMax) this.#sendQuota++
     if (this.durable !== undefined) {
       this.progress.note(this.durable, seq, this.inFlight.lowWaterMark)
@@ -183,6 +185,6 @@ export class Exchanges {
 
   /** Takes out, as the session ends, all that was sent of shared subscriptions. */
   takeShared(): Delivery[] {
-    return this.#shared.takeAll()
+    return this.#shared?.takeAll() ?? []
   }
 }
