@@ -73,6 +73,15 @@ export class Progress {
     for (const state of this.#unflushed) this.flush(state, batch)
   }
 
+  /** Leaves what is acknowledged to the sweeper, which removes as little at a time as it is asked to. */
+  trimAll(batch: Batch): void {
+    for (const state of this.#unflushed) {
+      if (state.isGone || state.lowWaterMark === state.trimmedTo) continue
+      this.#sweeper.trim(state)
+      batch.putProgress(state)
+    }
+  }
+
   get hasWork(): boolean {
     return this.#unflushed.size > 0
   }
