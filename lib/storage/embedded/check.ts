@@ -52,12 +52,14 @@ class Check {
   }
 
   run(): Checked {
-    this.#records(Kind.Session, 'session that cannot be read', ({ value }) => decodeSession(value))
+    this.#records(Kind.Session, 'session that cannot be read', ({ key, value }) =>
+      decodeSession(key, value),
+    )
     this.#records(Kind.Retained, 'retained message that cannot be read', ({ key, value }) =>
       decodeRetained(key, value),
     )
-    this.#records(Kind.Progress, 'mark of a queue that cannot be read', ({ value }) =>
-      decodeProgress(value),
+    this.#records(Kind.Progress, 'mark of a queue that cannot be read', ({ key, value }) =>
+      decodeProgress(key, value),
     )
     this.#records(Kind.Subscription, 'subscription that cannot be read', ({ key, value }) =>
       decodeSubscription(key, value),
@@ -98,7 +100,7 @@ class Check {
       const seq = numberIn(key)
       if (!this.#belongs(key) || this.#isAcknowledged(incarnation, seq)) continue
       try {
-        let totals = totalsOf(value)
+        let totals = totalsOf(key, value)
         if (before !== undefined && before.incarnation === incarnation) {
           totals = this.#checkTotals(key, value, before, totals)
         }
@@ -125,7 +127,7 @@ class Check {
       ? totals.count === count && totals.bytes === bytes
       : totals.count >= count && totals.bytes >= bytes
     if (isRight) return totals
-    const entry = decodeEntry(seq, value)
+    const entry = decodeEntry(key, value)
     const repaired = encodeEntry(entry, entry.expiresAt, entry.body, count, bytes)
     this.#found('message with wrong totals', [key, repaired])
     return { count, bytes, bodyBytes: totals.bodyBytes }

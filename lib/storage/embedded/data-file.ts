@@ -25,6 +25,9 @@ const NO_PAGE = 0xffff_ffff_ffff_ffffn
 const Flags = { Branch: 1, Leaf: 2, Overflow: 4, Meta: 8 } as const
 const BIG_DATA = 1
 
+/** The first tree is that of free pages. */
+const OUR_TREE = 1
+
 /** A smaller file, 256 MiB with pages of 4 KiB, is walked as a whole: 0.4 s at most, measured. */
 const PAGES_WALKED_MAX = 65_536
 /** Of a larger one what so many transactions wrote: what could be torn when the machine lost its power. */
@@ -86,7 +89,7 @@ class Walk {
   readonly #head: Head
   readonly #page: Buffer
   readonly #since: bigint
-  readonly #waiting: bigint[]
+  readonly #waiting: { readonly number: bigint; readonly isOurs: boolean }[]
 
   constructor(file: number, path: string, size: number, head: Head) {
     this.#file = file
@@ -96,19 +99,21 @@ class Walk {
     this.#page = Buffer.alloc(head.pageBytes)
     const isWhole = head.lastPage < PAGES_WALKED_MAX || !this.#holds(head.lastPage)
     this.#since = isWhole ? 0n : head.transaction - TRANSACTIONS_WALKED
-    this.#waiting = head.roots.filter((root) => root !== NO_PAGE)
+    this.#waiting = head.roots
+      .map((number, tree) => ({ number, isOurs: tree === OUR_TREE }))
+      .filter(({ number }) => number !== NO_PAGE)
   }
 
   run(): void {
     // In a whole tree no page comes twice.
     let left = this.#head.lastPage
-    for (let number = this.#waiting.pop(); number !== undefined; number = this.#waiting.pop()) {
-      if (left-- < 0n) this.#fail(number)
-      this.#walk(number)
+    for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) {
+      if (left-- < 0n) this.#fail(next.number)
+      this.#walk(next.number, next.isOurs)
     }
   }
 
-  #walk(number: bigint): void {
+  #walk(number: bigint, isOurs: boolean): void {
     this.#read(number, this.#page)
     const page = this.#page
     const transaction = page.readBigUInt64LE(8)
@@ -119,26 +124,23 @@ class Walk {
     const upper = HEAD_BYTES + page.readUInt16LE(22)
     if (flags !== Flags.Branch && flags !== Flags.Leaf) this.#fail(number)
     if (lower > upper || upper > page.length) this.#fail(number)
+    let before: number | undefined
     for (let at = HEAD_BYTES; at < lower; at += 2) {
       const node = HEAD_BYTES + page.readUInt16LE(at)
       if (node < upper || node + NODE_HEAD_BYTES > page.length) this.#fail(number)
-      if (flags === Flags.Branch) this.#branch(number, node)
+      if (keyEnd(page, node) > page.length) this.#fail(number)
+      // What is out of order is not found. The first key of a branch says nothing, and may be anything.
+      if (isOurs && before !== undefined && compareKeys(page, before, node) >= 0) this.#fail(number)
+      if (flags === Flags.Leaf || at > HEAD_BYTES) before = node
+      if (flags === Flags.Branch) this.#waiting.push({ number: childOf(page, node), isOurs })
       else this.#leaf(number, node)
     }
-  }
-
-  #branch(number: bigint, node: number): void {
-    const page = this.#page
-    if (node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6) > page.length) this.#fail(number)
-    const low = page.readUInt32LE(node)
-    const child = BigInt(low) | (BigInt(page.readUInt16LE(node + 4)) << 32n)
-    this.#waiting.push(child)
   }
 
   #leaf(number: bigint, node: number): void {
     const page = this.#page
     const dataBytes = page.readUInt32LE(node)
-    const data = node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6)
+    const data = keyEnd(page, node)
     const isBig = (page.readUInt16LE(node + 4) & BIG_DATA) !== 0
     if (data + (isBig ? 8 : dataBytes) > page.length) this.#fail(number)
     if (isBig) this.#overflow(page.readBigUInt64LE(data), dataBytes)
@@ -173,6 +175,19 @@ class Walk {
         : `it ends before its page ${number}`,
     )
   }
+}
+
+function keyEnd(page: Buffer, node: number): number {
+  return node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6)
+}
+
+function compareKeys(page: Buffer, first: number, second: number): number {
+  const [start, otherStart] = [first + NODE_HEAD_BYTES, second + NODE_HEAD_BYTES]
+  return page.compare(page, otherStart, keyEnd(page, second), start, keyEnd(page, first))
+}
+
+function childOf(page: Buffer, node: number): bigint {
+  return BigInt(page.readUInt32LE(node)) | (BigInt(page.readUInt16LE(node + 4)) << 32n)
 }
 
 /** The refusal of a file that is not what was written. */
