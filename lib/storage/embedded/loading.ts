@@ -97,7 +97,10 @@ export function loadSession(
 /** Takes the numbers of a session from the ends of its queue; whether it begins with what is acknowledged. */
 function readEnds(database: Database, state: SessionState, onDamage: OnDamage): boolean {
   state.trimmedTo = state.lowWaterMark
-  const first = firstEntry(database, state.incarnation, 0)
+  const [first] = database.getKeys({
+    ...allOfIncarnation(Kind.Entry, state.incarnation),
+    limit: 1,
+  })
   if (first !== undefined) {
     const last = lastEntry(database, state.incarnation, NUMBER_MAX)!
     state.lastSeq = Math.max(state.lastSeq, numberIn(last.key))
@@ -109,8 +112,8 @@ function readEnds(database: Database, state: SessionState, onDamage: OnDamage): 
   }
   // A seq that was acknowledged was given out, whatever became of its message.
   state.lastSeq = Math.max(state.lastSeq, state.lowWaterMark)
-  if (first === undefined || numberIn(first.key) > state.lowWaterMark) return false
-  state.trimmedTo = numberIn(first.key) - 1
+  if (first === undefined || numberIn(first) > state.lowWaterMark) return false
+  state.trimmedTo = numberIn(first) - 1
   return true
 }
 
@@ -192,18 +195,20 @@ export function describe(
     lowWaterMark,
     sentTo,
     released: releasedOf(database, state),
-    inbound: [...inbound],
+    inbound: inbound.values(),
     ...lengthOf(database, state, lastSeq, onDamage),
   }
 }
 
 /** The marks of messages that are there: a mark is written without a look at the queue. */
 function releasedOf(database: Database, { incarnation, released, hidden }: SessionState): Seq[] {
-  return [...released].filter(
-    (seq) =>
-      !hidden.has(seq) &&
-      database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0,
-  )
+  return released
+    .values()
+    .filter(
+      (seq) =>
+        !hidden.has(seq) &&
+        database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0,
+    )
 }
 
 /** How long a queue is, by its two ends. */

@@ -123,7 +123,7 @@ export class Progress {
 
   #removeAcknowledged(state: SessionState, batch: Batch): void {
     const { incarnation, lowWaterMark, trimmedTo } = state
-    for (const seq of state.released) {
+    for (const seq of state.released.values()) {
       if (seq <= lowWaterMark) this.#removeReleased(state, seq, batch)
     }
     if (lowWaterMark - trimmedTo > REMOVED_AT_ONCE_MAX) {
