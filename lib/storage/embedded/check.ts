@@ -4,8 +4,8 @@ import { Buffer } from 'node:buffer'
 import type { StoreFinding } from '../storage.ts'
 import type { Database } from './database.ts'
 import { decodeEntry, type EntryTotals, encodeEntry, totalsOf } from './entry-record.ts'
-import { allOf, entriesBetween, incarnationIn, Kind, numberIn } from './keys.ts'
-import { loadSessions } from './loading.ts'
+import { allOf, incarnationIn, Kind, numberIn } from './keys.ts'
+import { hasEntry, loadSessions } from './loading.ts'
 import { RecordError } from './record-fields.ts'
 import { decodeProgress, decodeRetained, decodeSession, decodeSubscription } from './records.ts'
 import type { SessionState } from './session-state.ts'
@@ -88,9 +88,8 @@ class Check {
   }
 
   #checkReleased(key: Buffer): void {
-    const seq = numberIn(key)
-    const range = { ...entriesBetween(incarnationIn(key), seq - 1, seq), limit: 1 }
-    if (this.#database.getKeysCount(range) === 0) throw new RecordError('no message')
+    const state = this.#lives.get(incarnationIn(key))!
+    if (!hasEntry(this.#database, state, numberIn(key))) throw new RecordError('no message')
   }
 
   #entries(): void {

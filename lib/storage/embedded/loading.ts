@@ -184,7 +184,7 @@ export function describe(
   onDamage: OnDamage,
   lastSeq: Seq = state.lastSeq,
 ): StoredSession {
-  const { ref, will, expirySeconds, left, lowWaterMark, sentTo, inbound } = state
+  const { ref, will, expirySeconds, left, lowWaterMark, sentTo, released, inbound } = state
   return {
     ref,
     subscriptions,
@@ -194,21 +194,15 @@ export function describe(
     lastSeq,
     lowWaterMark,
     sentTo,
-    released: releasedOf(database, state),
+    released: released.values(),
     inbound: inbound.values(),
     ...lengthOf(database, state, lastSeq, onDamage),
   }
 }
 
-/** The marks of messages that are there: a mark is written without a look at the queue. */
-function releasedOf(database: Database, { incarnation, released, hidden }: SessionState): Seq[] {
-  return released
-    .values()
-    .filter(
-      (seq) =>
-        !hidden.has(seq) &&
-        database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0,
-    )
+/** Whether a message is in the tree; reads its key alone. */
+export function hasEntry(database: Database, { incarnation }: SessionState, seq: Seq): boolean {
+  return database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0
 }
 
 /** How long a queue is, by its two ends. */

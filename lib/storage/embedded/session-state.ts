@@ -46,7 +46,7 @@ export class SessionState implements SessionRecord, ProgressRecord {
   bytes = 0
   /** Up to here no entry is left in the tree, or its removal is on its way. */
   trimmedTo: Seq = 0
-  /** QoS 2 messages for which PUBREC came; may hold some that are not there any more. */
+  /** QoS 2 messages for which PUBREC came. */
   readonly released: SeqSet = new SeqSet()
   readonly inbound: SeqSet = new SeqSet()
   /** Discarded, but not yet gone from the tree: readers pass over them. */
