@@ -1,5 +1,7 @@
 import test from 'ava'
+import { openEmbeddedForReading } from '../../lib/storage/embedded/embedded-reader.ts'
 import { seededRandom } from '../../lib/util/random.ts'
+import { NEVER } from './contract-support.ts'
 import { openEmbedded, storeDirectory } from './embedded-support.ts'
 import { Account, Writer } from './writer-process.ts'
 
@@ -23,6 +25,27 @@ test(`whatever was reported is there after the process was killed, and numbers g
     t.deepEqual(await store.check({ repair: false }), [])
     await store.close()
   }
+})
+
+test('a tool reads what a broker in another process has made durable, while its file grows', async (t) => {
+  const directory = storeDirectory(t)
+  const account = new Account()
+  const writer = new Writer(t, account, [directory, 2, 100, 2_000])
+  await writer.written(100)
+  const reader = await openEmbeddedForReading(directory)
+  t.teardown(() => reader.close())
+
+  for (const count of [500, 2_000, 6_000]) {
+    await writer.written(count)
+    const done = [...(account.done.get('0') ?? [])]
+    const entries = reader.readQueue('s0', 0, NEVER, NEVER)
+    const numbers = new Map(entries.map(({ seq, body }) => [seq, body.readDoubleBE(0)]))
+    t.deepEqual(
+      done.filter(([seq, number]) => numbers.get(seq) !== number),
+      [],
+    )
+  }
+  t.is(reader.damagedRecords, 0)
 })
 
 test(`a broker that was killed leaves the directory free at once (SEED=${SEED})`, async (t) => {

@@ -103,7 +103,8 @@ export class Committer {
     if (batch === undefined || this.#committing !== undefined) return
     this.#hooks.beforeCommit(batch)
     this.#gathering = undefined
-    this.#committing = this.#commit(batch).then(() => {
+    const commit = this.#commit(batch).catch((error: Error) => void this.#lose(error))
+    this.#committing = commit.then(() => {
       this.#committing = undefined
       // Not now: the turn that we are in may have more to say.
       if (this.#gathering !== undefined) setImmediate(() => this.#commitNext())
@@ -122,7 +123,7 @@ export class Committer {
     for (;;) {
       const error = await this.#transact(batch)
       if (error === undefined) {
-        this.#setHealth(true, `There is room again for the store in ${this.#directory}.`)
+        this.#setHealth(true, `The store in ${this.#directory} is written again.`)
         return undefined
       }
       const freeBytes = await this.#freeBytes()
@@ -193,8 +194,13 @@ export class Committer {
   }
 
   async #freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#directory)
-    return bavail * bsize
+    try {
+      const { bavail, bsize } = await statfs(this.#directory)
+      return bavail * bsize
+    } catch {
+      // Where the directory is gone as well, it is not room that lacks.
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   #lose(cause: CommitFailure): StoreError {

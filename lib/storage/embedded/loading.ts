@@ -10,6 +10,7 @@ import {
   allOfIncarnation,
   entriesBetween,
   incarnationIn,
+  KINDS_OF_INCARNATION,
   Kind,
   keyOf,
   metaKey,
@@ -69,10 +70,23 @@ export function loadSessions(database: Database, onDamage: OnDamage): Loaded {
   }
   const untrimmed = [...lives.values()].filter((state) => readEnds(database, state, onDamage))
   const discarded = [...database.getKeys(allOf(Kind.Discarded))].map(incarnationIn)
+  return { sessions, discarded, untrimmed, incarnationsTaken: readIncarnations(database, onDamage) }
+}
+
+/** Not what the record says alone: where it is damaged, no incarnation may come again that is still there. */
+function readIncarnations(database: Database, onDamage: OnDamage): number {
+  let highest = 0
+  for (const kind of [...KINDS_OF_INCARNATION, Kind.Discarded]) {
+    const { start, end } = allOf(kind)
+    const reverse = { start: end, end: start, reverse: true, limit: 1 }
+    for (const key of database.getKeys(reverse)) highest = Math.max(highest, incarnationIn(key))
+  }
   const record = database.get(INCARNATIONS)
-  const highest = [...lives.keys(), ...discarded].reduce((a, b) => Math.max(a, b), 0)
-  const taken = record === undefined ? 0 : new RecordReader(INCARNATIONS, record).number()
-  return { sessions, discarded, untrimmed, incarnationsTaken: Math.max(highest, taken) }
+  if (record === undefined) return highest
+  const taken = readRecord(onDamage, 'the number of incarnations', () =>
+    new RecordReader(INCARNATIONS, record).number(),
+  )
+  return Math.max(highest, taken ?? 0)
 }
 
 /** Reads one session, as far as it takes to read its queue. */
