@@ -26,7 +26,12 @@ export class Batch {
   #unitBytes = 0
 
   get isEmpty(): boolean {
-    return this.#keys.length === 0 && this.#progress.size === 0 && this.#units.length === 0
+    return this.size === 0 && this.#units.length === 0
+  }
+
+  /** How many records it writes or removes. */
+  get size(): number {
+    return this.#keys.length + this.#progress.size
   }
 
   get unitCount(): number {

@@ -35,8 +35,11 @@ const SILENCE_MAX_MS = 10_000
 const IO_ERROR = 5
 const NO_ROOM: readonly (number | undefined)[] = [28, 122, -30_792]
 
-/** A commit writes the pages on the way to each entry: it needs more room than the entries have bytes. */
-const ROOM_BYTES_MIN = 1024 ** 2
+/** Beside what the records take: for pages that are written anew, and for what comes next. */
+const SPARE_BYTES = 1024 ** 2
+
+/** A record may be alone in its page, and have a way of pages down to it. */
+const PAGES_BYTES_MAX = 16_384
 
 interface CommitFailure extends Error {
   readonly commitError?: Promise<never>
@@ -51,6 +54,7 @@ export class Committer {
   #gathering: Batch | undefined
   #committing: Promise<void> | undefined
   #relief = new Batch()
+  /** Why nothing is written any more. */
   #failure: StoreError | undefined
   #isHealthy = true
   #isClosing = false
@@ -66,11 +70,6 @@ export class Committer {
   /** False while there is no room, and once the store is lost. */
   get isHealthy(): boolean {
     return this.#isHealthy
-  }
-
-  /** Why nothing is written any more. */
-  get failure(): StoreError | undefined {
-    return this.#failure
   }
 
   /** The batch of this turn. */
@@ -141,7 +140,7 @@ export class Committer {
       await this.#pause()
       if (this.#isClosing) return
       const hasRelieved = await this.#relieve()
-      if (hasRelieved || (await this.#freeBytes()) > neededBytes(batch)) return
+      if (hasRelieved || (await this.#freeBytes()) > batch.valueBytes + SPARE_BYTES) return
     }
   }
 
@@ -223,9 +222,6 @@ export class Committer {
 
 /** LMDB tells of a full disk as EIO, as a page that was written in part is one: what is free tells them apart. */
 function isOutOfRoom({ code }: CommitFailure, freeBytes: number, batch: Batch): boolean {
-  return NO_ROOM.includes(code) || (code === IO_ERROR && freeBytes < neededBytes(batch))
-}
-
-function neededBytes(batch: Batch): number {
-  return ROOM_BYTES_MIN + 2 * batch.valueBytes
+  const mostBytes = SPARE_BYTES + 2 * batch.valueBytes + PAGES_BYTES_MAX * batch.size
+  return NO_ROOM.includes(code) || (code === IO_ERROR && freeBytes < mostBytes)
 }
