@@ -19,11 +19,14 @@ export interface CommitterHooks extends Pick<StoreEvents, 'healthChanged' | 'los
   /** The batch is about to be reported, as durable or as failed. */
   readonly beforeReport: (batch: Batch) => void
   readonly afterCommit: () => void
-  /** Adds removals, of what is durable alone: nothing is written while there is no room. */
-  readonly relieve: (batch: Batch) => void
+  /** Adds up to so many removals, of what is durable alone: nothing is written while there is no room. */
+  readonly relieve: (batch: Batch, most: number) => void
 }
 
 const RETRY_MS = 1_000
+
+/** So many removals are in the largest of the pieces that go before a batch without room. */
+const RELIEF_MAX = 1_024
 
 /** A commit that takes longer is told of: a disk that hangs, or LMDB, which after some failures never answers. */
 const SILENCE_MAX_MS = 10_000
@@ -32,8 +35,11 @@ const SILENCE_MAX_MS = 10_000
 const IO_ERROR = 5
 const NO_ROOM: readonly (number | undefined)[] = [28, 122, -30_792]
 
-/** A commit writes the pages on the way to each entry: it needs more room than the entries have bytes. */
-const ROOM_BYTES_MIN = 1024 ** 2
+/** Beside what the records take: for pages that are written anew, and for what comes next. */
+const SPARE_BYTES = 1024 ** 2
+
+/** A record may be alone in its page, and have a way of pages down to it. */
+const PAGES_BYTES_MAX = 16_384
 
 interface CommitFailure extends Error {
   readonly commitError?: Promise<never>
@@ -48,6 +54,7 @@ export class Committer {
   #gathering: Batch | undefined
   #committing: Promise<void> | undefined
   #relief = new Batch()
+  /** Why nothing is written any more. */
   #failure: StoreError | undefined
   #isHealthy = true
   #isClosing = false
@@ -63,11 +70,6 @@ export class Committer {
   /** False while there is no room, and once the store is lost. */
   get isHealthy(): boolean {
     return this.#isHealthy
-  }
-
-  /** Why nothing is written any more. */
-  get failure(): StoreError | undefined {
-    return this.#failure
   }
 
   /** The batch of this turn. */
@@ -100,7 +102,8 @@ export class Committer {
     if (batch === undefined || this.#committing !== undefined) return
     this.#hooks.beforeCommit(batch)
     this.#gathering = undefined
-    this.#committing = this.#commit(batch).then(() => {
+    const commit = this.#commit(batch).catch((error: Error) => void this.#lose(error))
+    this.#committing = commit.then(() => {
       this.#committing = undefined
       // Not now: the turn that we are in may have more to say.
       if (this.#gathering !== undefined) setImmediate(() => this.#commitNext())
@@ -119,7 +122,7 @@ export class Committer {
     for (;;) {
       const error = await this.#transact(batch)
       if (error === undefined) {
-        this.#setHealth(true, `There is room again for the store in ${this.#directory}.`)
+        this.#setHealth(true, `The store in ${this.#directory} is written again.`)
         return undefined
       }
       const freeBytes = await this.#freeBytes()
@@ -137,17 +140,24 @@ export class Committer {
       await this.#pause()
       if (this.#isClosing) return
       const hasRelieved = await this.#relieve()
-      if (hasRelieved || (await this.#freeBytes()) > neededBytes(batch)) return
+      if (hasRelieved || (await this.#freeBytes()) > batch.valueBytes + SPARE_BYTES) return
     }
   }
 
+  /**
+   * Removes what may go, in small pieces first: LMDB writes down the pages that a removal frees, and has
+   * room for that in what earlier ones freed alone.
+   */
   async #relieve(): Promise<boolean> {
-    if (this.#relief.isEmpty) this.#hooks.relieve(this.#relief)
-    if (this.#relief.isEmpty) return false
-    if ((await this.#transact(this.#relief)) !== undefined) return false
-    this.#relief.settle(undefined)
-    this.#relief = new Batch()
-    return true
+    let hasRelieved = false
+    for (let most = 1; most <= RELIEF_MAX; most *= 2) {
+      if (this.#relief.isEmpty) this.#hooks.relieve(this.#relief, most)
+      if (this.#relief.isEmpty || (await this.#transact(this.#relief)) !== undefined) break
+      this.#relief.settle(undefined)
+      this.#relief = new Batch()
+      hasRelieved = true
+    }
+    return hasRelieved
   }
 
   async #transact(batch: Batch): Promise<CommitFailure | undefined> {
@@ -183,8 +193,13 @@ export class Committer {
   }
 
   async #freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#directory)
-    return bavail * bsize
+    try {
+      const { bavail, bsize } = await statfs(this.#directory)
+      return bavail * bsize
+    } catch {
+      // Where the directory is gone as well, it is not room that lacks.
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   #lose(cause: CommitFailure): StoreError {
@@ -207,9 +222,6 @@ export class Committer {
 
 /** LMDB tells of a full disk as EIO, as a page that was written in part is one: what is free tells them apart. */
 function isOutOfRoom({ code }: CommitFailure, freeBytes: number, batch: Batch): boolean {
-  return NO_ROOM.includes(code) || (code === IO_ERROR && freeBytes < neededBytes(batch))
-}
-
-function neededBytes(batch: Batch): number {
-  return ROOM_BYTES_MIN + 2 * batch.valueBytes
+  const mostBytes = SPARE_BYTES + 2 * batch.valueBytes + PAGES_BYTES_MAX * batch.size
+  return NO_ROOM.includes(code) || (code === IO_ERROR && freeBytes < mostBytes)
 }
