@@ -9,6 +9,7 @@ import { joinFlags } from './cli/joined-flags.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
 import { startCommand } from './cli/start.ts'
+import { storeCommand } from './cli/store.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
 import { nearest } from './util/nearest.ts'
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   { module: publishCommand as CommandModule<object, never>, options: publishOptions },
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
   { module: configCommand as CommandModule<object, never> },
+  { module: storeCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */

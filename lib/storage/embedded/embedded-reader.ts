@@ -4,7 +4,7 @@
  */
 
 import { resolve } from 'node:path'
-import type { QueueEntry, ReplayItem, Seq, StoreFinding } from '../storage.ts'
+import type { QueueEntry, ReplayItem, Seq, SessionRef, StoreFinding } from '../storage.ts'
 import { checkStore, countRecords, type RecordCounts } from './check.ts'
 import { assertStoreIn, type Database, openDatabase } from './database.ts'
 import {
@@ -43,11 +43,11 @@ export class EmbeddedReader {
     replayRetained(this.#database, now, onItem, this.#onDamage)
   }
 
-  /** Reads the queue of a session as `Store.readQueue` does; empty where there is no such session. */
-  readQueue(clientIdentifier: string, after: Seq, max: number, maxBytes: number): QueueEntry[] {
+  /** Reads the queue of a session as `Store.readQueue` does; empty where it has ended or begun anew. */
+  readQueue(session: SessionRef, after: Seq, max: number, maxBytes: number): QueueEntry[] {
     this.#database.resetReadTxn()
-    const state = loadSession(this.#database, clientIdentifier, this.#onDamage)
-    if (state === undefined) return []
+    const state = loadSession(this.#database, session.clientIdentifier, this.#onDamage)
+    if (state?.incarnation !== session.incarnation) return []
     return readEntries(this.#database, state, after, { max, maxBytes }, this.#onDamage)
   }
 
