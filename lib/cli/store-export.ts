@@ -98,6 +98,6 @@ async function write(lines: AsyncIterable<string>, output: Writable, name: strin
     const { code, message } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
     const why = code === 'EPIPE' ? 'nobody reads it any more' : message
-    throw new CommandFailure(`The export is not whole: ${name} cannot be written: ${why}.`)
+    throw new CommandFailure(`The export cannot be written to ${name}, and is not whole: ${why}.`)
   }
 }

@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs'
 import type { Argv, CommandModule } from 'yargs'
 import { checkExport, ImportError, importInto, isEmptyStore } from '../storage/import.ts'
+import { LineError } from '../storage/line-fields.ts'
 import { kindOf } from '../storage/load.ts'
 import { StoreError } from '../storage/storage.ts'
 import { ExitCode } from './exit-codes.ts'
@@ -98,10 +99,13 @@ function placeOf({ line, cause, message }: ImportError, name: string): string {
 /** Says where an import stopped, and what the store has got. */
 function describeStop(error: ImportError, name: string): CommandFailure {
   const { counts, unfinished, cause } = error
+  // Of what was under way when the store failed, nobody knows.
+  const extent = cause instanceof LineError ? 'is there with only' : 'may be there with'
+  const more = cause instanceof LineError ? '' : ', or some more'
   const part =
     unfinished === undefined
       ? ''
-      : ` The session ${quoted(unfinished.clientIdentifier)} may be there with ${unfinished.messages} of its messages, or some more.`
+      : ` The session ${quoted(unfinished.clientIdentifier)} ${extent} ${unfinished.messages} of its messages${more}.`
   return new CommandFailure(
     `${placeOf(error, name)}. The import stopped there. The store has got ${describeCounts(counts)}.${part} To import all of it once more, add --replace.`,
     cause instanceof StoreError ? ExitCode.CannotStore : ExitCode.Failure,
