@@ -93,7 +93,9 @@ function namesOf({ command }: CommandModule<object, never>): string[] {
 function explainUnknown(message: string, [name = '', ...words]: readonly string[]): string {
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown === undefined) return message
-  const flag = [name, ...words].find((word) => /^--?/.exec(word) && word.includes(unknown))
+  const flags = [name, ...words].filter((word) => word.startsWith('-'))
+  const isNamed = (word: string) => /^--?([^=]*)/.exec(word)?.[1] === unknown
+  const flag = flags.find(isNamed) ?? flags.find((word) => word.includes(unknown))
   if (flag === undefined) return `"${unknown}" is neither a flag nor the value of one.`
   const { options = {} } = commands.find(({ module }) => namesOf(module).includes(name)) ?? {}
   const near = nearest(unknown, Object.keys(options))

@@ -1,6 +1,7 @@
 /** `noctule store import`: puts what `noctule store export` has written into a store. */
 
 import { createReadStream } from 'node:fs'
+import { addAbortSignal, type Readable } from 'node:stream'
 import type { Argv, CommandModule } from 'yargs'
 import { checkExport, ImportError, importInto, isEmptyStore } from '../storage/import.ts'
 import { LineError } from '../storage/line-fields.ts'
@@ -53,7 +54,7 @@ export const storeImportCommand: CommandModule<object, ImportFlags> = {
     await withStore(named, async (store, signal) => {
       if (!flags.replace && !(await isEmptyStore(store))) throw notEmpty(named)
       try {
-        const counts = await importInto(store, open(flags.file), signal)
+        const counts = await importInto(store, addAbortSignal(signal, open(flags.file)), signal)
         say(`Imported ${describeCounts(counts)}.`)
       } catch (error) {
         if (error instanceof ImportError) throw describeStop(error, name)
@@ -85,7 +86,7 @@ async function checkWhole(file: string): Promise<void> {
   }
 }
 
-function open(file: string): AsyncIterable<Buffer> {
+function open(file: string): Readable {
   return file === '-' ? process.stdin : createReadStream(file)
 }
 

@@ -82,7 +82,9 @@ export async function importInto(
     await target.finish()
     return target.counts
   } catch (error) {
-    throw new ImportError(lines.line, error, target.counts, target.unfinished)
+    // Whoever aborts may have ended what we read from, too: that is not the reason.
+    const cause: unknown = signal.aborted ? signal.reason : error
+    throw new ImportError(lines.line, cause, target.counts, target.unfinished)
   }
 }
 
