@@ -44,8 +44,9 @@ export class StoreFailure extends CommandFailure {
 
 /** Adds the flags that name the store. */
 export function withStoreFlags<T>(yargs: Argv<T>): Argv<T & StoreFlags> {
-  const flags = Object.entries(configurationFlags()).filter(([name]) => /^store\b/.test(name))
-  for (const [name, flag] of flags) yargs.option(name, { ...flag, hidden: name !== 'store' })
+  for (const [name, flag] of Object.entries(configurationFlags())) {
+    if (name.startsWith('store.')) yargs.option(name, { ...flag, hidden: true })
+  }
   return yargs
     .option('config', {
       type: 'string',
