@@ -38,6 +38,14 @@ export const keeping: Record<string, ContractTest> = {
     )
   },
 
+  'what a subscription says is given back': async (t, store) => {
+    const { ref } = await claim(store)
+    const plain = subscriptionTo('$share/g/a', { qos: 0, isPlain: true })
+    await store.update(ref, { subscribe: [plain] })
+
+    t.deepEqual((await claim(store)).subscriptions, [plain])
+  },
+
   'replay tells each session with its subscriptions, its end and what waits for it': async (
     t,
     store,

@@ -132,6 +132,17 @@ export const queues: Record<string, ContractTest> = {
       t.deepEqual(moved, await queueOf(store, to, 1))
     },
 
+  'a message is handed over once, however often it is named': async (t, store) => {
+    const { ref: from } = await claim(store, 'from')
+    const { ref: to } = await claim(store, 'to')
+    await writeEach(store, from, 'a')
+
+    const moved = await store.handOver(from, [1, 1], targetOf(to))
+
+    t.is(moved.length, 1)
+    t.deepEqual(await waiting(store, to), ['1:a'])
+  },
+
   'messages handed over stand as their new receiver wants them': async (t, store) => {
     const { ref: from } = await claim(store, 'from')
     const { ref: to } = await claim(store, 'to')

@@ -7,7 +7,8 @@ import type { Buffer } from 'node:buffer'
 import type { Seq, Sink, StoreError, Unit } from '../storage.ts'
 import type { Database } from './database.ts'
 import { Kind, keyOf } from './keys.ts'
-import { encodeProgress } from './records.ts'
+import { sealRecord } from './record-fields.ts'
+import { encodeProgress, PRESENT } from './records.ts'
 import type { SessionState } from './session-state.ts'
 
 export class Batch {
@@ -42,7 +43,18 @@ export class Batch {
     return this.#valueBytes
   }
 
-  put(key: Buffer, value: Buffer): void {
+  /** The record is sealed: it is the batch's from now on. */
+  put(key: Buffer, record: Buffer): void {
+    sealRecord(key, record)
+    this.#add(key, record)
+  }
+
+  /** For what says all by being there. */
+  putMark(key: Buffer): void {
+    this.#add(key, PRESENT)
+  }
+
+  #add(key: Buffer, value: Buffer): void {
     this.#keys.push(key)
     this.#values.push(value)
     this.#valueBytes += value.length
@@ -91,7 +103,10 @@ export class Batch {
     for (const state of this.#progress) {
       // That of a session which has ended would never be swept.
       if (state.isGone) continue
-      void database.put(keyOf(Kind.Progress, state.incarnation), encodeProgress(state))
+      const key = keyOf(Kind.Progress, state.incarnation)
+      const record = encodeProgress(state)
+      sealRecord(key, record)
+      void database.put(key, record)
     }
   }
 

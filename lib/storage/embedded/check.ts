@@ -4,8 +4,8 @@ import { Buffer } from 'node:buffer'
 import type { StoreFinding } from '../storage.ts'
 import type { Database } from './database.ts'
 import { decodeEntry, type EntryTotals, encodeEntry, totalsOf } from './entry-record.ts'
-import { allOf, entriesBetween, incarnationIn, Kind, numberIn } from './keys.ts'
-import { loadSessions } from './loading.ts'
+import { allOf, incarnationIn, Kind, numberIn } from './keys.ts'
+import { hasEntry, loadSessions } from './loading.ts'
 import { RecordError } from './record-fields.ts'
 import { decodeProgress, decodeRetained, decodeSession, decodeSubscription } from './records.ts'
 import type { SessionState } from './session-state.ts'
@@ -52,12 +52,14 @@ class Check {
   }
 
   run(): Checked {
-    this.#records(Kind.Session, 'session that cannot be read', ({ value }) => decodeSession(value))
+    this.#records(Kind.Session, 'session that cannot be read', ({ key, value }) =>
+      decodeSession(key, value),
+    )
     this.#records(Kind.Retained, 'retained message that cannot be read', ({ key, value }) =>
       decodeRetained(key, value),
     )
-    this.#records(Kind.Progress, 'mark of a queue that cannot be read', ({ value }) =>
-      decodeProgress(value),
+    this.#records(Kind.Progress, 'mark of a queue that cannot be read', ({ key, value }) =>
+      decodeProgress(key, value),
     )
     this.#records(Kind.Subscription, 'subscription that cannot be read', ({ key, value }) =>
       decodeSubscription(key, value),
@@ -86,9 +88,8 @@ class Check {
   }
 
   #checkReleased(key: Buffer): void {
-    const seq = numberIn(key)
-    const range = { ...entriesBetween(incarnationIn(key), seq - 1, seq), limit: 1 }
-    if (this.#database.getKeysCount(range) === 0) throw new RecordError('no message')
+    const state = this.#lives.get(incarnationIn(key))!
+    if (!hasEntry(this.#database, state, numberIn(key))) throw new RecordError('no message')
   }
 
   #entries(): void {
@@ -98,7 +99,7 @@ class Check {
       const seq = numberIn(key)
       if (!this.#belongs(key) || this.#isAcknowledged(incarnation, seq)) continue
       try {
-        let totals = totalsOf(value)
+        let totals = totalsOf(key, value)
         if (before !== undefined && before.incarnation === incarnation) {
           totals = this.#checkTotals(key, value, before, totals)
         }
@@ -125,7 +126,7 @@ class Check {
       ? totals.count === count && totals.bytes === bytes
       : totals.count >= count && totals.bytes >= bytes
     if (isRight) return totals
-    const entry = decodeEntry(seq, value)
+    const entry = decodeEntry(key, value)
     const repaired = encodeEntry(entry, entry.expiresAt, entry.body, count, bytes)
     this.#found('message with wrong totals', [key, repaired])
     return { count, bytes, bodyBytes: totals.bodyBytes }

@@ -19,11 +19,14 @@ export interface CommitterHooks extends Pick<StoreEvents, 'healthChanged' | 'los
   /** The batch is about to be reported, as durable or as failed. */
   readonly beforeReport: (batch: Batch) => void
   readonly afterCommit: () => void
-  /** Adds removals, of what is durable alone: nothing is written while there is no room. */
-  readonly relieve: (batch: Batch) => void
+  /** Adds up to so many removals, of what is durable alone: nothing is written while there is no room. */
+  readonly relieve: (batch: Batch, most: number) => void
 }
 
 const RETRY_MS = 1_000
+
+/** So many removals are in the largest of the pieces that go before a batch without room. */
+const RELIEF_MAX = 1_024
 
 /** A commit that takes longer is told of: a disk that hangs, or LMDB, which after some failures never answers. */
 const SILENCE_MAX_MS = 10_000
@@ -100,7 +103,8 @@ export class Committer {
     if (batch === undefined || this.#committing !== undefined) return
     this.#hooks.beforeCommit(batch)
     this.#gathering = undefined
-    this.#committing = this.#commit(batch).then(() => {
+    const commit = this.#commit(batch).catch((error: Error) => void this.#lose(error))
+    this.#committing = commit.then(() => {
       this.#committing = undefined
       // Not now: the turn that we are in may have more to say.
       if (this.#gathering !== undefined) setImmediate(() => this.#commitNext())
@@ -119,7 +123,7 @@ export class Committer {
     for (;;) {
       const error = await this.#transact(batch)
       if (error === undefined) {
-        this.#setHealth(true, `There is room again for the store in ${this.#directory}.`)
+        this.#setHealth(true, `The store in ${this.#directory} is written again.`)
         return undefined
       }
       const freeBytes = await this.#freeBytes()
@@ -141,13 +145,20 @@ export class Committer {
     }
   }
 
+  /**
+   * Removes what may go, in small pieces first: LMDB writes down the pages that a removal frees, and has
+   * room for that in what earlier ones freed alone.
+   */
   async #relieve(): Promise<boolean> {
-    if (this.#relief.isEmpty) this.#hooks.relieve(this.#relief)
-    if (this.#relief.isEmpty) return false
-    if ((await this.#transact(this.#relief)) !== undefined) return false
-    this.#relief.settle(undefined)
-    this.#relief = new Batch()
-    return true
+    let hasRelieved = false
+    for (let most = 1; most <= RELIEF_MAX; most *= 2) {
+      if (this.#relief.isEmpty) this.#hooks.relieve(this.#relief, most)
+      if (this.#relief.isEmpty || (await this.#transact(this.#relief)) !== undefined) break
+      this.#relief.settle(undefined)
+      this.#relief = new Batch()
+      hasRelieved = true
+    }
+    return hasRelieved
   }
 
   async #transact(batch: Batch): Promise<CommitFailure | undefined> {
@@ -183,8 +194,13 @@ export class Committer {
   }
 
   async #freeBytes(): Promise<number> {
-    const { bavail, bsize } = await statfs(this.#directory)
-    return bavail * bsize
+    try {
+      const { bavail, bsize } = await statfs(this.#directory)
+      return bavail * bsize
+    } catch {
+      // Where the directory is gone as well, it is not room that lacks.
+      return Number.POSITIVE_INFINITY
+    }
   }
 
   #lose(cause: CommitFailure): StoreError {

@@ -18,23 +18,28 @@ import { StoreError } from '../storage.ts'
 
 const MAGIC = 0xbeefc0de
 const HEAD_BYTES = 24
+
 const META_BYTES = 160
 const NODE_HEAD_BYTES = 8
-const NO_PAGE = 0xffff_ffff_ffff_ffffn
+/** The root of a tree that is empty. */
+const NO_PAGE = 2 ** 64
 
 const Flags = { Branch: 1, Leaf: 2, Overflow: 4, Meta: 8 } as const
 const BIG_DATA = 1
 
+/** The first tree is that of free pages. */
+const OUR_TREE = 1
+
 /** A smaller file, 256 MiB with pages of 4 KiB, is walked as a whole: 0.4 s at most, measured. */
 const PAGES_WALKED_MAX = 65_536
 /** Of a larger one what so many transactions wrote: what could be torn when the machine lost its power. */
-const TRANSACTIONS_WALKED = 1_000n
+const TRANSACTIONS_WALKED = 1_000
 
 interface Head {
   readonly pageBytes: number
-  readonly lastPage: bigint
-  readonly transaction: bigint
-  readonly roots: readonly bigint[]
+  readonly lastPage: number
+  readonly transaction: number
+  readonly roots: readonly number[]
 }
 
 /** Throws `StoreError` if LMDB could not live with the file. A file that does not exist is fine. */
@@ -65,9 +70,9 @@ function newestHead(file: number, path: string): Head {
     heads.push({
       pageBytes,
       // The tree of free pages, and ours.
-      roots: [bytes.readBigUInt64LE(at + 40), bytes.readBigUInt64LE(at + 88)],
-      lastPage: bytes.readBigUInt64LE(at + 96),
-      transaction: bytes.readBigUInt64LE(at + 104),
+      roots: [numberAt(bytes, at + 40), numberAt(bytes, at + 88)],
+      lastPage: numberAt(bytes, at + 96),
+      transaction: numberAt(bytes, at + 104),
     })
   }
   const [first, second] = heads
@@ -85,8 +90,8 @@ class Walk {
   readonly #size: number
   readonly #head: Head
   readonly #page: Buffer
-  readonly #since: bigint
-  readonly #waiting: bigint[]
+  readonly #since: number
+  readonly #waiting: { readonly number: number; readonly isOurs: boolean }[]
 
   constructor(file: number, path: string, size: number, head: Head) {
     this.#file = file
@@ -95,23 +100,25 @@ class Walk {
     this.#head = head
     this.#page = Buffer.alloc(head.pageBytes)
     const isWhole = head.lastPage < PAGES_WALKED_MAX || !this.#holds(head.lastPage)
-    this.#since = isWhole ? 0n : head.transaction - TRANSACTIONS_WALKED
-    this.#waiting = head.roots.filter((root) => root !== NO_PAGE)
+    this.#since = isWhole ? 0 : head.transaction - TRANSACTIONS_WALKED
+    this.#waiting = head.roots
+      .map((number, tree) => ({ number, isOurs: tree === OUR_TREE }))
+      .filter(({ number }) => number !== NO_PAGE)
   }
 
   run(): void {
     // In a whole tree no page comes twice.
     let left = this.#head.lastPage
-    for (let number = this.#waiting.pop(); number !== undefined; number = this.#waiting.pop()) {
-      if (left-- < 0n) this.#fail(number)
-      this.#walk(number)
+    for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) {
+      if (left-- < 0) this.#fail(next.number)
+      this.#walk(next.number, next.isOurs)
     }
   }
 
-  #walk(number: bigint): void {
+  #walk(number: number, isOurs: boolean): void {
     this.#read(number, this.#page)
     const page = this.#page
-    const transaction = page.readBigUInt64LE(8)
+    const transaction = numberAt(page, 8)
     // A page has only older ones below it.
     if (transaction < this.#since) return
     const flags = page.readUInt16LE(18)
@@ -119,53 +126,50 @@ class Walk {
     const upper = HEAD_BYTES + page.readUInt16LE(22)
     if (flags !== Flags.Branch && flags !== Flags.Leaf) this.#fail(number)
     if (lower > upper || upper > page.length) this.#fail(number)
+    let before: number | undefined
     for (let at = HEAD_BYTES; at < lower; at += 2) {
       const node = HEAD_BYTES + page.readUInt16LE(at)
       if (node < upper || node + NODE_HEAD_BYTES > page.length) this.#fail(number)
-      if (flags === Flags.Branch) this.#branch(number, node)
+      if (keyEnd(page, node) > page.length) this.#fail(number)
+      // What is out of order is not found. The first key of a branch says nothing, and may be anything.
+      if (isOurs && before !== undefined && compareKeys(page, before, node) >= 0) this.#fail(number)
+      if (flags === Flags.Leaf || at > HEAD_BYTES) before = node
+      if (flags === Flags.Branch) this.#waiting.push({ number: childOf(page, node), isOurs })
       else this.#leaf(number, node)
     }
   }
 
-  #branch(number: bigint, node: number): void {
-    const page = this.#page
-    if (node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6) > page.length) this.#fail(number)
-    const low = page.readUInt32LE(node)
-    const child = BigInt(low) | (BigInt(page.readUInt16LE(node + 4)) << 32n)
-    this.#waiting.push(child)
-  }
-
-  #leaf(number: bigint, node: number): void {
+  #leaf(number: number, node: number): void {
     const page = this.#page
     const dataBytes = page.readUInt32LE(node)
-    const data = node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6)
+    const data = keyEnd(page, node)
     const isBig = (page.readUInt16LE(node + 4) & BIG_DATA) !== 0
     if (data + (isBig ? 8 : dataBytes) > page.length) this.#fail(number)
-    if (isBig) this.#overflow(page.readBigUInt64LE(data), dataBytes)
+    if (isBig) this.#overflow(numberAt(page, data), dataBytes)
   }
 
   /** Large values have pages of their own, of which only the first has a head. */
-  #overflow(number: bigint, dataBytes: number): void {
+  #overflow(number: number, dataBytes: number): void {
     const head = Buffer.alloc(HEAD_BYTES)
     this.#read(number, head)
     const count = head.readUInt32LE(20)
     const isLargeEnough = count * this.#head.pageBytes >= HEAD_BYTES + dataBytes
     if (head.readUInt16LE(18) !== Flags.Overflow || !isLargeEnough) this.#fail(number)
-    if (!this.#holds(number + BigInt(count) - 1n)) this.#fail(number)
+    if (!this.#holds(number + count - 1)) this.#fail(number)
   }
 
-  #read(number: bigint, into: Buffer): void {
+  #read(number: number, into: Buffer): void {
     if (number > this.#head.lastPage || !this.#holds(number)) this.#fail(number)
-    readSync(this.#file, into, 0, into.length, Number(number) * this.#head.pageBytes)
-    const isNewer = into.readBigUInt64LE(8) > this.#head.transaction
-    if (into.readBigUInt64LE(0) !== number || isNewer) this.#fail(number)
+    readSync(this.#file, into, 0, into.length, number * this.#head.pageBytes)
+    const isNewer = numberAt(into, 8) > this.#head.transaction
+    if (numberAt(into, 0) !== number || isNewer) this.#fail(number)
   }
 
-  #holds(number: bigint): boolean {
-    return (Number(number) + 1) * this.#head.pageBytes <= this.#size
+  #holds(number: number): boolean {
+    return (number + 1) * this.#head.pageBytes <= this.#size
   }
 
-  #fail(number: bigint): never {
+  #fail(number: number): never {
     throw damaged(
       this.#path,
       this.#holds(number)
@@ -173,6 +177,24 @@ class Walk {
         : `it ends before its page ${number}`,
     )
   }
+}
+
+function keyEnd(page: Buffer, node: number): number {
+  return node + NODE_HEAD_BYTES + page.readUInt16LE(node + 6)
+}
+
+function compareKeys(page: Buffer, first: number, second: number): number {
+  const [start, otherStart] = [first + NODE_HEAD_BYTES, second + NODE_HEAD_BYTES]
+  return page.compare(page, otherStart, keyEnd(page, second), start, keyEnd(page, first))
+}
+
+/** Of eight bytes. What is too large to be exact is larger than any number there is. */
+function numberAt(bytes: Buffer, at: number): number {
+  return bytes.readUIntLE(at, 6) + bytes.readUInt16LE(at + 6) * 2 ** 48
+}
+
+function childOf(page: Buffer, node: number): number {
+  return page.readUInt32LE(node) + page.readUInt16LE(node + 4) * 2 ** 32
 }
 
 /** The refusal of a file that is not what was written. */

@@ -11,7 +11,7 @@ import type { RootDatabase } from 'lmdb'
 import { StoreError } from '../storage.ts'
 import { checkDataFile, damaged } from './data-file.ts'
 import { metaKey } from './keys.ts'
-import { RecordError, RecordReader, RecordWriter } from './record-fields.ts'
+import { RecordError, RecordReader, RecordWriter, sealRecord } from './record-fields.ts'
 
 export type Database = RootDatabase<Buffer, Buffer>
 
@@ -135,10 +135,9 @@ async function checkFormat(database: Database, file: string, isReadOnly: boolean
   if (record === undefined) {
     const isFresh = database.getKeysCount({ start: Buffer.of(0), limit: 1 }) === 0
     if (isFresh && !isReadOnly) {
-      await database.put(
-        FORMAT,
-        new RecordWriter().byte(FORMAT_VERSION).text(randomUUID()).finish(),
-      )
+      const fresh = new RecordWriter().byte(FORMAT_VERSION).text(randomUUID()).finish()
+      sealRecord(FORMAT, fresh)
+      await database.put(FORMAT, fresh)
       return
     }
     throw new StoreError(
@@ -156,7 +155,7 @@ async function checkFormat(database: Database, file: string, isReadOnly: boolean
 
 function formatOf(record: Buffer, file: string): number {
   try {
-    return new RecordReader(record).byte()
+    return new RecordReader(FORMAT, record).byte()
   } catch (cause) {
     if (!(cause instanceof RecordError)) throw cause
     throw damaged(file, cause.message)

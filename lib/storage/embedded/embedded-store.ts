@@ -34,6 +34,7 @@ import { Engine } from './engine.ts'
 import { Kind, numberedKey, retainedKey } from './keys.ts'
 import {
   describe,
+  hasEntry,
   readEntries,
   readEntry,
   replayRetained,
@@ -182,16 +183,14 @@ export class EmbeddedStore implements Store {
     if (source === undefined || target === undefined) return moved
     const { qos, retain, subscriptionIdentifiers, share } = to
     const batch = engine.gather()
-    const gone: Seq[] = []
     for (const seq of seqs) {
       const entry = readEntry(engine.database, source, seq, engine.onDamage)
       if (entry === undefined) continue
       const newSeq = appendEntry(batch, target, to, entry)
       moved.push({ ...entry, seq: newSeq, qos, retain, subscriptionIdentifiers, share })
-      gone.push(seq)
+      // In the same transaction: nobody ever sees a message twice, or not at all.
+      engine.progress.discard(source, [seq])
     }
-    // In the same transaction: nobody ever sees a message twice, or not at all.
-    engine.progress.discard(source, gone)
     engine.progress.flush(source, batch)
     await batch.settled()
     return moved
@@ -234,7 +233,12 @@ export class EmbeddedStore implements Store {
     const state = engine.sessions.ownedBy(ref)
     if (state === undefined) return
     const batch = engine.gather()
-    putReleased(batch, state, seqs)
+    // QoS 2 alone comes here, and what it delivers is durable: the one look at the tree may be afforded.
+    putReleased(
+      batch,
+      state,
+      seqs.filter((seq) => hasEntry(engine.database, state, seq)),
+    )
     await batch.settled()
   }
 

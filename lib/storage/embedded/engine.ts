@@ -151,8 +151,8 @@ export class Engine {
     })
   }
 
-  relieve(batch: Batch): void {
-    this.progress.flushAll(batch)
-    if (!this.#isSweeping) this.#sweeper.addPiece(batch)
+  relieve(batch: Batch, most: number): void {
+    this.progress.trimAll(batch)
+    this.#sweeper.addPiece(batch, most)
   }
 }

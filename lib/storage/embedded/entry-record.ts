@@ -15,8 +15,9 @@
  */
 
 import { Buffer } from 'node:buffer'
-import type { QueueEntry, Seq } from '../storage.ts'
-import { checkRecord, RECORD_HEAD_BYTES, RecordError, sealRecord } from './record-fields.ts'
+import type { QueueEntry } from '../storage.ts'
+import { numberIn } from './keys.ts'
+import { checkRecord, RECORD_HEAD_BYTES, RecordError } from './record-fields.ts'
 import { qosOf } from './records.ts'
 
 /** How long a queue is, with and up to an entry. */
@@ -37,7 +38,7 @@ const COUNT_AT = RECORD_HEAD_BYTES + 1
 const BYTES_AT = COUNT_AT + 6
 const FIELDS_AT = BYTES_AT + 6
 
-/** Lays out an entry; the record has memory of its own. */
+/** Lays out an entry; the record has memory of its own, and is yet to be sealed. */
 export function encodeEntry(
   entry: Omit<QueueEntry, 'seq' | 'body' | 'expiresAt'>,
   expiresAt: number,
@@ -72,13 +73,12 @@ export function encodeEntry(
   record[RECORD_HEAD_BYTES] = flags
   record.writeUIntBE(count, COUNT_AT, 6)
   record.writeUIntBE(bytes, BYTES_AT, 6)
-  sealRecord(record)
   return record
 }
 
 /** Reads an entry; its body is a view into the record. Throws `RecordError` where it is damaged. */
-export function decodeEntry(seq: Seq, record: Buffer): QueueEntry {
-  checkEntry(record)
+export function decodeEntry(key: Buffer, record: Buffer): QueueEntry {
+  checkEntry(key, record)
   const flags = record[RECORD_HEAD_BYTES]!
   let at = FIELDS_AT
   let expiresAt = Number.POSITIVE_INFINITY
@@ -100,7 +100,7 @@ export function decodeEntry(seq: Seq, record: Buffer): QueueEntry {
     at = end
   }
   return {
-    seq,
+    seq: numberIn(key),
     qos: qosOf(flags & QOS_BITS),
     retain: (flags & RETAIN) !== 0,
     subscriptionIdentifiers,
@@ -111,8 +111,8 @@ export function decodeEntry(seq: Seq, record: Buffer): QueueEntry {
 }
 
 /** Reads the running totals alone. Throws `RecordError` where the record is damaged. */
-export function totalsOf(record: Buffer): EntryTotals {
-  checkEntry(record)
+export function totalsOf(key: Buffer, record: Buffer): EntryTotals {
+  checkEntry(key, record)
   const flags = record[RECORD_HEAD_BYTES]!
   let at = FIELDS_AT
   if (flags & EXPIRES) at += 8
@@ -126,7 +126,7 @@ export function totalsOf(record: Buffer): EntryTotals {
 }
 
 // A record that is whole was written by `encodeEntry`: its fields cannot reach beyond its end.
-function checkEntry(record: Buffer): void {
-  checkRecord(record)
+function checkEntry(key: Buffer, record: Buffer): void {
+  checkRecord(key, record)
   if (record.length < FIELDS_AT) throw new RecordError('too short for a message')
 }

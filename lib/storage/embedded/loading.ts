@@ -4,12 +4,13 @@ import { Buffer } from 'node:buffer'
 import type { Subscription } from '../../protocol/subscription.ts'
 import type { QueueEntry, ReplayItem, Seq, StoredSession } from '../storage.ts'
 import type { Database } from './database.ts'
-import { decodeEntry, type EntryTotals, totalsOf } from './entry-record.ts'
+import { decodeEntry, totalsOf } from './entry-record.ts'
 import {
   allOf,
   allOfIncarnation,
   entriesBetween,
   incarnationIn,
+  KINDS_OF_INCARNATION,
   Kind,
   keyOf,
   metaKey,
@@ -46,9 +47,9 @@ export function incarnationsRecord(taken: number): readonly [key: Buffer, value:
 export function loadSessions(database: Database, onDamage: OnDamage): Loaded {
   const sessions = new Map<string, SessionState>()
   const lives = new Map<number, SessionState>()
-  for (const { value } of database.getRange(allOf(Kind.Session))) {
+  for (const { key, value } of database.getRange(allOf(Kind.Session))) {
     readRecord(onDamage, 'a session', () => {
-      const { clientIdentifier, incarnation, ...rest } = decodeSession(value)
+      const { clientIdentifier, incarnation, ...rest } = decodeSession(key, value)
       const state = Object.assign(new SessionState(clientIdentifier, incarnation), rest)
       sessions.set(clientIdentifier, state)
       lives.set(incarnation, state)
@@ -58,7 +59,7 @@ export function loadSessions(database: Database, onDamage: OnDamage): Loaded {
     const state = lives.get(incarnationIn(key))
     if (state === undefined) continue
     readRecord(onDamage, 'how far a queue is acknowledged', () => {
-      Object.assign(state, decodeProgress(value))
+      Object.assign(state, decodeProgress(key, value))
     })
   }
   for (const key of database.getKeys(allOf(Kind.Released))) {
@@ -69,10 +70,23 @@ export function loadSessions(database: Database, onDamage: OnDamage): Loaded {
   }
   const untrimmed = [...lives.values()].filter((state) => readEnds(database, state, onDamage))
   const discarded = [...database.getKeys(allOf(Kind.Discarded))].map(incarnationIn)
+  return { sessions, discarded, untrimmed, incarnationsTaken: readIncarnations(database, onDamage) }
+}
+
+/** Not what the record says alone: where it is damaged, no incarnation may come again that is still there. */
+function readIncarnations(database: Database, onDamage: OnDamage): number {
+  let highest = 0
+  for (const kind of [...KINDS_OF_INCARNATION, Kind.Discarded]) {
+    const { start, end } = allOf(kind)
+    const reverse = { start: end, end: start, reverse: true, limit: 1 }
+    for (const key of database.getKeys(reverse)) highest = Math.max(highest, incarnationIn(key))
+  }
   const record = database.get(INCARNATIONS)
-  const highest = [...lives.keys(), ...discarded].reduce((a, b) => Math.max(a, b), 0)
-  const taken = record === undefined ? 0 : new RecordReader(record).number()
-  return { sessions, discarded, untrimmed, incarnationsTaken: Math.max(highest, taken) }
+  if (record === undefined) return highest
+  const taken = readRecord(onDamage, 'the number of incarnations', () =>
+    new RecordReader(INCARNATIONS, record).number(),
+  )
+  return Math.max(highest, taken ?? 0)
 }
 
 /** Reads one session, as far as it takes to read its queue. */
@@ -81,33 +95,39 @@ export function loadSession(
   clientIdentifier: string,
   onDamage: OnDamage,
 ): SessionState | undefined {
-  const record = database.get(sessionKey(clientIdentifier))
+  const key = sessionKey(clientIdentifier)
+  const record = database.get(key)
   if (record === undefined) return undefined
   return readRecord(onDamage, 'a session', () => {
-    const { incarnation } = decodeSession(record)
+    const { incarnation } = decodeSession(key, record)
     const state = new SessionState(clientIdentifier, incarnation)
-    const progress = database.get(keyOf(Kind.Progress, incarnation))
-    return progress === undefined ? state : Object.assign(state, decodeProgress(progress))
+    const progressKey = keyOf(Kind.Progress, incarnation)
+    const progress = database.get(progressKey)
+    if (progress !== undefined) Object.assign(state, decodeProgress(progressKey, progress))
+    return state
   })
 }
 
 /** Takes the numbers of a session from the ends of its queue; whether it begins with what is acknowledged. */
 function readEnds(database: Database, state: SessionState, onDamage: OnDamage): boolean {
   state.trimmedTo = state.lowWaterMark
-  const first = firstEntry(database, state.incarnation, 0)
+  const [first] = database.getKeys({
+    ...allOfIncarnation(Kind.Entry, state.incarnation),
+    limit: 1,
+  })
   if (first !== undefined) {
     const last = lastEntry(database, state.incarnation, NUMBER_MAX)!
-    state.lastSeq = Math.max(state.lastSeq, last.seq)
+    state.lastSeq = Math.max(state.lastSeq, numberIn(last.key))
     readRecord(onDamage, 'a message', () => {
-      const { count, bytes } = totalsOf(last.record)
+      const { count, bytes } = totalsOf(last.key, last.value)
       state.count = Math.max(state.count, count)
       state.bytes = Math.max(state.bytes, bytes)
     })
   }
   // A seq that was acknowledged was given out, whatever became of its message.
   state.lastSeq = Math.max(state.lastSeq, state.lowWaterMark)
-  if (first === undefined || first.seq > state.lowWaterMark) return false
-  state.trimmedTo = first.seq - 1
+  if (first === undefined || numberIn(first) > state.lowWaterMark) return false
+  state.trimmedTo = numberIn(first) - 1
   return true
 }
 
@@ -178,7 +198,7 @@ export function describe(
   onDamage: OnDamage,
   lastSeq: Seq = state.lastSeq,
 ): StoredSession {
-  const { ref, will, expirySeconds, left, lowWaterMark, sentTo, inbound } = state
+  const { ref, will, expirySeconds, left, lowWaterMark, sentTo, released, inbound } = state
   return {
     ref,
     subscriptions,
@@ -188,19 +208,15 @@ export function describe(
     lastSeq,
     lowWaterMark,
     sentTo,
-    released: releasedOf(database, state),
-    inbound: [...inbound],
+    released: released.values(),
+    inbound: inbound.values(),
     ...lengthOf(database, state, lastSeq, onDamage),
   }
 }
 
-/** The marks of messages that are there: a mark is written without a look at the queue. */
-function releasedOf(database: Database, { incarnation, released, hidden }: SessionState): Seq[] {
-  return [...released].filter(
-    (seq) =>
-      !hidden.has(seq) &&
-      database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0,
-  )
+/** Whether a message is in the tree; reads its key alone. */
+export function hasEntry(database: Database, { incarnation }: SessionState, seq: Seq): boolean {
+  return database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0
 }
 
 /** How long a queue is, by its two ends. */
@@ -213,12 +229,13 @@ function lengthOf(
   const empty = { queued: 0, queuedBytes: 0 }
   if (lastSeq <= lowWaterMark) return empty
   const first = firstEntry(database, incarnation, lowWaterMark)
-  if (first === undefined || first.seq > lastSeq) return empty
+  if (first === undefined || numberIn(first.key) > lastSeq) return empty
   return (
     readRecord(onDamage, 'a message', () => {
-      const last: EntryTotals = totalsOf(lastEntry(database, incarnation, lastSeq)!.record)
-      const { count, bytes, bodyBytes } = totalsOf(first.record)
-      return { queued: last.count - count + 1, queuedBytes: last.bytes - bytes + bodyBytes }
+      const last = lastEntry(database, incarnation, lastSeq)!
+      const end = totalsOf(last.key, last.value)
+      const { count, bytes, bodyBytes } = totalsOf(first.key, first.value)
+      return { queued: end.count - count + 1, queuedBytes: end.bytes - bytes + bodyBytes }
     }) ?? empty
   )
 }
@@ -236,9 +253,8 @@ export function readEntries(
   let bytes = 0
   const range = entriesBetween(incarnation, Math.max(after, lowWaterMark), NUMBER_MAX)
   for (const { key, value } of database.getRange(range)) {
-    const seq = numberIn(key)
-    if (hidden.has(seq)) continue
-    const entry = readRecord(onDamage, 'a message', () => decodeEntry(seq, value))
+    if (hidden.has(numberIn(key))) continue
+    const entry = readRecord(onDamage, 'a message', () => decodeEntry(key, value))
     if (entry === undefined) continue
     bytes += entry.body.length
     if (bytes > limits.maxBytes && entries.length > 0) break
@@ -256,37 +272,31 @@ export function readEntry(
   onDamage: OnDamage,
 ): QueueEntry | undefined {
   if (seq <= lowWaterMark || hidden.has(seq)) return undefined
-  const record = database.get(numberedKey(Kind.Entry, incarnation, seq))
+  const key = numberedKey(Kind.Entry, incarnation, seq)
+  const record = database.get(key)
   if (record === undefined) return undefined
-  return readRecord(onDamage, 'a message', () => decodeEntry(seq, record))
+  return readRecord(onDamage, 'a message', () => decodeEntry(key, record))
 }
 
-function firstEntry(
-  database: Database,
-  incarnation: number,
-  after: Seq,
-): { seq: Seq; record: Buffer } | undefined {
+interface KeyAndRecord {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+function firstEntry(database: Database, incarnation: number, after: Seq): KeyAndRecord | undefined {
   const range = entriesBetween(incarnation, after, NUMBER_MAX)
-  for (const { key, value } of database.getRange({ ...range, limit: 1 })) {
-    return { seq: numberIn(key), record: value }
-  }
+  for (const found of database.getRange({ ...range, limit: 1 })) return found
   return undefined
 }
 
-function lastEntry(
-  database: Database,
-  incarnation: number,
-  upTo: Seq,
-): { seq: Seq; record: Buffer } | undefined {
+function lastEntry(database: Database, incarnation: number, upTo: Seq): KeyAndRecord | undefined {
   const range = {
     start: numberedKey(Kind.Entry, incarnation, upTo),
     end: keyOf(Kind.Entry, incarnation),
     reverse: true,
     limit: 1,
   }
-  for (const { key, value } of database.getRange(range)) {
-    return { seq: numberIn(key), record: value }
-  }
+  for (const found of database.getRange(range)) return found
   return undefined
 }
 

@@ -73,6 +73,15 @@ export class Progress {
     for (const state of this.#unflushed) this.flush(state, batch)
   }
 
+  /** Leaves what is acknowledged to the sweeper, which removes as little at a time as it is asked to. */
+  trimAll(batch: Batch): void {
+    for (const state of this.#unflushed) {
+      if (state.isGone || state.lowWaterMark === state.trimmedTo) continue
+      this.#sweeper.trim(state)
+      batch.putProgress(state)
+    }
+  }
+
   get hasWork(): boolean {
     return this.#unflushed.size > 0
   }
@@ -114,7 +123,7 @@ export class Progress {
 
   #removeAcknowledged(state: SessionState, batch: Batch): void {
     const { incarnation, lowWaterMark, trimmedTo } = state
-    for (const seq of state.released) {
+    for (const seq of state.released.values()) {
       if (seq <= lowWaterMark) this.#removeReleased(state, seq, batch)
     }
     if (lowWaterMark - trimmedTo > REMOVED_AT_ONCE_MAX) {

@@ -1,4 +1,5 @@
-/** The records of the embedded store, but for those of queues: what they say, and how it is laid out. */
+/** The records of the embedded store, but for those of queues: what they say, and how it is laid out. A batch
+ * seals them (batch.ts). */
 
 import { Buffer } from 'node:buffer'
 import type { Qos } from '../../protocol/packets.ts'
@@ -54,8 +55,8 @@ export function encodeSession(session: SessionRecord): Buffer {
   return writer.finish()
 }
 
-export function decodeSession(record: Buffer): SessionRecord {
-  const reader = new RecordReader(record)
+export function decodeSession(key: Buffer, record: Buffer): SessionRecord {
+  const reader = new RecordReader(key, record)
   const clientIdentifier = reader.text()
   const flags = reader.byte()
   return {
@@ -93,8 +94,8 @@ export function encodeProgress(progress: ProgressRecord): Buffer {
     .finish()
 }
 
-export function decodeProgress(record: Buffer): ProgressRecord {
-  const reader = new RecordReader(record)
+export function decodeProgress(key: Buffer, record: Buffer): ProgressRecord {
+  const reader = new RecordReader(key, record)
   return {
     lowWaterMark: reader.number(),
     lastSeq: reader.number(),
@@ -122,7 +123,7 @@ export function encodeSubscription(subscription: Subscription): Buffer {
 }
 
 export function decodeSubscription(key: Buffer, record: Buffer): Subscription {
-  const reader = new RecordReader(record)
+  const reader = new RecordReader(key, record)
   const qos = qosOf(reader.byte())
   const flags = reader.byte()
   const subscriptionIdentifier = reader.number()
@@ -148,7 +149,7 @@ export function encodeRetained({ topic, body, qos, expiresAt }: StoredRetained):
 
 /** The body is a view into the record, which is hardly longer. */
 export function decodeRetained(key: Buffer, record: Buffer): StoredRetained {
-  const reader = new RecordReader(record)
+  const reader = new RecordReader(key, record)
   const qos = qosOf(reader.byte())
   const expiresAt = reader.number()
   const nameInRecord = reader.text()

@@ -6,6 +6,29 @@
 import type { Left, Seq, SessionRef, StoredWill } from '../storage.ts'
 import type { ProgressRecord, SessionRecord } from './records.ts'
 
+/** A set of numbers that is empty with most sessions, and then costs next to nothing. */
+class SeqSet {
+  #numbers: Set<number> | undefined
+
+  has(number: number): boolean {
+    return this.#numbers !== undefined && this.#numbers.has(number)
+  }
+
+  add(number: number): void {
+    this.#numbers ??= new Set()
+    this.#numbers.add(number)
+  }
+
+  /** Whether it was there. */
+  delete(number: number): boolean {
+    return this.#numbers !== undefined && this.#numbers.delete(number)
+  }
+
+  values(): number[] {
+    return this.#numbers === undefined ? [] : [...this.#numbers]
+  }
+}
+
 /** What a session costs in memory while nobody is connected to it: measured with 100,000 of them. */
 export const SESSION_STATE_BYTES = 512
 
@@ -23,11 +46,11 @@ export class SessionState implements SessionRecord, ProgressRecord {
   bytes = 0
   /** Up to here no entry is left in the tree, or its removal is on its way. */
   trimmedTo: Seq = 0
-  /** QoS 2 messages for which PUBREC came; may hold some that are not there any more. */
-  readonly released: Set<Seq> = new Set()
-  readonly inbound: Set<number> = new Set()
+  /** QoS 2 messages for which PUBREC came. */
+  readonly released: SeqSet = new SeqSet()
+  readonly inbound: SeqSet = new SeqSet()
   /** Discarded, but not yet gone from the tree: readers pass over them. */
-  readonly hidden: Set<Seq> = new Set()
+  readonly hidden: SeqSet = new SeqSet()
   /** Those of them whose removal is not on its way. */
   discarded: Seq[] = []
   /** How many entries were acknowledged or discarded since the last time they were removed. */

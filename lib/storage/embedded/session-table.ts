@@ -5,7 +5,6 @@ import type { SessionRef } from '../storage.ts'
 import type { Batch } from './batch.ts'
 import { Kind, keyOf, sessionKey } from './keys.ts'
 import { incarnationsRecord, type Loaded } from './loading.ts'
-import { PRESENT } from './records.ts'
 import { SESSION_STATE_BYTES, SessionState } from './session-state.ts'
 
 /** So many incarnations are taken at once: the others of a block need no record. A crash wastes what is left. */
@@ -42,7 +41,7 @@ export class SessionTable {
   /** Ends a session: two small records now, the rest is swept. */
   discard(state: SessionState, batch: Batch): void {
     batch.remove(sessionKey(state.clientIdentifier))
-    batch.put(keyOf(Kind.Discarded, state.incarnation), PRESENT)
+    batch.putMark(keyOf(Kind.Discarded, state.incarnation))
     state.isGone = true
     this.#sessions.delete(state.clientIdentifier)
     this.#budget.release(SESSION_STATE_BYTES)

@@ -43,9 +43,9 @@ export class Sweeper {
     this.#untrimmed.add(state)
   }
 
-  /** Adds one piece to a batch. */
-  addPiece(batch: Batch): void {
-    let left = PIECE_RECORDS
+  /** Adds up to `most` removals to a batch, of what is in the tree now. */
+  addPiece(batch: Batch, most: number = PIECE_RECORDS): void {
+    let left = most
     while (left > 0 && this.#discarded.length > 0) left = this.#sweepSome(batch, left)
     for (const state of this.#untrimmed) {
       if (left <= 0) return

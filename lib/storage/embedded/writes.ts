@@ -13,7 +13,7 @@ import type {
 import type { Batch } from './batch.ts'
 import { encodeEntry } from './entry-record.ts'
 import { Kind, numberedKey, retainedKey, sessionKey, subscriptionKey } from './keys.ts'
-import { encodeRetained, encodeSession, encodeSubscription, PRESENT } from './records.ts'
+import { encodeRetained, encodeSession, encodeSubscription } from './records.ts'
 import type { SessionState } from './session-state.ts'
 
 export function putSession(batch: Batch, state: SessionState): void {
@@ -49,14 +49,14 @@ export function appendEntry(
 
 export function putInbound(batch: Batch, state: SessionState, packetIdentifier: number): void {
   state.inbound.add(packetIdentifier)
-  batch.put(numberedKey(Kind.Inbound, state.incarnation, packetIdentifier), PRESENT)
+  batch.putMark(numberedKey(Kind.Inbound, state.incarnation, packetIdentifier))
 }
 
 export function putReleased(batch: Batch, state: SessionState, seqs: readonly Seq[]): void {
   for (const seq of seqs) {
     if (seq <= state.lowWaterMark || seq > state.lastSeq || state.hidden.has(seq)) continue
     state.released.add(seq)
-    batch.put(numberedKey(Kind.Released, state.incarnation, seq), PRESENT)
+    batch.putMark(numberedKey(Kind.Released, state.incarnation, seq))
   }
 }
 
