@@ -60,7 +60,7 @@ export class RedisServer {
     const quiet = ['--save', '', '--loglevel', 'warning']
     const isSentinel = this.#program === 'redis-sentinel'
     const args = isSentinel ? settings : [...common, ...quiet, ...settings]
-    const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
     this.#child = child
     running.add(child)
     let output = ''
@@ -120,7 +120,7 @@ export class RedisServer {
       try {
         // oxlint-disable-next-line no-await-in-loop -- Asked until it serves.
         const reply = await this.command('PING')
-        if (reply.startsWith('+PONG')) return
+        if (!reply.startsWith('-LOADING')) return
       } catch {
         // Not listening yet.
       }

@@ -93,10 +93,10 @@ end
 
 const batch = `
 local lane = call('HMGET', KEYS[1], 'e', 'n')
-if not lane[1] then return redis.error_reply('EMPTIED') end
-if lane[1] ~= ARGV[1] then return redis.error_reply('FENCED') end
+if not lane[1] then return redis.error_reply('EMPTIED nothing is here') end
+if lane[1] ~= ARGV[1] then return redis.error_reply('FENCED by a later owner') end
 if lane[2] == ARGV[2] then return call('HGET', KEYS[1], 'r') end
-if ARGV[3] == '1' and lane[2] + 1 ~= ARGV[2] + 0 then return redis.error_reply('BEHIND') end
+if ARGV[3] == '1' and lane[2] + 1 ~= ARGV[2] + 0 then return redis.error_reply('BEHIND what was confirmed') end
 
 local list, at = cmsgpack.unpack(ARGV[4]), 0
 local results, count = {}, 0
