@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,24 +16,33 @@ process.once('exit', () => {
 export class RedisServer {
   readonly port: number
   readonly #directory: string
-  readonly #program: string
+  readonly #sentinelOf: number | undefined
   #settings: readonly string[]
   #child: ChildProcess | undefined
 
-  private constructor(program: string, port: number, settings: readonly string[]) {
-    this.#program = program
+  private constructor(port: number, settings: readonly string[], sentinelOf: number | undefined) {
+    this.#sentinelOf = sentinelOf
     this.#directory = mkdtempSync(join(tmpdir(), 'noctule-redis-'))
     this.port = port
     this.#settings = settings
   }
 
   /** Starts one with settings as on its command line, as in `--appendonly yes`. */
-  static async start(
-    settings: readonly string[] = [],
-    program = 'redis-server',
+  static start(settings: readonly string[] = []): Promise<RedisServer> {
+    return RedisServer.#startOn(settings, undefined)
+  }
+
+  /** Starts a Sentinel, with others perhaps, that watches the server at `port` under the name `kept`. */
+  static startSentinel(port: number): Promise<RedisServer> {
+    return RedisServer.#startOn([], port)
+  }
+
+  static async #startOn(
+    settings: readonly string[],
+    sentinelOf: number | undefined,
   ): Promise<RedisServer> {
     for (let attempt = 0; ; attempt++) {
-      const server = new RedisServer(program, await freePort(), settings)
+      const server = new RedisServer(await freePort(), settings, sentinelOf)
       try {
         await server.start()
         return server
@@ -56,11 +65,12 @@ export class RedisServer {
   /** Starts it on its port, with what it has kept and perhaps other settings; resolves when it serves. */
   async start(settings: readonly string[] = this.#settings): Promise<void> {
     this.#settings = settings
-    const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory]
-    const quiet = ['--save', '', '--loglevel', 'warning']
-    const isSentinel = this.#program === 'redis-sentinel'
-    const args = isSentinel ? settings : [...common, ...quiet, ...settings]
-    const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const program = this.#sentinelOf === undefined ? 'redis-server' : 'redis-sentinel'
+    const args =
+      this.#sentinelOf === undefined
+        ? [...this.#commonSettings(), ...settings]
+        : [this.#writeSentinelFile(this.#sentinelOf)]
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
     this.#child = child
     running.add(child)
     let output = ''
@@ -69,7 +79,7 @@ export class RedisServer {
     })
     const ended = once(child, 'exit').then(([code]) => {
       running.delete(child)
-      throw new Error(`${this.#program} ended with ${code}: ${output}`)
+      throw new Error(`${program} ended with ${code}: ${output}`)
     })
     ended.catch(() => {})
     await Promise.race([this.#untilServing(child), ended])
@@ -109,6 +119,27 @@ export class RedisServer {
     } finally {
       socket.destroy()
     }
+  }
+
+  #commonSettings(): string[] {
+    const place = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory]
+    return [...place, '--save', '', '--loglevel', 'warning']
+  }
+
+  /** A Sentinel takes no settings but from a file, which it writes again itself. */
+  #writeSentinelFile(masterPort: number): string {
+    const file = join(this.#directory, 'sentinel.conf')
+    const lines = [
+      `port ${this.port}`,
+      'bind 127.0.0.1',
+      `dir ${this.#directory}`,
+      `sentinel monitor kept 127.0.0.1 ${masterPort} 2`,
+      'sentinel down-after-milliseconds kept 300',
+      'sentinel failover-timeout kept 3000',
+      '',
+    ]
+    writeFileSync(file, lines.join('\n'))
+    return file
   }
 
   #removeDirectory(): void {
