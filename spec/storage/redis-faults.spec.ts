@@ -2,9 +2,7 @@
 
 import test, { type ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
-import type { SessionRef, Sink, StoreError, StoreEvents, Unit } from '../../lib/storage/storage.ts'
 import { seededRandom } from '../../lib/util/random.ts'
-import { defer } from '../support/deferred.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
@@ -21,6 +19,7 @@ import {
   write,
   writeEach,
 } from './contract-support.ts'
+import { Load, listen } from './redis-support.ts'
 
 const append = ['--appendonly', 'yes']
 
@@ -31,31 +30,6 @@ async function startServer(
   const server = await RedisServer.start(settings)
   t.teardown(() => server.remove())
   return server
-}
-
-/** Notes what the store says by itself, and lets a test wait for it. */
-function listen(): {
-  events: StoreEvents
-  health: boolean[]
-  reasons: string[]
-  down: Promise<void>
-  up: Promise<void>
-  lost: Promise<StoreError>
-} {
-  const [down, up, lost] = [defer<void>(), defer<void>(), defer<StoreError>()]
-  const health: boolean[] = []
-  const reasons: string[] = []
-  const events: StoreEvents = {
-    healthChanged(isHealthy, reason) {
-      health.push(isHealthy)
-      reasons.push(reason)
-      if (isHealthy) up.resolve()
-      else down.resolve()
-    },
-    lost: (error) => lost.resolve(error),
-    emptied: async () => {},
-  }
-  return { events, health, reasons, down: down.promise, up: up.promise, lost: lost.promise }
 }
 
 test('a batch whose reply is lost is answered, and not applied again', async (t) => {
@@ -141,10 +115,7 @@ for (const policy of ['always', 'everysec']) {
     const random = seededRandom(seed)
     const server = await startServer(t, [...append, '--appendfsync', policy])
     const store = await openStore(t, server.url)
-    const refs = await Promise.all(
-      ['a', 'b', 'c'].map(async (name) => (await claim(store, name)).ref),
-    )
-    const load = new Load(store, refs)
+    const load = await Load.to(store, ['a', 'b', 'c'])
 
     load.start()
     for (let kill = 0; kill < 4; kill++) {
@@ -155,73 +126,8 @@ for (const policy of ['always', 'everysec']) {
     await load.stop()
 
     t.true(load.doneCount > 200)
-    for (const ref of refs) {
-      const entries = await store.readQueue(ref, 0, 1e6, 1e9)
-      t.deepEqual(
-        entries.map(({ body }) => Number(String(body).slice('body of '.length))),
-        Array.from({ length: load.doneCount }, (_, i) => i),
-      )
-      t.deepEqual(
-        entries.map(({ seq }) => seq),
-        Array.from({ length: load.doneCount }, (_, i) => i + 1),
-      )
-    }
+    await load.assertWhole(t)
   })
-}
-
-/** Writes numbered units without end, a hundred at once. */
-class Load implements Sink {
-  doneCount = 0
-  readonly #store: RedisStore
-  readonly #refs: readonly SessionRef[]
-  #next = 0
-  #isRunning = true
-  #waiting: { count: number; resolve: () => void } | undefined
-  #onDrained: (() => void) | undefined
-
-  constructor(store: RedisStore, refs: readonly SessionRef[]) {
-    this.#store = store
-    this.#refs = refs
-  }
-
-  start(): void {
-    for (let i = 0; i < 100; i++) this.#write()
-  }
-
-  untilDone(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting = { count, resolve }
-    })
-  }
-
-  async stop(): Promise<void> {
-    this.#isRunning = false
-    if (this.doneCount < this.#next)
-      await new Promise<void>((resolve) => {
-        this.#onDrained = resolve
-      })
-  }
-
-  stored(): void {}
-
-  done(): void {
-    this.doneCount++
-    if (this.#isRunning) this.#write()
-    if (this.doneCount === this.#next) this.#onDrained?.()
-    if (this.#waiting !== undefined && this.doneCount >= this.#waiting.count) {
-      this.#waiting.resolve()
-      this.#waiting = undefined
-    }
-  }
-
-  failed(_: Unit, error: StoreError): void {
-    throw error
-  }
-
-  #write(): void {
-    const targets = this.#refs.map((ref) => targetOf(ref))
-    this.#store.write(unitOf(String(this.#next++), targets), this)
-  }
 }
 
 test('when Redis is out of memory messages are refused, and queues drain until there is room again', async (t) => {
@@ -426,8 +332,6 @@ test('when every session has ended nothing remains but what belongs to the store
   }
   await write(store, unitOf('x', [], { retain: 'clear' }))
 
-  const keys = [...(await server.command('KEYS', '*')).matchAll(/:([^\r\n]+)/g)].map(
-    ([, key]) => key,
-  )
-  t.deepEqual(new Set(keys), new Set(['meta', 'node', '{0}:lane']))
+  for (const key of ['meta', 'node', '{0}:lane']) await server.command('DEL', `${keyPrefix}${key}`)
+  t.is(await server.command('DBSIZE'), ':0\r\n')
 })

@@ -52,16 +52,19 @@ export class RedisCluster {
   }
 }
 
-/** A server, its replica, and three Sentinels that put the replica in its place when it dies. */
+/**
+ * A server, its replica, and a Sentinel that puts the replica in its place when it dies. One, as several
+ * may split their votes, and try again only seconds later.
+ */
 export class SentinelSetup {
   readonly master: RedisServer
   readonly replica: RedisServer
-  readonly #sentinels: readonly RedisServer[]
+  readonly #sentinel: RedisServer
 
-  private constructor(master: RedisServer, replica: RedisServer, sentinels: RedisServer[]) {
+  private constructor(master: RedisServer, replica: RedisServer, sentinel: RedisServer) {
     this.master = master
     this.replica = replica
-    this.#sentinels = sentinels
+    this.#sentinel = sentinel
   }
 
   static async start(): Promise<SentinelSetup> {
@@ -70,25 +73,17 @@ export class SentinelSetup {
     await untilReply(replica, ['INFO', 'replication'], (reply) =>
       reply.includes('master_link_status:up'),
     )
-    const sentinels = await Promise.all(
-      Array.from({ length: 3 }, () => RedisServer.startSentinel(master.port)),
-    )
-    const setup = new SentinelSetup(master, replica, sentinels)
-    for (const sentinel of sentinels) {
-      await untilReply(sentinel, ['INFO', 'sentinel'], (reply) =>
-        reply.includes('slaves=1,sentinels=3'),
-      )
-    }
-    return setup
+    const sentinel = await RedisServer.startSentinel(master.port)
+    await untilReply(sentinel, ['INFO', 'sentinel'], (reply) => reply.includes('slaves=1'))
+    return new SentinelSetup(master, replica, sentinel)
   }
 
   get url(): string {
-    const hosts = this.#sentinels.map(({ port }) => `127.0.0.1:${port}`)
-    return `redis+sentinel://${hosts.join(',')}/kept`
+    return `redis+sentinel://127.0.0.1:${this.#sentinel.port}/kept`
   }
 
   async remove(): Promise<void> {
-    const all = [...this.#sentinels, this.replica, this.master]
+    const all = [this.#sentinel, this.replica, this.master]
     await Promise.all(all.map((server) => server.remove()))
   }
 }

@@ -32,7 +32,7 @@ export class RedisServer {
     return RedisServer.#startOn(settings, undefined)
   }
 
-  /** Starts a Sentinel, with others perhaps, that watches the server at `port` under the name `kept`. */
+  /** Starts a Sentinel that watches the server at `port` under the name `kept`. */
   static startSentinel(port: number): Promise<RedisServer> {
     return RedisServer.#startOn([], port)
   }
@@ -123,7 +123,8 @@ export class RedisServer {
 
   #commonSettings(): string[] {
     const place = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory]
-    return [...place, '--save', '', '--loglevel', 'warning']
+    // Replicas are served at once, instead of waiting for others to come.
+    return [...place, '--save', '', '--loglevel', 'warning', '--repl-diskless-sync-delay', '0']
   }
 
   /** A Sentinel takes no settings but from a file, which it writes again itself. */
@@ -133,7 +134,7 @@ export class RedisServer {
       `port ${this.port}`,
       'bind 127.0.0.1',
       `dir ${this.#directory}`,
-      `sentinel monitor kept 127.0.0.1 ${masterPort} 2`,
+      `sentinel monitor kept 127.0.0.1 ${masterPort} 1`,
       'sentinel down-after-milliseconds kept 300',
       'sentinel failover-timeout kept 3000',
       '',
@@ -178,6 +179,8 @@ async function freePort(): Promise<number> {
 async function ask(socket: Socket, words: readonly string[]): Promise<string> {
   const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
   socket.write(`*${words.length}\r\n${parts.join('')}`)
+  // One character a byte, as lengths are in bytes.
+  socket.setEncoding('latin1')
   let reply = ''
   for await (const chunk of socket) {
     reply += String(chunk)
@@ -186,10 +189,22 @@ async function ask(socket: Socket, words: readonly string[]): Promise<string> {
   throw new Error('the connection ended before the reply')
 }
 
-/** Whether a reply has come as a whole: lines and bulk strings, as far as tests ask for them. */
+/** Whether a reply has come as a whole. */
 function isWhole(reply: string): boolean {
-  if (!reply.endsWith('\r\n')) return false
-  const length = /^\$(\d+)\r\n/.exec(reply)
-  if (length === null) return !reply.startsWith('*') || reply.split('\r\n').length > 2
-  return Buffer.byteLength(reply) >= length[0].length + Number(length[1]) + 2
+  return endOf(reply, 0) !== -1
+}
+
+/** Where the value ends that begins at `start`; -1 if there is more to come. */
+function endOf(reply: string, start: number): number {
+  const lineEnd = reply.indexOf('\r\n', start)
+  if (lineEnd === -1) return -1
+  const length = Number(reply.slice(start + 1, lineEnd))
+  let end = lineEnd + 2
+  if (reply[start] === '$' && length >= 0) {
+    end += length + 2
+    return end <= reply.length ? end : -1
+  }
+  if (reply[start] !== '*') return end
+  for (let i = 0; i < length && end !== -1; i++) end = endOf(reply, end)
+  return end
 }

@@ -95,7 +95,11 @@ const batch = `
 local lane = call('HMGET', KEYS[1], 'e', 'n')
 if not lane[1] then return redis.error_reply('EMPTIED nothing is here') end
 if lane[1] ~= ARGV[1] then return redis.error_reply('FENCED by a later owner') end
-if lane[2] == ARGV[2] then return call('HGET', KEYS[1], 'r') end
+if lane[2] == ARGV[2] then
+  -- A write, so that the WAIT behind it has something of this connection to wait for.
+  call('HSET', KEYS[1], 'n', ARGV[2])
+  return call('HGET', KEYS[1], 'r')
+end
 if ARGV[3] == '1' and lane[2] + 1 ~= ARGV[2] + 0 then return redis.error_reply('BEHIND what was confirmed') end
 
 local list, at = cmsgpack.unpack(ARGV[4]), 0
