@@ -132,10 +132,14 @@ for (const policy of ['always', 'everysec']) {
 
 test('when Redis is out of memory messages are refused, and queues drain until there is room again', async (t) => {
   const server = await startServer(t)
-  const store = await openStore(t, server.url)
-  const { ref } = await claim(store)
-  await writeEach(store, ref, 'a', 'b', 'c', 'd')
+  const keyPrefix = freshPrefix()
+  const former = await openStore(t, server.url, { keyPrefix })
+  const { ref: claimed } = await claim(former)
+  await writeEach(former, claimed, 'a', 'b', 'c', 'd')
   await server.command('CONFIG', 'SET', 'maxmemory', '1')
+  await former.close()
+  const store = await openStore(t, server.url, { keyPrefix })
+  const { ref } = await claim(store)
   const sink = new Recorder()
   const [grows, clears] = [unitOf('x', [targetOf(ref)]), unitOf('r', [], { retain: 'clear' })]
   const settled = [grows, clears].map((unit) => sink.settled(unit))

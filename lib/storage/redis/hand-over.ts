@@ -96,6 +96,7 @@ function moveInLane(
   const target = backend.sessions.of(to.session)
   return backend.request(source.clientIdentifier, {
     growth: 'needed',
+    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
       for (const { seq, expiresAt, body } of entries) {
         target.totalBytes += body.length
@@ -124,6 +125,7 @@ async function moveBetweenLanes(
   const tokensKey = backend.keys.tokens(target.group, clientIdentifier)
   const placed = await backend.request<number[]>(clientIdentifier, {
     growth: 'needed',
+    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
       for (const { seq, expiresAt, body } of entries) {
         target.totalBytes += body.length

@@ -130,6 +130,7 @@ export class SplitUnit {
           if (outcome < Outcome.Gone) this.#error ??= errorOf(outcome)
         }
       },
+      unit.body.length,
     )
   }
 
@@ -197,6 +198,7 @@ export class SplitUnit {
 /** What of a unit lies in one lane. */
 class Part implements Operation {
   readonly growth: Growth
+  readonly bytes: number
   readonly writesBack = false
   readonly isCancelled = false
   onSettled: (error: StoreError | undefined) => void = () => {}
@@ -207,8 +209,10 @@ class Part implements Operation {
     growth: Growth,
     encode: (batch: Batch) => void,
     read: (results: PackReader) => void = () => {},
+    bytes = 0,
   ) {
     this.growth = growth
+    this.bytes = bytes
     this.#encode = encode
     this.#read = read
   }
