@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { open } from 'lmdb'
@@ -118,6 +118,19 @@ test('store check tells what it found by exit code 1, and mends it with --repair
   t.regex(found.stdout, /stop the broker and add --repair/)
   t.deepEqual([repaired.code, after.code], [0, 0])
   t.regex(repaired.stdout, /^All of it is repaired\.$/m)
+})
+
+test('a data file that lost its end is told, and kills none of the commands', async (t) => {
+  const store = await closedStore(t)
+  const file = join(store.slice('disk:'.length), 'data.mdb')
+  truncateSync(file, statSync(file).size / 2)
+
+  for (const command of ['info', 'check', 'export', 'import']) {
+    const { code, stdout, stderr } = await run(t, ['store', command, '--store', store])
+    t.is(code, 4)
+    t.is(stdout, '')
+    t.regex(stderr, /data\.mdb is damaged \(.*\): put back a copy of the directory/)
+  }
 })
 
 test('what one store exported another takes: disk, Redis, disk again, and a broker serves it', async (t) => {
