@@ -9,6 +9,7 @@ import { joinFlags } from './cli/joined-flags.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
 import { startCommand } from './cli/start.ts'
+import { storeCommand } from './cli/store.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
 import { nearest } from './util/nearest.ts'
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   { module: publishCommand as CommandModule<object, never>, options: publishOptions },
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
   { module: configCommand as CommandModule<object, never> },
+  { module: storeCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */
@@ -91,7 +93,9 @@ function namesOf({ command }: CommandModule<object, never>): string[] {
 function explainUnknown(message: string, [name = '', ...words]: readonly string[]): string {
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown === undefined) return message
-  const flag = [name, ...words].find((word) => /^--?/.exec(word) && word.includes(unknown))
+  const flags = [name, ...words].filter((word) => word.startsWith('-'))
+  const isNamed = (word: string) => /^--?([^=]*)/.exec(word)?.[1] === unknown
+  const flag = flags.find(isNamed) ?? flags.find((word) => word.includes(unknown))
   if (flag === undefined) return `"${unknown}" is neither a flag nor the value of one.`
   const { options = {} } = commands.find(({ module }) => namesOf(module).includes(name)) ?? {}
   const near = nearest(unknown, Object.keys(options))

@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { VARIABLE_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { byteLines } from '../util/byte-lines.ts'
 import { readFlagFile } from './connect-request.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 
@@ -21,8 +22,6 @@ export type PayloadSource = (signal: AbortSignal) => AsyncGenerator<Buffer, void
 
 /** No packet, and so no payload, is longer. */
 const PAYLOAD_BYTES_MAX = VARIABLE_BYTE_INTEGER_MAX
-
-const LINE_FEED = 0x0a
 
 /** Throws a sentence unless exactly one source is named. */
 export function chooseSource(flags: SourceFlags, input: Readable): PayloadSource {
@@ -79,23 +78,12 @@ async function readWhole(input: Readable, signal: AbortSignal): Promise<Buffer |
 
 /** Lines as bytes, without their end; the last one needs none. */
 async function* readLines(input: Readable, signal: AbortSignal): AsyncGenerator<Buffer, void> {
-  let begun: Buffer[] = []
-  let begunBytes = 0
-  for await (const chunk of chunksOf(input, signal)) {
-    let start = 0
-    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, start)) {
-      const rest = chunk.subarray(start, end)
-      yield begun.length === 0 ? rest : Buffer.concat([...begun, rest])
-      begun = []
-      begunBytes = 0
-      start = end + 1
-    }
-    if (start === chunk.length) continue
-    begun.push(chunk.subarray(start))
-    begunBytes += chunk.length - start
-    if (begunBytes > PAYLOAD_BYTES_MAX) throw tooLong('A line of standard input')
+  const error = () => tooLong('A line of standard input')
+  for await (const line of byteLines(chunksOf(input, signal), PAYLOAD_BYTES_MAX, error)) {
+    // What had begun when it was aborted is no line.
+    if (signal.aborted) return
+    yield line
   }
-  if (begun.length > 0 && !signal.aborted) yield Buffer.concat(begun)
 }
 
 async function* chunksOf(input: Readable, signal: AbortSignal): AsyncGenerator<Buffer, void> {

@@ -14,6 +14,7 @@
 
 import { Buffer } from 'node:buffer'
 import type { Qos } from './packets.ts'
+import { isTopicName } from './topics.ts'
 
 /** Which receivers may get the very bytes that came in: none, those of 3.x, those of 5.0. */
 export type FrameShape = 0 | 4 | 5
@@ -159,6 +160,16 @@ export function composeBody(topic: string, properties: Buffer, payload: Buffer):
   at += properties.copy(body, at)
   payload.copy(body, at)
   return body
+}
+
+/** Says whether `body` is laid out as one, see above, with a Topic Name: that very one if it is given. */
+export function isBody(body: Buffer, topicName?: string): boolean {
+  if (body.length < 3) return false
+  const { topic, propertiesStart, payloadStart } = Message.fromBody(body, 0, false, 0)
+  const isWithin = propertiesStart <= body.length && payloadStart <= body.length
+  // More than four bytes of length wrap around.
+  const isForward = payloadStart >= propertiesStart
+  return isWithin && isForward && isTopicName(topic) && topic === (topicName ?? topic)
 }
 
 function sizeOfLength(value: number): number {

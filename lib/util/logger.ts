@@ -91,7 +91,7 @@ function escapeRaw(key: string, value: unknown): unknown {
  * Escapes what JSON leaves alone: C1 controls, which some terminals obey, line separators, and marks that
  * turn the direction of text. None of them occurs outside of strings, so JSON stays JSON.
  */
-function escapeHidden(line: string): string {
+export function escapeHidden(line: string): string {
   return line.replaceAll(/[\u007f-\u009f\u2028\u2029\p{Bidi_Control}]/gu, escapeCharacter)
 }
 

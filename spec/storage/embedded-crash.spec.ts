@@ -1,5 +1,6 @@
 import test from 'ava'
 import { openEmbeddedForReading } from '../../lib/storage/embedded/embedded-reader.ts'
+import type { SessionRef } from '../../lib/storage/storage.ts'
 import { seededRandom } from '../../lib/util/random.ts'
 import { NEVER } from './contract-support.ts'
 import { openEmbedded, storeDirectory } from './embedded-support.ts'
@@ -34,11 +35,15 @@ test('a tool reads what a broker in another process has made durable, while its 
   await writer.written(100)
   const reader = await openEmbeddedForReading(directory)
   t.teardown(() => reader.close())
+  const sessions = new Map<string, SessionRef>()
+  reader.replay((item) => {
+    if (item.kind === 'session') sessions.set(item.session.ref.clientIdentifier, item.session.ref)
+  }, 0)
 
   for (const count of [500, 2_000, 6_000]) {
     await writer.written(count)
     const done = [...(account.done.get('0') ?? [])]
-    const entries = reader.readQueue('s0', 0, NEVER, NEVER)
+    const entries = reader.readQueue(sessions.get('s0')!, 0, NEVER, NEVER)
     const numbers = new Map(entries.map(({ seq, body }) => [seq, body.readDoubleBE(0)]))
     t.deepEqual(
       done.filter(([seq, number]) => numbers.get(seq) !== number),

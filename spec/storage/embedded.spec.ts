@@ -302,8 +302,9 @@ test('a reader sees what a broker has made durable, while it runs', async (t) =>
   reader.replay((item) => items.push(item), 0)
 
   t.deepEqual(items, await replay(store))
-  t.deepEqual(reader.readQueue('c', 0, 10, 1e9), await queueOf(store, ref))
-  t.deepEqual(reader.readQueue('nobody', 0, 10, 1e9), [])
+  t.deepEqual(reader.readQueue(ref, 0, 10, 1e9), await queueOf(store, ref))
+  t.deepEqual(reader.readQueue({ ...ref, clientIdentifier: 'nobody' }, 0, 10, 1e9), [])
+  t.deepEqual(reader.readQueue({ ...ref, incarnation: ref.incarnation + 1 }, 0, 10, 1e9), [])
   t.deepEqual(reader.check(), [])
   t.is(reader.damagedRecords, 0)
 })

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,24 +16,33 @@ process.once('exit', () => {
 export class RedisServer {
   readonly port: number
   readonly #directory: string
-  readonly #program: string
+  readonly #sentinelOf: number | undefined
   #settings: readonly string[]
   #child: ChildProcess | undefined
 
-  private constructor(program: string, port: number, settings: readonly string[]) {
-    this.#program = program
+  private constructor(port: number, settings: readonly string[], sentinelOf: number | undefined) {
+    this.#sentinelOf = sentinelOf
     this.#directory = mkdtempSync(join(tmpdir(), 'noctule-redis-'))
     this.port = port
     this.#settings = settings
   }
 
   /** Starts one with settings as on its command line, as in `--appendonly yes`. */
-  static async start(
-    settings: readonly string[] = [],
-    program = 'redis-server',
+  static start(settings: readonly string[] = []): Promise<RedisServer> {
+    return RedisServer.#startOn(settings, undefined)
+  }
+
+  /** Starts a Sentinel that watches the server at `port` under the name `kept`. */
+  static startSentinel(port: number): Promise<RedisServer> {
+    return RedisServer.#startOn([], port)
+  }
+
+  static async #startOn(
+    settings: readonly string[],
+    sentinelOf: number | undefined,
   ): Promise<RedisServer> {
     for (let attempt = 0; ; attempt++) {
-      const server = new RedisServer(program, await freePort(), settings)
+      const server = new RedisServer(await freePort(), settings, sentinelOf)
       try {
         await server.start()
         return server
@@ -56,11 +65,12 @@ export class RedisServer {
   /** Starts it on its port, with what it has kept and perhaps other settings; resolves when it serves. */
   async start(settings: readonly string[] = this.#settings): Promise<void> {
     this.#settings = settings
-    const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory]
-    const quiet = ['--save', '', '--loglevel', 'warning']
-    const isSentinel = this.#program === 'redis-sentinel'
-    const args = isSentinel ? settings : [...common, ...quiet, ...settings]
-    const child = spawn(this.#program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const program = this.#sentinelOf === undefined ? 'redis-server' : 'redis-sentinel'
+    const args =
+      this.#sentinelOf === undefined
+        ? [...this.#commonSettings(), ...settings]
+        : [this.#writeSentinelFile(this.#sentinelOf)]
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
     this.#child = child
     running.add(child)
     let output = ''
@@ -69,7 +79,7 @@ export class RedisServer {
     })
     const ended = once(child, 'exit').then(([code]) => {
       running.delete(child)
-      throw new Error(`${this.#program} ended with ${code}: ${output}`)
+      throw new Error(`${program} ended with ${code}: ${output}`)
     })
     ended.catch(() => {})
     await Promise.race([this.#untilServing(child), ended])
@@ -111,6 +121,28 @@ export class RedisServer {
     }
   }
 
+  #commonSettings(): string[] {
+    const place = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#directory]
+    // Replicas are served at once, instead of waiting for others to come.
+    return [...place, '--save', '', '--loglevel', 'warning', '--repl-diskless-sync-delay', '0']
+  }
+
+  /** A Sentinel takes no settings but from a file, which it writes again itself. */
+  #writeSentinelFile(masterPort: number): string {
+    const file = join(this.#directory, 'sentinel.conf')
+    const lines = [
+      `port ${this.port}`,
+      'bind 127.0.0.1',
+      `dir ${this.#directory}`,
+      `sentinel monitor kept 127.0.0.1 ${masterPort} 1`,
+      'sentinel down-after-milliseconds kept 300',
+      'sentinel failover-timeout kept 3000',
+      '',
+    ]
+    writeFileSync(file, lines.join('\n'))
+    return file
+  }
+
   #removeDirectory(): void {
     rmSync(this.#directory, { recursive: true, force: true })
   }
@@ -120,7 +152,7 @@ export class RedisServer {
       try {
         // oxlint-disable-next-line no-await-in-loop -- Asked until it serves.
         const reply = await this.command('PING')
-        if (reply.startsWith('+PONG')) return
+        if (!reply.startsWith('-LOADING')) return
       } catch {
         // Not listening yet.
       }
@@ -147,6 +179,8 @@ async function freePort(): Promise<number> {
 async function ask(socket: Socket, words: readonly string[]): Promise<string> {
   const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
   socket.write(`*${words.length}\r\n${parts.join('')}`)
+  // One character a byte, as lengths are in bytes.
+  socket.setEncoding('latin1')
   let reply = ''
   for await (const chunk of socket) {
     reply += String(chunk)
@@ -155,10 +189,22 @@ async function ask(socket: Socket, words: readonly string[]): Promise<string> {
   throw new Error('the connection ended before the reply')
 }
 
-/** Whether a reply has come as a whole: lines and bulk strings, as far as tests ask for them. */
+/** Whether a reply has come as a whole. */
 function isWhole(reply: string): boolean {
-  if (!reply.endsWith('\r\n')) return false
-  const length = /^\$(\d+)\r\n/.exec(reply)
-  if (length === null) return !reply.startsWith('*') || reply.split('\r\n').length > 2
-  return Buffer.byteLength(reply) >= length[0].length + Number(length[1]) + 2
+  return endOf(reply, 0) !== -1
+}
+
+/** Where the value ends that begins at `start`; -1 if there is more to come. */
+function endOf(reply: string, start: number): number {
+  const lineEnd = reply.indexOf('\r\n', start)
+  if (lineEnd === -1) return -1
+  const length = Number(reply.slice(start + 1, lineEnd))
+  let end = lineEnd + 2
+  if (reply[start] === '$' && length >= 0) {
+    end += length + 2
+    return end <= reply.length ? end : -1
+  }
+  if (reply[start] !== '*') return end
+  for (let i = 0; i < length && end !== -1; i++) end = endOf(reply, end)
+  return end
 }

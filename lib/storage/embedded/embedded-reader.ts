@@ -1,12 +1,21 @@
 /**
  * Reads an embedded store while a broker may be running on it: for tools. Each call sees what is durable
- * at that moment; nothing is written, and no lock is taken.
+ * at that moment; nothing is written, and whoever has the directory keeps it.
  */
 
-import { resolve } from 'node:path'
-import type { QueueEntry, ReplayItem, Seq, StoreFinding } from '../storage.ts'
+import { join, resolve } from 'node:path'
+import {
+  type QueueEntry,
+  type ReplayItem,
+  type Seq,
+  type SessionRef,
+  StoreError,
+  type StoreFinding,
+} from '../storage.ts'
 import { checkStore, countRecords, type RecordCounts } from './check.ts'
+import { checkDataFile } from './data-file.ts'
 import { assertStoreIn, type Database, openDatabase } from './database.ts'
+import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import {
   loadSession,
   loadSessions,
@@ -19,7 +28,24 @@ import {
 export async function openEmbeddedForReading(directory: string): Promise<EmbeddedReader> {
   const path = resolve(directory)
   assertStoreIn(path)
+  await checkUnlessInUse(path)
   return new EmbeddedReader(await openDatabase(path, { isSynced: true, isReadOnly: true }))
+}
+
+/** Where a broker has the store its file cannot be looked at, but has been when that broker started. */
+async function checkUnlessInUse(directory: string): Promise<void> {
+  let lock: DirectoryLock
+  try {
+    lock = await lockDirectory(directory)
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'in use') return
+    throw error
+  }
+  try {
+    checkDataFile(join(directory, 'data.mdb'))
+  } finally {
+    await lock.release()
+  }
 }
 
 export class EmbeddedReader {
@@ -43,11 +69,11 @@ export class EmbeddedReader {
     replayRetained(this.#database, now, onItem, this.#onDamage)
   }
 
-  /** Reads the queue of a session as `Store.readQueue` does; empty where there is no such session. */
-  readQueue(clientIdentifier: string, after: Seq, max: number, maxBytes: number): QueueEntry[] {
+  /** Reads the queue of a session as `Store.readQueue` does; empty where it has ended or begun anew. */
+  readQueue(session: SessionRef, after: Seq, max: number, maxBytes: number): QueueEntry[] {
     this.#database.resetReadTxn()
-    const state = loadSession(this.#database, clientIdentifier, this.#onDamage)
-    if (state === undefined) return []
+    const state = loadSession(this.#database, session.clientIdentifier, this.#onDamage)
+    if (state?.incarnation !== session.incarnation) return []
     return readEntries(this.#database, state, after, { max, maxBytes }, this.#onDamage)
   }
 

@@ -141,18 +141,28 @@ export class Backend {
   /** Reads; again if Redis goes away meanwhile, but no longer than clients may wait. */
   async ask<T>(read: () => Promise<T>): Promise<T> {
     const { clock, configuration } = this.#parts
-    const end = clock.now() + configuration.timeoutMs
-    for (;;) {
-      if (this.#isOver) throw closedError()
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- The next attempt is made if this one fails.
-        return await read()
-      } catch (error) {
-        if (error instanceof StoreError) throw error
-        if (clock.now() >= end) throw this.#lateError(error)
-        // oxlint-disable-next-line no-await-in-loop -- As above.
-        await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
+    let expire: (error: StoreError) => void = () => {}
+    const expired = new Promise<never>((_, reject) => {
+      expire = reject
+    })
+    // Nobody may be waiting for it at the moment it happens.
+    expired.catch(() => {})
+    const cancelTimer = clock.after(configuration.timeoutMs, () => expire(this.#lateError()))
+    try {
+      for (;;) {
+        if (this.#isOver) throw closedError()
+        try {
+          // oxlint-disable-next-line no-await-in-loop -- The next attempt is made if this one fails.
+          return await Promise.race([read(), expired])
+        } catch (error) {
+          if (error instanceof StoreError) throw error
+          const pause = new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
+          // oxlint-disable-next-line no-await-in-loop -- As above.
+          await Promise.race([pause, expired])
+        }
       }
+    } finally {
+      cancelTimer()
     }
   }
 
@@ -245,8 +255,8 @@ export class Backend {
     return inUse('it has taken over', this.#parts.configuration.keyPrefix)
   }
 
-  #lateError(cause?: unknown): StoreError {
-    return new StoreError('unavailable', 'Redis has not answered in time.', { cause })
+  #lateError(): StoreError {
+    return new StoreError('unavailable', 'Redis has not answered in time.')
   }
 }
 

@@ -13,6 +13,8 @@ export type Growth = 'none' | 'avoidable' | 'needed'
 /** Something that changes what is kept, on its way through a lane. */
 export interface Operation {
   readonly growth: Growth
+  /** About how much it adds to a batch, if that is much. */
+  readonly bytes: number
   /** Whether it is taken while the store is written back, see `StoreEvents.emptied`. */
   readonly writesBack: boolean
   /** Nobody waits for it any more: it need not leave. */

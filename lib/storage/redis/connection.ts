@@ -21,6 +21,8 @@ type CallScript<Reply> = (
 export interface ScriptCommands {
   readonly noctuleBatchBuffer: CallScript<Buffer>
   readonly noctuleDrainBuffer: CallScript<Buffer>
+  readonly noctuleBegin: CallScript<string[]>
+  readonly noctuleFetch: CallScript<number>
   readonly noctuleOwn: CallScript<number>
   readonly noctuleRenew: CallScript<string | null>
   readonly noctuleGiveBack: CallScript<null>

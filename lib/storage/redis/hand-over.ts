@@ -7,6 +7,7 @@
 import type { QueueEntry, Seq, SessionRef, Target } from '../storage.ts'
 import type { Backend } from './backend.ts'
 import type { KnownSession } from './known-session.ts'
+import type { Packed } from './pack.ts'
 import { readEntries } from './queue-reader.ts'
 import { writeFrame, writeHeader } from './records.ts'
 import { Code } from './scripts.ts'
@@ -52,21 +53,38 @@ export async function handOver(
   })
 }
 
-/** The token under which a message that is handed over is appended, see `parseToken`. */
-function tokenOf({ clientIdentifier, incarnation }: KnownSession, seq: Seq): string {
+/** The token under which a message that is handed over is appended, see `unfinishedIn`. */
+function tokenOf(
+  { clientIdentifier, incarnation }: Pick<SessionRef, 'clientIdentifier' | 'incarnation'>,
+  seq: Seq,
+): string {
   return `h:${incarnation}:${seq}:${clientIdentifier}`
 }
 
-/** What a token says of where a message came from; undefined if it is not one of a hand-over. */
-export function parseToken(
-  token: string,
-):
-  | { readonly clientIdentifier: string; readonly incarnation: number; readonly seq: Seq }
-  | undefined {
-  const match = /^h:(\d+):(\d+):(.*)$/s.exec(token)
-  if (match === null) return undefined
-  const [, incarnation, seq, clientIdentifier = ''] = match
-  return { clientIdentifier, incarnation: Number(incarnation), seq: Number(seq) }
+/** A message that stands in the queue of its receiver, and perhaps still where it came from. */
+export interface UnfinishedHandOver {
+  readonly source: SourcePlace
+  readonly receiver: string
+}
+
+interface SourcePlace extends SessionRef {
+  readonly seq: Seq
+}
+
+/** What the tokens of a session, with their seqs, say of hand-overs that a crash has interrupted. */
+export function unfinishedIn(tokens: readonly Packed[], receiver: string): UnfinishedHandOver[] {
+  return tokens.flatMap((token, i) => {
+    const match = i % 2 === 0 ? /^h:(\d+):(\d+):(.*)$/s.exec(String(token)) : null
+    if (match === null) return []
+    const [, incarnation, seq, clientIdentifier = ''] = match
+    const source = {
+      clientIdentifier,
+      incarnation: Number(incarnation),
+      epoch: 0,
+      seq: Number(seq),
+    }
+    return [{ source, receiver }]
+  })
 }
 
 function moveInLane(
@@ -78,6 +96,7 @@ function moveInLane(
   const target = backend.sessions.of(to.session)
   return backend.request(source.clientIdentifier, {
     growth: 'needed',
+    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
       for (const { seq, expiresAt, body } of entries) {
         target.totalBytes += body.length
@@ -106,6 +125,7 @@ async function moveBetweenLanes(
   const tokensKey = backend.keys.tokens(target.group, clientIdentifier)
   const placed = await backend.request<number[]>(clientIdentifier, {
     growth: 'needed',
+    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
       for (const { seq, expiresAt, body } of entries) {
         target.totalBytes += body.length
@@ -129,16 +149,18 @@ async function moveBetweenLanes(
 /** Removes messages that stand in another queue already, then the tokens there that say so. */
 export async function finishHandOver(
   backend: Backend,
-  source: KnownSession,
+  source: Pick<SessionRef, 'clientIdentifier' | 'incarnation'>,
   seqs: readonly Seq[],
   receiver: string,
 ): Promise<void> {
   const { keys } = backend
-  await backend.request(source.clientIdentifier, {
+  const { clientIdentifier } = source
+  const group = keys.groupOf(clientIdentifier)
+  await backend.request(clientIdentifier, {
     encode(batch) {
       batch.code(Code.Discard)
-      batch.key(source.queueKey)
-      batch.key(keys.released(source.group, source.clientIdentifier))
+      batch.key(keys.queue(group, clientIdentifier))
+      batch.key(keys.released(group, clientIdentifier))
       batch.text(String(source.incarnation))
       batch.list(seqs)
     },

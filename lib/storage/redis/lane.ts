@@ -42,8 +42,9 @@ export type LaneRefusal =
   | { readonly kind: 'emptied' }
   | { readonly kind: 'failed'; readonly error: StoreError }
 
-/** No turn joins a batch that has so many operations: Redis serves nobody else meanwhile. */
+/** No turn joins a batch that would become so large: Redis serves nobody else meanwhile. */
 const BATCH_OPERATIONS_MAX = 1_024
+const BATCH_BYTES_MAX = 4 * 1024 ** 2
 
 export class Lane {
   readonly key: string
@@ -53,6 +54,8 @@ export class Lane {
   readonly #recover: (lane: Lane) => Operation[]
   #turn: Operation[] = []
   #waiting: Operation[][] = []
+  /** Of the last that waits. */
+  #lastBytes = 0
   /** What waits until the store is written back; undefined while it is not being written back. */
   #held: Operation[][] | undefined
   #underWay: Operation[] | undefined
@@ -148,11 +151,18 @@ export class Lane {
 
   #enqueue(turn: Operation[]): void {
     if (turn.length === 0) return
+    let turnBytes = 0
+    for (const { bytes } of turn) turnBytes += bytes
     const last = this.#waiting.at(-1)
-    if (last === undefined || last.length + turn.length > BATCH_OPERATIONS_MAX) {
+    const isLarge =
+      (last?.length ?? 0) + turn.length > BATCH_OPERATIONS_MAX ||
+      this.#lastBytes + turnBytes > BATCH_BYTES_MAX
+    if (last === undefined || isLarge) {
       this.#waiting.push(turn)
+      this.#lastBytes = turnBytes
     } else {
       for (const operation of turn) last.push(operation)
+      this.#lastBytes += turnBytes
     }
   }
 
@@ -168,12 +178,14 @@ export class Lane {
     const batch = this.#encode(operations, isFull)
     const grows = !isFull && operations.some(({ growth }) => growth !== 'none')
     const made = { keys: batch.keys, number: this.#number, operations: batch.finish() }
+    let results: Buffer
     try {
-      const results = await this.#office.send(this, { ...made, grows, isNext: true })
-      if (this.#underWay === operations) this.#settle(operations, results)
+      results = await this.#office.send(this, { ...made, grows, isNext: true })
     } catch (refusal) {
       if (this.#underWay === operations) await this.#refused(operations, refusal as LaneRefusal)
+      return
     }
+    if (this.#underWay === operations) this.#settle(operations, results)
   }
 
   #encode(operations: readonly Operation[], isFull: boolean): Batch {

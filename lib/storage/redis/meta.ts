@@ -28,18 +28,15 @@ export class Meta {
   /** Reads it, or makes it in an empty Redis. To be called by whoever has the lease. */
   static async open(client: Client, prefix: string): Promise<Meta> {
     const key = new Keys(prefix).meta
-    await client.hsetnx(key, 'id', randomUUID())
-    await client.hsetnx(key, 'layout', LAYOUT)
-    await client.hsetnx(key, 'groups', GROUPS)
-    const epoch = await client.hincrby(key, 'epoch', 1)
-    const { id, layout, groups } = await client.hgetall(key)
+    const begun = await client.noctuleBegin(1, [key], [randomUUID(), LAYOUT, GROUPS])
+    const [id = '', layout, groups, epoch] = begun
     if (Number(layout) !== LAYOUT) {
       throw new StoreError(
         'unusable',
         `Redis has a store of layout ${layout} under the key prefix "${prefix}"; this broker knows ${LAYOUT}.`,
       )
     }
-    return new Meta(client, id as string, new Keys(prefix, Number(groups)), epoch)
+    return new Meta(client, id, new Keys(prefix, Number(groups)), Number(epoch))
   }
 
   /** Becomes the owner of groups; false if somebody else is since. */
@@ -89,7 +86,7 @@ export class Meta {
 
   async #fetch(): Promise<void> {
     try {
-      const end = await this.#client.hincrby(this.keys.meta, 'incarnations', BLOCK)
+      const end = await this.#client.noctuleFetch(1, [this.keys.meta], [BLOCK])
       this.#next = end - BLOCK
       this.#end = end
     } finally {

@@ -7,6 +7,7 @@ import type { PackReader } from './pack.ts'
 export interface RequestOptions<T> {
   readonly growth?: Growth
   readonly writesBack?: boolean
+  readonly bytes?: number
   readonly encode: (batch: Batch) => void
   /** Reads what came back. Without it nothing comes. */
   readonly read: (results: PackReader) => T
@@ -16,6 +17,7 @@ export interface RequestOptions<T> {
 export class Request<T> implements Operation {
   readonly growth: Growth
   readonly writesBack: boolean
+  readonly bytes: number
   readonly promise: Promise<T>
   readonly #options: RequestOptions<T>
   #resolve!: (value: T) => void
@@ -27,6 +29,7 @@ export class Request<T> implements Operation {
     this.#options = options
     this.growth = options.growth ?? 'none'
     this.writesBack = options.writesBack ?? false
+    this.bytes = options.bytes ?? 0
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -73,6 +76,7 @@ export class Request<T> implements Operation {
 /** An operation that nobody waits for, and that a later one makes good if it is lost. */
 export class LazyRequest implements Operation {
   readonly growth: Growth = 'none'
+  readonly bytes = 0
   readonly writesBack = false
   readonly isCancelled = false
   readonly #encode: (batch: Batch) => void

@@ -28,7 +28,7 @@ import {
 import type { MakeStore, StoreParts } from '../store-parts.ts'
 import { Backend } from './backend.ts'
 import { checkAll } from './check.ts'
-import { handOver } from './hand-over.ts'
+import { finishHandOver, handOver, type UnfinishedHandOver, unfinishedIn } from './hand-over.ts'
 import { LazyRequest } from './operations.ts'
 import { readEntries } from './queue-reader.ts'
 import { replayAll } from './replay.ts'
@@ -42,6 +42,7 @@ import {
   releaseRequest,
   updateRequest,
 } from './session-requests.ts'
+import { laneOfUnit, SplitUnit } from './split-unit.ts'
 import { type UnitParts, WholeUnit } from './units.ts'
 
 /** Makes the store that `store.url` names. */
@@ -91,17 +92,23 @@ export class RedisStore implements Store {
     const { client, keys, lanes, sessions } = this.#backend
     sessions.flushAll()
     await lanes.whenIdle()
+    const unfinished: UnfinishedHandOver[] = []
     await replayAll({
       client,
       keys,
       log: this.#parts.log,
       now: this.#parts.clock.now(),
       onItem,
-      onSession: (described) => {
+      onSession: (described, tokens) => {
         const { ref } = described.session
         sessions.of(ref).learn(described, ref)
+        unfinished.push(...unfinishedIn(tokens, ref.clientIdentifier))
       },
     })
+    for (const { source, receiver } of unfinished) {
+      // oxlint-disable-next-line no-await-in-loop -- There are few, if any.
+      await finishHandOver(this.#backend, source, [source.seq], receiver)
+    }
   }
 
   async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
@@ -140,8 +147,11 @@ export class RedisStore implements Store {
     }
     this.#pressure.pendingUnits++
     this.#pressure.pendingBytes += unit.body.length
-    const { lanes } = this.#backend
-    lanes.add(lanes.of(0), new WholeUnit(unit, sink, this.#unitParts!))
+    const { lanes, keys } = this.#backend
+    const parts = this.#unitParts!
+    const lane = laneOfUnit(unit, keys, lanes)
+    if (lane === undefined) new SplitUnit(unit, sink, parts, lanes).start()
+    else lanes.add(lane, new WholeUnit(unit, sink, parts))
   }
 
   handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {

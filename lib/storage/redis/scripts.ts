@@ -93,10 +93,14 @@ end
 
 const batch = `
 local lane = call('HMGET', KEYS[1], 'e', 'n')
-if not lane[1] then return redis.error_reply('EMPTIED') end
-if lane[1] ~= ARGV[1] then return redis.error_reply('FENCED') end
-if lane[2] == ARGV[2] then return call('HGET', KEYS[1], 'r') end
-if ARGV[3] == '1' and lane[2] + 1 ~= ARGV[2] + 0 then return redis.error_reply('BEHIND') end
+if not lane[1] then return redis.error_reply('EMPTIED nothing is here') end
+if lane[1] ~= ARGV[1] then return redis.error_reply('FENCED by a later owner') end
+if lane[2] == ARGV[2] then
+  -- A write, so that the WAIT behind it has something of this connection to wait for.
+  call('HSET', KEYS[1], 'n', ARGV[2])
+  return call('HGET', KEYS[1], 'r')
+end
+if ARGV[3] == '1' and lane[2] + 1 ~= ARGV[2] + 0 then return redis.error_reply('BEHIND what was confirmed') end
 
 local list, at = cmsgpack.unpack(ARGV[4]), 0
 local results, count = {}, 0
@@ -304,8 +308,22 @@ call('HSET', KEYS[1], 'n', ARGV[2], 'r', packed)
 return packed
 `
 
+/** Makes `meta` if there is none, and begins an epoch. KEYS: meta; ARGV: id, layout, groups. */
+const begin = `#!lua flags=allow-oom
+redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'layout', ARGV[2])
+redis.call('HSETNX', KEYS[1], 'groups', ARGV[3])
+redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+return redis.call('HMGET', KEYS[1], 'id', 'layout', 'groups', 'epoch')
+`
+
+/** Fetches a block of incarnations; queues drain only if sessions are claimed. KEYS: meta; ARGV: how many. */
+const fetchBlock = `#!lua flags=allow-oom
+return redis.call('HINCRBY', KEYS[1], 'incarnations', ARGV[1])
+`
+
 /** Makes us the owner of a lane, unless a later one is. KEYS: lane; ARGV: epoch. */
-const own = `#!lua
+const own = `#!lua flags=allow-oom
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'e') or 0)
 if epoch > tonumber(ARGV[1]) then return 0 end
 if epoch < tonumber(ARGV[1]) then
@@ -367,6 +385,8 @@ return cmsgpack.pack(told)
 export const scripts: Readonly<Record<string, { readonly lua: string }>> = {
   noctuleBatch: { lua: `#!lua\n${parts}${batch}` },
   noctuleDrain: { lua: `#!lua flags=allow-oom\n${parts}${batch}` },
+  noctuleBegin: { lua: begin },
+  noctuleFetch: { lua: fetchBlock },
   noctuleOwn: { lua: own },
   noctuleRenew: { lua: renew },
   noctuleGiveBack: { lua: giveBack },

@@ -203,6 +203,7 @@ export function adoptQueueRequest(
   return {
     growth: 'needed',
     writesBack: true,
+    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
       batch.code(Code.AdoptQueue)
       batch.key(known.queueKey)

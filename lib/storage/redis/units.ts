@@ -21,6 +21,7 @@ export interface UnitParts {
 
 export class WholeUnit implements Operation {
   readonly growth: Growth
+  readonly bytes: number
   readonly writesBack: boolean
   readonly isCancelled = false
   readonly #unit: Unit
@@ -34,6 +35,7 @@ export class WholeUnit implements Operation {
     const { targets, publisher, retain } = unit
     const grows = targets.length > 0 || publisher !== undefined || retain === 'set'
     this.growth = grows ? 'needed' : 'none'
+    this.bytes = unit.body.length
     // Retained messages need no session that would have to be back first.
     this.writesBack = targets.length === 0 && publisher === undefined && unit.willOf === undefined
   }

@@ -1,0 +1,100 @@
+/** A Redis Cluster, or servers watched by Sentinels, of a test's own. */
+
+import { RedisServer } from './redis-server.ts'
+
+const SLOTS = 16_384
+
+export class RedisCluster {
+  readonly servers: readonly RedisServer[]
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers
+  }
+
+  /** Starts three servers that share the slots, and waits until all of them know. */
+  static async start(settings: readonly string[] = []): Promise<RedisCluster> {
+    const all = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...settings]
+    const servers = await Promise.all(Array.from({ length: 3 }, () => RedisServer.start(all)))
+    const [first] = servers as [RedisServer]
+    await Promise.all(
+      servers.map((server, i) => {
+        const [from, to] = [i, i + 1].map((n) => Math.floor((n * SLOTS) / servers.length))
+        return server.command('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to! - 1))
+      }),
+    )
+    await Promise.all(
+      servers.map((server, i) => server.command('CLUSTER', 'SET-CONFIG-EPOCH', String(i + 1))),
+    )
+    for (const server of servers)
+      await first.command('CLUSTER', 'MEET', '127.0.0.1', String(server.port))
+    const cluster = new RedisCluster(servers)
+    await cluster.untilOk()
+    return cluster
+  }
+
+  get url(): string {
+    return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(',')}`
+  }
+
+  /** Resolves when every server serves all slots and knows the others. */
+  async untilOk(): Promise<void> {
+    for (const server of this.servers) {
+      await untilReply(
+        server,
+        ['CLUSTER', 'INFO'],
+        (reply) => reply.includes('cluster_state:ok') && reply.includes('cluster_known_nodes:3'),
+      )
+    }
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.remove()))
+  }
+}
+
+/**
+ * A server, its replica, and a Sentinel that puts the replica in its place when it dies. One, as several
+ * may split their votes, and try again only seconds later.
+ */
+export class SentinelSetup {
+  readonly master: RedisServer
+  readonly replica: RedisServer
+  readonly #sentinel: RedisServer
+
+  private constructor(master: RedisServer, replica: RedisServer, sentinel: RedisServer) {
+    this.master = master
+    this.replica = replica
+    this.#sentinel = sentinel
+  }
+
+  static async start(): Promise<SentinelSetup> {
+    const master = await RedisServer.start()
+    const replica = await RedisServer.start(['--replicaof', `127.0.0.1 ${master.port}`])
+    await untilReply(replica, ['INFO', 'replication'], (reply) =>
+      reply.includes('master_link_status:up'),
+    )
+    const sentinel = await RedisServer.startSentinel(master.port)
+    await untilReply(sentinel, ['INFO', 'sentinel'], (reply) => reply.includes('slaves=1'))
+    return new SentinelSetup(master, replica, sentinel)
+  }
+
+  get url(): string {
+    return `redis+sentinel://127.0.0.1:${this.#sentinel.port}/kept`
+  }
+
+  async remove(): Promise<void> {
+    const all = [this.#sentinel, this.replica, this.master]
+    await Promise.all(all.map((server) => server.remove()))
+  }
+}
+
+/** Asks until the reply is what is waited for: a server tells nobody by itself. */
+export async function untilReply(
+  server: RedisServer,
+  words: readonly string[],
+  holds: (reply: string) => boolean,
+): Promise<void> {
+  while (!holds(await server.command(...words))) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
