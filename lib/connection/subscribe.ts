@@ -32,7 +32,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
   }
   const session = connection.session as Session
   const reasonCodes: number[] = []
-  const made: Subscription[] = []
+  const made = new Set<string>()
   for (const [i, request] of packet.subscriptions.entries()) {
     if (i % FILTERS_PER_TURN === FILTERS_PER_TURN - 1) await nextTurn()
     const decision = await judge(connection, session, request)
@@ -41,7 +41,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     if (decision.isAllowed) {
       const subscription = toSubscription(connection, request, identifier)
       subscribe(connection, session, subscription, request.retainHandling)
-      made.push(subscription)
+      made.add(subscription.topicFilter)
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
     } else {
       const reasonCode = refusalFor('suback', decision.reasonCode) // [MQTT-3.9.3-2]
@@ -55,12 +55,13 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
       reasonCodes.push(reasonCode)
     }
   }
-  if (session.durable !== undefined && made.length > 0) {
-    await connection.context.store.update(session.durable, { subscribe: made })
+  if (session.durable !== undefined && made.size > 0) {
+    const subscribe = [...made].flatMap((filter) => session.subscriptions.get(filter) ?? [])
+    await connection.context.store.update(session.durable, { subscribe })
   }
   acknowledge(connection, packet.packetIdentifier, reasonCodes)
   session.pump()
-  if (made.some(({ topicFilter }) => isShared(topicFilter))) {
+  if ([...made].some((topicFilter) => isShared(topicFilter))) {
     connection.context.registry.joined(session)
   }
 }

@@ -15,4 +15,6 @@ export interface Subscription {
   readonly subscriptionIdentifier: number
   /** The client knows no shared subscriptions: `$share` is a topic level like any other. */
   readonly isPlain?: true
+  /** Not all of the retained messages that it was promised have been sent. */
+  readonly owesRetained?: true
 }

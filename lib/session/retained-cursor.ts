@@ -38,7 +38,16 @@ export class RetainedCursor {
   readonly #batches = new RingQueue<Batch>()
   readonly #superseded = new Set<RetainedMatch>()
 
-  constructor(retained: RetainedMessages, clock: Clock, budget: MemoryBudget) {
+  readonly #sentAll: (topicFilter: string) => void
+
+  /** `sentAll` hears when the last message of a subscription has been taken. */
+  constructor(
+    retained: RetainedMessages,
+    clock: Clock,
+    budget: MemoryBudget,
+    sentAll: (topicFilter: string) => void,
+  ) {
+    this.#sentAll = sentAll
     this.#retained = retained
     this.#clock = clock
     this.#budget = budget
@@ -93,6 +102,7 @@ export class RetainedCursor {
       const { value, done } = batch.messages.next()
       if (!done) return deliveryOf(value, batch.subscription)
       this.#batches.shift()
+      this.#sentAll(batch.subscription.topicFilter)
     }
     return undefined
   }

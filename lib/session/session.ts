@@ -39,6 +39,8 @@ export class Session implements Subscriber {
   readonly #sender: Sender
   #outlet: Outlet | undefined
   #cursor: RetainedCursor | undefined
+  /** Subscriptions whose retained messages a broker that ended has not sent; until the client is back. */
+  #owing: readonly Subscription[]
   /** Retained messages on their way through the store. */
   #retainedPending = 0
 
@@ -53,7 +55,9 @@ export class Session implements Subscriber {
     this.#sender = new Sender(parts, stored, (message, why) => this.#drop(message, why))
     this.inbound = new Set(stored?.inbound)
     this.expirySeconds = stored?.expirySeconds ?? 0
-    for (const subscription of stored?.subscriptions ?? []) this.subscribe(subscription)
+    const subscriptions = stored?.subscriptions ?? []
+    for (const subscription of subscriptions) this.subscribe(subscription)
+    this.#owing = subscriptions.filter(({ owesRetained }) => owesRetained)
   }
 
   /** The Will Message, as long as it may have to be published. */
@@ -121,6 +125,8 @@ export class Session implements Subscriber {
   /** CONNACK is sent: what waits may follow. */
   resume(): void {
     this.#sender.resume()
+    for (const subscription of this.#owing) this.promiseRetained(subscription, undefined)
+    this.#owing = []
     this.#pumpRetained()
   }
 
@@ -167,10 +173,25 @@ export class Session implements Subscriber {
     subscription: Subscription,
     more: Iterator<Message, undefined> | undefined,
   ): void {
-    this.#cursor ??= new RetainedCursor(this.#parts.retained, this.#parts.clock, this.#parts.budget)
+    const { retained, clock, budget } = this.#parts
+    this.#cursor ??= new RetainedCursor(retained, clock, budget, (filter) => this.#sentAll(filter))
     this.#cursor.drop(subscription.topicFilter)
+    if (this.durable !== undefined && retained.count > 0) {
+      this.subscriptions.set(subscription.topicFilter, { ...subscription, owesRetained: true })
+    }
     this.#cursor.addMatches(subscription)
     if (more !== undefined) this.#cursor.add(subscription, more)
+  }
+
+  /** The last retained message of a subscription is with the client, or in the store. */
+  #sentAll(topicFilter: string): void {
+    const subscription = this.subscriptions.get(topicFilter)
+    if (subscription?.owesRetained !== true) return
+    const { owesRetained: _, ...plain } = subscription
+    this.subscriptions.set(topicFilter, plain)
+    if (this.durable === undefined) return
+    // Should it get lost, they are sent once more after a crash.
+    void this.#parts.store.update(this.durable, { subscribe: [plain] }).catch(() => {})
   }
 
   /** Leaves the router. The session takes no message any more. */

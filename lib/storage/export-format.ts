@@ -190,6 +190,7 @@ function readSubscription(fields: LineFields): Subscription {
   const topicFilter = fields.text('topicFilter')
   if (!isTopicFilter(topicFilter)) throw new LineError(`"${topicFilter}" is no Topic Filter`)
   const isPlain = fields.has('isPlain') && fields.toggle('isPlain')
+  const owesRetained = fields.has('owesRetained') && fields.toggle('owesRetained')
   const subscription = {
     topicFilter,
     qos: readQos(fields),
@@ -198,7 +199,11 @@ function readSubscription(fields: LineFields): Subscription {
     subscriptionIdentifier: fields.whole('subscriptionIdentifier', 0, VARIABLE_BYTE_INTEGER_MAX),
   }
   fields.end()
-  return isPlain ? { ...subscription, isPlain } : subscription
+  return {
+    ...subscription,
+    ...(isPlain && { isPlain }),
+    ...(owesRetained && { owesRetained }),
+  }
 }
 
 function readEntry(fields: LineFields): QueueEntry {

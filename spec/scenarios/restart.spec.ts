@@ -339,3 +339,25 @@ for (const how of ['crash', 'restart'] as const) {
     t.deepEqual(await drain(await connectClient(t, broker, durable(5, 'c'))), numbers.slice(600))
   })
 }
+
+for (const how of ['crash', 'restart'] as const) {
+  test(`[MQTT-3.3.1-9] retained messages that a subscription was promised follow after a ${how}`, async (t) => {
+    const restarts = await begin(t)
+    const publisher = await connectClient(t, restarts.broker)
+    for (const n of [1, 2, 3, 4])
+      publisher.publish(`r/${n}`, `${n}`, { retain: true, qos: 1, messageId: n })
+    await arrived(publisher)
+    const options = durable(5, 'c', { receiveMaximum: 1 })
+    const before = await connectClient(t, restarts.broker, options)
+    await before.subscribe(t, 'r/#', { qos: 1 })
+    const first = payloads(await arrived(before))
+
+    const after = await connectClient(t, await restarts[how](), options)
+    const rest = await drain(after)
+
+    t.is(first.length, 1)
+    t.deepEqual([...new Set([...first, ...rest])].toSorted(), ['1', '2', '3', '4'])
+    const last = await connectClient(t, await restarts[how](), options)
+    t.deepEqual(await drain(last), [])
+  })
+}

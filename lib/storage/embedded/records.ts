@@ -107,15 +107,17 @@ export function decodeProgress(key: Buffer, record: Buffer): ProgressRecord {
 const NO_LOCAL = 1
 const RETAIN_AS_PUBLISHED = 2
 const IS_PLAIN = 4
+const OWES_RETAINED = 8
 
 export function encodeSubscription(subscription: Subscription): Buffer {
-  const { topicFilter, noLocal, retainAsPublished, isPlain } = subscription
+  const { topicFilter, noLocal, retainAsPublished, isPlain, owesRetained } = subscription
   return new RecordWriter()
     .byte(subscription.qos)
     .byte(
       (noLocal ? NO_LOCAL : 0) |
         (retainAsPublished ? RETAIN_AS_PUBLISHED : 0) |
-        (isPlain ? IS_PLAIN : 0),
+        (isPlain ? IS_PLAIN : 0) |
+        (owesRetained ? OWES_RETAINED : 0),
     )
     .number(subscription.subscriptionIdentifier)
     .text(isHashed(topicFilter) ? topicFilter : '')
@@ -135,6 +137,7 @@ export function decodeSubscription(key: Buffer, record: Buffer): Subscription {
     retainAsPublished: (flags & RETAIN_AS_PUBLISHED) !== 0,
     subscriptionIdentifier,
     ...(flags & IS_PLAIN ? { isPlain: true as const } : undefined),
+    ...(flags & OWES_RETAINED ? { owesRetained: true as const } : undefined),
   }
 }
 

@@ -22,15 +22,16 @@ export function putSession(batch: Batch, state: SessionState): void {
 
 export function changeSession(batch: Batch, state: SessionState, change: SessionChange): void {
   const { incarnation } = state
-  const { subscribe = [], unsubscribe = [], will, expirySeconds } = change
+  const { subscribe = [], unsubscribe = [], will, expirySeconds, sentTo } = change
   for (const subscription of subscribe) {
     const key = subscriptionKey(incarnation, subscription.topicFilter)
     batch.put(key, encodeSubscription(subscription))
   }
   for (const topicFilter of unsubscribe) batch.remove(subscriptionKey(incarnation, topicFilter))
-  if (will === undefined && expirySeconds === undefined) return
+  if (will === undefined && expirySeconds === undefined && sentTo === undefined) return
   if (will !== undefined) state.will = will ?? undefined
   if (expirySeconds !== undefined) state.expirySeconds = expirySeconds
+  if (sentTo !== undefined) state.sentTo = sentTo
   putSession(batch, state)
 }
 
