@@ -1,15 +1,24 @@
 /** The faults that are struck, and the control that must find losses. */
 
-import { BrokerKilledOnRedis, brokerKilled, type Fault, RedisKilled } from './fault.ts'
+import {
+  BrokerKilledOnRedis,
+  brokerKilled,
+  DiskFull,
+  type Fault,
+  RedisKilled,
+  RedisOutOfMemory,
+} from './fault.ts'
 
 export const campaigns: readonly (() => Fault)[] = [
   () => brokerKilled('disk:./data'),
   () => brokerKilled('disk:./data', ['--store.durability=process']),
+  () => new DiskFull(),
   () => new BrokerKilledOnRedis('always'),
   () => new BrokerKilledOnRedis('everysec'),
   () => new RedisKilled('always'),
   () => new RedisKilled('everysec'),
   () => new RedisKilled('always', 10_000),
+  () => new RedisOutOfMemory(),
 ]
 
 /** Nothing survives the process here: whoever finds no loss does not look. */

@@ -1,5 +1,10 @@
 /** What can happen to a broker and its store. */
 
+import { Buffer } from 'node:buffer'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../lib/util/random.ts'
 import { RedisServer } from '../support/redis-server.ts'
@@ -33,6 +38,55 @@ export function brokerKilled(url: string, flags: readonly string[] = []): Fault 
     prepare: async () => [`--store=${url}`, ...flags],
     strike: killBroker,
     remove: async () => {},
+  }
+}
+
+/** What the broker logs when its store takes nothing any more. */
+const TAKES_NOTHING = 'the store takes nothing'
+
+/** A file system of its own that is filled to the last byte; the broker is killed in it every other time. */
+export class DiskFull implements Fault {
+  readonly name = 'disk full'
+  readonly store = 'disk'
+  readonly killsBroker = false
+  readonly #directory = mkdtempSync(join(tmpdir(), 'noctule-full-'))
+
+  async prepare(): Promise<readonly string[]> {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', this.#directory])
+    return [`--store=disk:${this.#directory}/data`]
+  }
+
+  async strike(world: World, random: Random): Promise<void> {
+    const filler = join(this.#directory, 'filler')
+    await world.untilLogged(TAKES_NOTHING, () => fill(filler))
+    const isKilled = random.below(2) === 0
+    if (isKilled) {
+      await world.killBroker()
+      world.kills++
+    }
+    rmSync(filler)
+    if (isKilled) await world.startBroker()
+  }
+
+  async remove(): Promise<void> {
+    execFileSync('umount', ['--lazy', this.#directory])
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/** Writes a file until there is no byte left. */
+function fill(path: string): void {
+  const file = openSync(path, 'w')
+  try {
+    for (let size = 65_536; size >= 1; ) {
+      try {
+        writeSync(file, Buffer.alloc(size))
+      } catch {
+        size = Math.floor(size / 2)
+      }
+    }
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -91,3 +145,23 @@ export class RedisKilled extends RedisFault {
     await this.redis.start()
   }
 }
+
+/** Redis refuses what makes it larger, until it has room again. */
+export class RedisOutOfMemory extends RedisFault {
+  readonly name = 'Redis out of memory'
+  readonly killsBroker = false
+
+  constructor() {
+    super('everysec')
+  }
+
+  async strike(world: World): Promise<void> {
+    await this.redis.command('CONFIG', 'SET', 'maxmemory', '1')
+    world.kills++
+    await delay(OUT_OF_MEMORY_MS)
+    await this.redis.command('CONFIG', 'SET', 'maxmemory', '0')
+  }
+}
+
+/** Longer than the broker waits before it ends the connection of an MQTT 3.1.1 publisher. */
+const OUT_OF_MEMORY_MS = 400

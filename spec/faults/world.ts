@@ -19,6 +19,7 @@ const FLAGS = [
   '--session.queueMessagesMax=10000000',
   '--session.queueBytesMax=10000000000',
   '--session.willRestartGraceSeconds=1',
+  '--store.timeoutMs=300',
 ]
 
 /** Those that still run; they must not outlive us. */
@@ -34,6 +35,7 @@ export class World implements Address {
   readonly directory: string = mkdtempSync(join(tmpdir(), 'noctule-faults-'))
   /** All that brokers have logged. */
   log = ''
+  #heard: () => void = () => {}
   readonly #flags: readonly string[]
   #child: ChildProcess | undefined
 
@@ -55,6 +57,7 @@ export class World implements Address {
       const hear = (text: string): void => {
         output += text
         this.log += text
+        this.#heard()
         const port = /mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(output)?.[1]
         if (port === undefined) return
         this.port = Number(port)
@@ -65,6 +68,17 @@ export class World implements Address {
       child.once('close', (code) => reject(new Error(`the broker ended with ${code}:\n${output}`)))
     })
     await listening
+  }
+
+  /** Does something, and resolves when the broker has logged `text` since. */
+  async untilLogged(text: string, act: () => Promise<void> | void): Promise<void> {
+    const from = this.log.length
+    await act()
+    while (!this.log.includes(text, from)) {
+      await new Promise<void>((resolve) => {
+        this.#heard = resolve
+      })
+    }
   }
 
   /** Ends the broker as a power cut would end its process. */
