@@ -65,7 +65,7 @@ test('a claim whose reply is lost is made once', async (t) => {
 test('while Redis is away nothing is acknowledged and claims are refused in time; what waited is written when it is back', async (t) => {
   const server = await startServer(t, append)
   const { events, health, reasons, down, up } = listen()
-  const store = await openStore(t, server.url, { events, timeoutMs: 300 })
+  const store = await openStore(t, server.url, { events, timeoutMs: 1_000 })
   const { ref } = await claim(store)
   await server.kill()
   await down
@@ -97,7 +97,7 @@ test('while Redis is away nothing is acknowledged and claims are refused in time
 test('a Redis that stands still is noticed, and goes on where it was', async (t) => {
   const server = await startServer(t)
   const { events } = listen()
-  const store = await openStore(t, server.url, { events, timeoutMs: 100 })
+  const store = await openStore(t, server.url, { events, timeoutMs: 1_000 })
   const { ref } = await claim(store)
 
   server.pause()
@@ -201,7 +201,7 @@ test('a Redis that says nothing about itself promises nothing', async (t) => {
 test('a Redis that is not there, or refuses the password, is told apart', async (t) => {
   const server = await startServer(t, ['--requirepass', 'right'])
   const open = (url: string): Promise<unknown> =>
-    makeStore(url, { timeoutMs: 200 }).open(listen().events)
+    makeStore(url, { timeoutMs: 1_000 }).open(listen().events)
   await t.throwsAsync(open(server.url.replace('//', '//:wrong@')), { code: 'unusable' })
   await server.kill()
 
