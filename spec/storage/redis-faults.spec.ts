@@ -1,8 +1,10 @@
 /** What becomes of a Redis store when Redis, the network or another broker does what it should not. */
 
+import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
 import { seededRandom } from '../../lib/util/random.ts'
+import { Program } from '../support/programs.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
@@ -129,6 +131,51 @@ for (const policy of ['always', 'everysec']) {
     await load.assertWhole(t)
   })
 }
+
+test('nothing is lost or doubled when replies are lost again and again', async (t) => {
+  const seed = Date.now() % 1e6
+  t.log(`seed ${seed}`)
+  const random = seededRandom(seed)
+  const server = await startServer(t)
+  const proxy = await RedisProxy.start(t, server.port)
+  const store = await openStore(t, proxy.url)
+  const load = await Load.to(store, ['a', 'b', 'c'])
+  let lostCount = 0
+  proxy.losesReply = () => {
+    const isLost = random.below(10) === 0
+    if (isLost) lostCount++
+    return isLost
+  }
+
+  load.start()
+  await load.untilDone(3_000)
+  await load.stop()
+
+  t.true(lostCount > 0)
+  await load.assertWhole(t)
+})
+
+test('what a broker had reported before it was killed is there once, and its store can be had soon after', async (t) => {
+  const server = await startServer(t)
+  const keyPrefix = freshPrefix()
+  const program = fileURLToPath(new URL('../support/redis-writer.js', import.meta.url))
+  const writer = new Program(t, process.execPath, [program, server.url, keyPrefix])
+  for (let i = 0; i < 500; i++) await writer.nextLine()
+  writer.kill()
+  const reported = (await writer.exited).stdout.split('\n').slice(0, -1).map(Number)
+
+  const store = await openStore(t, server.url, { keyPrefix })
+  const { ref } = await claim(store)
+
+  const kept = (await store.readQueue(ref, 0, 1e6, 1e9)).map(
+    ({ seq, body }) => `${seq} ${String(body)}`,
+  )
+  t.deepEqual(
+    kept,
+    kept.map((_, i) => `${i + 1} body of ${i + 1}`),
+  )
+  t.true(kept.length >= Math.max(...reported))
+})
 
 test('when Redis is out of memory messages are refused, and queues drain until there is room again', async (t) => {
   const server = await startServer(t)

@@ -58,10 +58,6 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
-  get directory(): string {
-    return this.#directory
-  }
-
   /** Starts it on its port, with what it has kept and perhaps other settings; resolves when it serves. */
   async start(settings: readonly string[] = this.#settings): Promise<void> {
     this.#settings = settings
@@ -148,7 +144,7 @@ export class RedisServer {
   }
 
   async #untilServing(child: ChildProcess): Promise<void> {
-    while (child.exitCode === null) {
+    while (child.pid !== undefined && child.exitCode === null) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- Asked until it serves.
         const reply = await this.command('PING')

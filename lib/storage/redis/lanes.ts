@@ -79,10 +79,6 @@ export class Lanes implements LaneOffice {
     return this.#state === 'open'
   }
 
-  get isHealthy(): boolean {
-    return this.#isHealthy
-  }
-
   get all(): readonly Lane[] {
     return this.#lanes
   }

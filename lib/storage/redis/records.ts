@@ -195,9 +195,6 @@ export function readDescription(clientIdentifier: string, described: readonly Pa
   return { session, totalBytes: ends.totalBytes }
 }
 
-/** The fields of a new session, for `HSET`. */
-export const versionField: readonly [string, string] = ['v', String(VERSION)]
-
 function headerBytes({ subscriptionIdentifiers, share }: Standing): number {
   return HEADER_BYTES + extraBytes(subscriptionIdentifiers, share)
 }
