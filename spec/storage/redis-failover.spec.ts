@@ -202,6 +202,28 @@ redisTest(
 )
 
 redisTest(
+  'while a server of a Cluster is away all wait, and nothing is lost or doubled',
+  async (t) => {
+    const own = await RedisCluster.start(['--appendonly', 'yes'])
+    t.teardown(() => own.remove())
+    const { events, down, up } = listen()
+    const store = await openStore(t, own.url, { events })
+    const load = await Load.to(store, ['a', 'b', 'c', 'd', 'e', 'f'])
+    load.start()
+    await load.untilDone(300)
+
+    await own.servers[1]!.kill()
+    await down
+    await own.servers[1]!.start()
+    await up
+    await load.untilDone(load.doneCount + 300)
+    await load.stop()
+
+    await load.assertWhole(t)
+  },
+)
+
+redisTest(
   'the sessions of a Cluster server that came back empty are given back, the others stay',
   async (t) => {
     const own = await RedisCluster.start()
