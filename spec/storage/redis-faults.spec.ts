@@ -1,9 +1,13 @@
 /** What becomes of a Redis store when Redis, the network or another broker does what it should not. */
 
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
 import { seededRandom } from '../../lib/util/random.ts'
+import { certificates } from '../support/certificates.ts'
+import { freePort, temporaryDirectory } from '../support/processes.ts'
 import { Program } from '../support/programs.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'
 import { RedisServer } from '../support/redis-server.ts'
@@ -268,6 +272,27 @@ redisTest('a Redis that is not there, or refuses the password, is told apart', a
   const error = await t.throwsAsync(open(server.url), { code: 'unavailable' })
 
   t.regex(error.message, /^Redis at 127\.0\.0\.1:\d+ cannot be reached: .*ECONNREFUSED.*\.$/)
+})
+
+redisTest('over TLS a Redis is used whose authority is known, and no other', async (t) => {
+  const { ca, server: own } = await certificates()
+  const directory = temporaryDirectory(t)
+  const files = Object.entries({ ca: ca.cert, cert: own.cert, key: own.key }).map(([name, pem]) => {
+    writeFileSync(join(directory, name), pem)
+    return join(directory, name)
+  })
+  const [caFile = '', certFile = '', keyFile = ''] = files
+  const port = String(await freePort())
+  const tls = ['--tls-port', port, '--tls-cert-file', certFile, '--tls-key-file', keyFile]
+  await startServer(t, [...tls, '--tls-ca-cert-file', caFile, '--tls-auth-clients', 'no'])
+  const url = `rediss://127.0.0.1:${port}`
+
+  const opening = makeStore(url, { timeoutMs: 1_000 }).open(listen().events)
+  await t.throwsAsync(opening, { code: 'unavailable', message: /certificate/ })
+
+  const program = fileURLToPath(new URL('../support/redis-writer.js', import.meta.url))
+  const words = [`NODE_EXTRA_CA_CERTS=${caFile}`, process.execPath, program, url, freshPrefix()]
+  t.is(await new Program(t, '/usr/bin/env', words).nextLine(), '1')
 })
 
 redisTest(
