@@ -42,7 +42,7 @@ export const writing: Record<string, ContractTest> = {
     const settled = sink.settled(unit)
 
     store.write(unit, sink)
-    store.write(unitOf('y', []), sink)
+    store.write(unitOf('y', [targetOf(ref)]), sink)
     t.deepEqual(sink.events, [])
 
     await settled

@@ -1,9 +1,12 @@
-import test from 'ava'
 import { RedisCluster } from '../support/redis-cluster.ts'
 import { openStore } from '../support/redis-store.ts'
+import { shared, withRedis } from '../support/redis-test.ts'
 import { storageContract } from './contract.ts'
 
-const cluster = await RedisCluster.start()
-test.after.always(() => cluster.remove())
+const cluster = shared(() => RedisCluster.start())
 
-storageContract('redis cluster', (t, clock) => openStore(t, cluster.url, { clock }))
+storageContract(
+  'redis cluster',
+  async (t, clock) => openStore(t, (await cluster()).url, { clock }),
+  withRedis,
+)

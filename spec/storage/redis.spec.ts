@@ -1,9 +1,12 @@
-import test from 'ava'
 import { RedisServer } from '../support/redis-server.ts'
 import { openStore } from '../support/redis-store.ts'
+import { shared, withRedis } from '../support/redis-test.ts'
 import { storageContract } from './contract.ts'
 
-const server = await RedisServer.start()
-test.after.always(() => server.remove())
+const server = shared(() => RedisServer.start())
 
-storageContract('redis', (t, clock) => openStore(t, server.url, { clock }))
+storageContract(
+  'redis',
+  async (t, clock) => openStore(t, (await server()).url, { clock }),
+  withRedis,
+)

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+
+const SETPRIV = '/usr/bin/setpriv'
 
 export class RedisServer {
   readonly port: number
@@ -58,10 +60,6 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
-  get directory(): string {
-    return this.#directory
-  }
-
   /** Starts it on its port, with what it has kept and perhaps other settings; resolves when it serves. */
   async start(settings: readonly string[] = this.#settings): Promise<void> {
     this.#settings = settings
@@ -70,7 +68,11 @@ export class RedisServer {
       this.#sentinelOf === undefined
         ? [...this.#commonSettings(), ...settings]
         : [this.#writeSentinelFile(this.#sentinelOf)]
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    // Where an exit of this thread runs no handler, the system sees to it that its servers end too.
+    const [command, ...words] = existsSync(SETPRIV)
+      ? ([SETPRIV, '--pdeathsig', 'KILL', program, ...args] as const)
+      : ([program, ...args] as const)
+    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'ignore'] })
     this.#child = child
     running.add(child)
     let output = ''
@@ -148,7 +150,7 @@ export class RedisServer {
   }
 
   async #untilServing(child: ChildProcess): Promise<void> {
-    while (child.exitCode === null) {
+    while (child.pid !== undefined && child.exitCode === null) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- Asked until it serves.
         const reply = await this.command('PING')

@@ -166,9 +166,8 @@ export class Backend {
     }
   }
 
-  /** Writes what is pending, so long as clients may wait, and gives the store back. */
-  async close(): Promise<void> {
-    if (this.#isOver) return
+  /** Writes what is pending; gives up when it takes longer than clients may wait. */
+  async settle(): Promise<void> {
     this.sessions.flushAll()
     this.lanes.seal()
     await new Promise<void>((resolve) => {
@@ -178,16 +177,27 @@ export class Backend {
         resolve()
       })
     })
+  }
+
+  /** Writes what is pending, and gives the store back. */
+  async close(): Promise<void> {
+    if (this.#isOver) return
+    await this.settle()
     if (this.#isOver) return
     this.#isOver = true
+    this.#lease.stop()
     this.lanes.abandon(closedError())
     this.sessions.close()
+    if (this.client.status === 'ready') await this.#giveBack()
+    this.client.disconnect()
+  }
+
+  async #giveBack(): Promise<void> {
     try {
       await this.#lease.giveBack()
     } catch (error) {
       this.#parts.log.warn({ error }, 'the lease in Redis could not be given back; it runs out')
     }
-    this.client.disconnect()
   }
 
   get #groups(): number[] {
@@ -264,7 +274,8 @@ function closedError(): StoreError {
   return new StoreError('closed', 'The store is closed.')
 }
 
-function asStoreError(error: unknown): StoreError {
+/** Says in the store's own words what Redis or its client has said. */
+export function asStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error
   const message = error instanceof Error ? error.message : String(error)
   if (message.startsWith('WRONGTYPE')) {

@@ -1,8 +1,8 @@
 /** One batch on its way: operations laid out for the script, and the keys they touch. */
 
 import type { StoreError } from '../storage.ts'
+import type { Code } from './codes.ts'
 import { type PackReader, PackWriter } from './pack.ts'
-import type { Code } from './scripts.ts'
 
 /**
  * Whether an operation makes Redis hold more. When Redis is out of memory the first kind goes on, so that

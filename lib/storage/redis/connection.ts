@@ -155,6 +155,7 @@ function serverOptions(place: Place, options: ServerOptions): ServerOptions {
     name: place.masterName,
     db: place.database,
     enableTLSForSentinelMode: place.isTls,
+    ...(place.isTls && { sentinelTLS: {} }),
     sentinelRetryStrategy: () => RECONNECT_MAX_MS / 4,
   }
 }

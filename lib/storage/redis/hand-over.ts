@@ -6,11 +6,11 @@
 
 import type { QueueEntry, Seq, SessionRef, Target } from '../storage.ts'
 import type { Backend } from './backend.ts'
+import { Code } from './codes.ts'
 import type { KnownSession } from './known-session.ts'
 import type { Packed } from './pack.ts'
 import { readEntries } from './queue-reader.ts'
 import { writeFrame, writeHeader } from './records.ts'
-import { Code } from './scripts.ts'
 
 /** Moves the entries at `seqs`; resolves to them as they stand in the queue of `to`. */
 export async function handOver(

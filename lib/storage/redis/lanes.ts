@@ -6,11 +6,11 @@
 import type { Clock } from '../../util/clock.ts'
 import { StoreError } from '../storage.ts'
 import type { Operation } from './batch.ts'
+import { Refusal } from './codes.ts'
 import type { Client } from './connection.ts'
 import type { Keys } from './keys.ts'
 import { Lane, type LaneBatch, type LaneOffice, type LaneRefusal } from './lane.ts'
 import { confirmReplicas } from './replicas.ts'
-import { Refusal } from './scripts.ts'
 
 export interface LanesParts {
   readonly client: Client
@@ -77,10 +77,6 @@ export class Lanes implements LaneOffice {
 
   get isOpen(): boolean {
     return this.#state === 'open'
-  }
-
-  get isHealthy(): boolean {
-    return this.#isHealthy
   }
 
   get all(): readonly Lane[] {

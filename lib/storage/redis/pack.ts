@@ -127,10 +127,6 @@ export class PackReader {
     this.#bytes = bytes
   }
 
-  get isAtEnd(): boolean {
-    return this.#at >= this.#bytes.length
-  }
-
   number(): number {
     const first = this.#bytes[this.#at] as number
     if (first < 0x80) {

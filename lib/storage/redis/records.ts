@@ -195,9 +195,6 @@ export function readDescription(clientIdentifier: string, described: readonly Pa
   return { session, totalBytes: ends.totalBytes }
 }
 
-/** The fields of a new session, for `HSET`. */
-export const versionField: readonly [string, string] = ['v', String(VERSION)]
-
 function headerBytes({ subscriptionIdentifiers, share }: Standing): number {
   return HEADER_BYTES + extraBytes(subscriptionIdentifiers, share)
 }
@@ -239,8 +236,12 @@ function readEnds(
   firstLength: Packed | undefined,
   last: Packed | undefined,
 ): { totalBytes: number; queuedBytes: number } {
-  if (!Buffer.isBuffer(first) || !Buffer.isBuffer(last)) return { totalBytes: 0, queuedBytes: 0 }
-  if (first.length < HEADER_BYTES || last.length < HEADER_BYTES) throw new RangeError('not a frame')
+  // What is no frame of ours is for `check` to remove: the session is none the worse for it.
+  const areFrames =
+    Buffer.isBuffer(first) &&
+    Buffer.isBuffer(last) &&
+    Math.min(first.length, last.length) >= HEADER_BYTES
+  if (!areFrames) return { totalBytes: 0, queuedBytes: 0 }
   const totalBytes = last.readUIntBE(1, 6)
   const firstBytes = (firstLength as number) - HEADER_BYTES - first.readUIntBE(13, 3)
   // A total begins anew with a queue that nothing is known of, and stands behind for a while then.

@@ -26,13 +26,13 @@ import {
   type Unit,
 } from '../storage.ts'
 import type { MakeStore, StoreParts } from '../store-parts.ts'
-import { Backend } from './backend.ts'
+import { asStoreError, Backend } from './backend.ts'
 import { checkAll } from './check.ts'
+import { Code } from './codes.ts'
 import { finishHandOver, handOver, type UnfinishedHandOver, unfinishedIn } from './hand-over.ts'
 import { LazyRequest } from './operations.ts'
 import { readEntries } from './queue-reader.ts'
 import { replayAll } from './replay.ts'
-import { Code } from './scripts.ts'
 import {
   adoptQueueRequest,
   adoptRequest,
@@ -89,9 +89,8 @@ export class RedisStore implements Store {
   }
 
   async replay(onItem: (item: ReplayItem) => void): Promise<void> {
-    const { client, keys, lanes, sessions } = this.#backend
-    sessions.flushAll()
-    await lanes.whenIdle()
+    const { client, keys, sessions } = this.#backend
+    await this.#backend.settle()
     const unfinished: UnfinishedHandOver[] = []
     await replayAll({
       client,
@@ -252,10 +251,13 @@ export class RedisStore implements Store {
   }
 
   async check({ repair }: { readonly repair: boolean }): Promise<StoreFinding[]> {
-    const { client, keys, lanes, sessions } = this.#backend
-    sessions.flushAll()
-    await lanes.whenIdle()
-    return this.#backend.ask(() => checkAll(client, keys, repair))
+    const { client, keys } = this.#backend
+    await this.#backend.settle()
+    try {
+      return await checkAll(client, keys, repair)
+    } catch (error) {
+      throw asStoreError(error)
+    }
   }
 
   get #backend(): Backend {

@@ -12,6 +12,7 @@ import {
   StoreError,
 } from '../storage.ts'
 import type { Batch } from './batch.ts'
+import { Code } from './codes.ts'
 import type { Keys } from './keys.ts'
 import type { KnownSession } from './known-session.ts'
 import type { RequestOptions } from './operations.ts'
@@ -22,7 +23,6 @@ import {
   readDescription,
   writeFrame,
 } from './records.ts'
-import { Code } from './scripts.ts'
 
 const nothing = (): void => {}
 

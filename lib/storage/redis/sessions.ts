@@ -6,11 +6,11 @@
 import type { Clock } from '../../util/clock.ts'
 import type { Seq, SessionRef } from '../storage.ts'
 import type { Batch } from './batch.ts'
+import { Code } from './codes.ts'
 import type { Keys } from './keys.ts'
 import { KnownSession } from './known-session.ts'
 import type { Lane } from './lane.ts'
 import { LazyRequest } from './operations.ts'
-import { Code } from './scripts.ts'
 
 /** How many acknowledgements, or removals, of a session wait at most. */
 const LAZY_MAX = 64

@@ -12,12 +12,12 @@
 
 import type { Sink, StoreError, Unit } from '../storage.ts'
 import type { Batch, Growth, Operation } from './batch.ts'
+import { Code, Outcome } from './codes.ts'
 import type { Keys } from './keys.ts'
 import type { Lane } from './lane.ts'
 import type { Lanes } from './lanes.ts'
 import { LazyRequest } from './operations.ts'
 import type { PackReader } from './pack.ts'
-import { Code, Outcome } from './scripts.ts'
 import {
   encodeClearWill,
   encodeReceive,

@@ -5,10 +5,10 @@
 
 import { type Sink, StoreError, type Target, type Unit } from '../storage.ts'
 import type { Batch, Growth, Operation } from './batch.ts'
+import { Code, Outcome } from './codes.ts'
 import type { Keys } from './keys.ts'
 import type { PackReader } from './pack.ts'
 import { writeFrame, writeHeader } from './records.ts'
-import { Code, Outcome } from './scripts.ts'
 import type { KnownSessions } from './sessions.ts'
 
 /** What a unit needs to know of its store. */
