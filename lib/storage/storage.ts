@@ -167,7 +167,8 @@ export interface StoreEvents {
   readonly lost: (error: StoreError) => void
   /**
    * What is behind the store has come back without what it kept. Whoever uses it gives back by `adopt`,
-   * `adoptQueue` and `write` what it still knows; nothing else is taken before the promise resolves.
+   * `adoptQueue` and units that only set retained messages what it still knows; everything else waits until
+   * the promise resolves. An adopted session keeps its `ref`, so what was written for it still fits.
    */
   readonly emptied: () => Promise<void>
 }

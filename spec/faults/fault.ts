@@ -44,6 +44,9 @@ export function brokerKilled(url: string, flags: readonly string[] = []): Fault 
 /** What the broker logs when its store takes nothing any more. */
 const TAKES_NOTHING = 'the store takes nothing'
 
+/** How long a disk stays full. */
+const FULL_MS = 1_500
+
 /** A file system of its own that is filled to the last byte; the broker is killed in it every other time. */
 export class DiskFull implements Fault {
   readonly name = 'disk full'
@@ -58,12 +61,12 @@ export class DiskFull implements Fault {
 
   async strike(world: World, random: Random): Promise<void> {
     const filler = join(this.#directory, 'filler')
-    await world.untilLogged(TAKES_NOTHING, () => fill(filler))
+    const isFull = world.untilLogged(TAKES_NOTHING, () => fill(filler))
+    // Pages that are free inside of the file may do for a while.
+    await Promise.race([isFull, delay(FULL_MS)])
+    world.kills++
     const isKilled = random.below(2) === 0
-    if (isKilled) {
-      await world.killBroker()
-      world.kills++
-    }
+    if (isKilled) await world.killBroker()
     rmSync(filler)
     if (isKilled) await world.startBroker()
   }

@@ -40,7 +40,7 @@ export const keeping: Record<string, ContractTest> = {
 
   'what a subscription says is given back': async (t, store) => {
     const { ref } = await claim(store)
-    const plain = subscriptionTo('$share/g/a', { qos: 0, isPlain: true })
+    const plain = subscriptionTo('$share/g/a', { qos: 0, isPlain: true, owesRetained: true })
     await store.update(ref, { subscribe: [plain] })
 
     t.deepEqual((await claim(store)).subscriptions, [plain])

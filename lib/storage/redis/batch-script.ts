@@ -185,7 +185,8 @@ operations[13] = function()
   local expiresAt, willAt, sentTo = take(), take(), take()
   if not isOwned(m, inc, epoch) then return end
   if ends then return drop(m, q, r, i, d, all, id) end
-  call('HSET', m, 'le', expiresAt, 's', sentTo)
+  call('HSET', m, 'le', expiresAt)
+  if sentTo == '' then call('HDEL', m, 's') else call('HSET', m, 's', sentTo) end
   if willAt then call('HSET', m, 'lw', willAt) else call('HDEL', m, 'lw') end
   call('ZADD', all, expiresAt, id)
 end

@@ -100,14 +100,16 @@ export function readRetained(topic: string, frame: Buffer): StoredRetained | und
 }
 
 export function encodeSubscription(subscription: Subscription): string {
-  const { qos, noLocal, retainAsPublished, subscriptionIdentifier, isPlain } = subscription
-  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (isPlain === true ? 16 : 0)
+  const { qos, noLocal, retainAsPublished, subscriptionIdentifier } = subscription
+  const { isPlain, owesRetained } = subscription
+  const asked = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0)
+  const flags = asked | (isPlain === true ? 16 : 0) | (owesRetained === true ? 32 : 0)
   return `${flags} ${subscriptionIdentifier}`
 }
 
 export function decodeSubscription(topicFilter: string, kept: string): Subscription {
   const [flags = Number.NaN, subscriptionIdentifier = Number.NaN] = kept.split(' ').map(Number)
-  if (!(flags < 32 && subscriptionIdentifier >= 0)) throw new RangeError('not a subscription')
+  if (!(flags < 64 && subscriptionIdentifier >= 0)) throw new RangeError('not a subscription')
   const subscription: Subscription = {
     topicFilter,
     qos: (flags & 3) as Qos,
@@ -115,7 +117,11 @@ export function decodeSubscription(topicFilter: string, kept: string): Subscript
     retainAsPublished: (flags & 8) !== 0,
     subscriptionIdentifier,
   }
-  return flags & 16 ? { ...subscription, isPlain: true } : subscription
+  return {
+    ...subscription,
+    ...(flags & 16 ? { isPlain: true as const } : undefined),
+    ...(flags & 32 ? { owesRetained: true as const } : undefined),
+  }
 }
 
 export function encodeWill(will: StoredWill): Buffer {

@@ -67,7 +67,7 @@ export function claimRequest(
 export function updateRequest(
   keys: Keys,
   ref: SessionRef,
-  { subscribe = [], unsubscribe = [], will, expirySeconds }: SessionChange,
+  { subscribe = [], unsubscribe = [], will, expirySeconds, sentTo }: SessionChange,
 ): RequestOptions<void> {
   const grows = subscribe.length > 0 || (will !== undefined && will !== null)
   return {
@@ -77,19 +77,17 @@ export function updateRequest(
       batch.key(keys.session(keys.groupOf(ref.clientIdentifier), ref.clientIdentifier))
       encodeOwner(batch, ref)
       const hasWill = will !== undefined && will !== null
-      const fields = subscribe.length + (hasWill ? 1 : 0) + (expirySeconds === undefined ? 0 : 1)
-      batch.number(2 * fields)
-      for (const subscription of subscribe) {
-        batch.text(`f:${subscription.topicFilter}`)
-        batch.text(encodeSubscription(subscription))
-      }
+      const texts = subscribe.map((subscription) => [
+        `f:${subscription.topicFilter}`,
+        encodeSubscription(subscription),
+      ])
+      if (expirySeconds !== undefined) texts.push(['x', String(expirySeconds)])
+      if (sentTo !== undefined) texts.push(['s', String(sentTo)])
+      batch.number(2 * (texts.length + (hasWill ? 1 : 0)))
+      for (const text of texts.flat()) batch.text(text)
       if (hasWill) {
         batch.text('w')
         batch.bytes(encodeWill(will))
-      }
-      if (expirySeconds !== undefined) {
-        batch.text('x')
-        batch.text(String(expirySeconds))
       }
       const gone = unsubscribe.map((topicFilter) => `f:${topicFilter}`)
       batch.list(will === null ? [...gone, 'w'] : gone)
@@ -113,7 +111,7 @@ export function releaseRequest(
       batch.text(time(expiresAt))
       if (willAt === undefined) batch.boolean(false)
       else batch.text(time(willAt))
-      batch.text(String(sentTo))
+      batch.text(sentTo === undefined ? '' : String(sentTo))
     },
     read() {
       if (expiresAt === 0) ended()
