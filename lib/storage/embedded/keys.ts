@@ -1,0 +1,127 @@
+/**
+ * The keys of the embedded store. Everything stands in one ordered tree, so that what is read together
+ * stands together: a queue is one range, and so is all else that an incarnation has.
+ *
+ *     M name                    what is said of the store itself
+ *     S client identifier       a session
+ *     P incarnation             how far its queue is acknowledged
+ *     T incarnation filter      a subscription
+ *     R incarnation seq         PUBREC came for a message
+ *     I incarnation identifier  an inbound QoS 2 message whose PUBREL has not come
+ *     Q incarnation seq         a message in a queue
+ *     D incarnation             an incarnation that ended and is to be swept
+ *     N topic                   a retained message
+ *
+ * Numbers have six bytes, the highest first: they sort as they count. LMDB takes keys of up to 511 bytes:
+ * longer names stand as their SHA-256, and in full in the record.
+ */
+
+import { Buffer } from 'node:buffer'
+import { hash } from 'node:crypto'
+
+export const Kind = {
+  Meta: 0x4d,
+  Session: 0x53,
+  Progress: 0x50,
+  Subscription: 0x54,
+  Released: 0x52,
+  Inbound: 0x49,
+  Entry: 0x51,
+  Discarded: 0x44,
+  Retained: 0x4e,
+} as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+/** What an incarnation has: all of it goes when the incarnation is swept. */
+export const KINDS_OF_INCARNATION: readonly Kind[] = [
+  Kind.Progress,
+  Kind.Subscription,
+  Kind.Released,
+  Kind.Inbound,
+  Kind.Entry,
+]
+
+const NUMBER_BYTES = 6
+const NAME_BYTES_MAX = 255
+/** The largest number of six bytes; an incarnation and a seq stay below it. */
+export const NUMBER_MAX: number = 2 ** 48 - 1
+
+export interface KeyRange {
+  readonly start: Buffer
+  /** Not included. */
+  readonly end: Buffer
+}
+
+/** The key of what belongs to an incarnation. */
+export function keyOf(kind: Kind, incarnation: number): Buffer {
+  const key = Buffer.allocUnsafe(1 + NUMBER_BYTES)
+  key[0] = kind
+  key.writeUIntBE(incarnation, 1, NUMBER_BYTES)
+  return key
+}
+
+/** The key of what has a number within an incarnation: a seq, a Packet Identifier. */
+export function numberedKey(kind: Kind, incarnation: number, number: number): Buffer {
+  const key = Buffer.allocUnsafe(1 + 2 * NUMBER_BYTES)
+  key[0] = kind
+  key.writeUIntBE(incarnation, 1, NUMBER_BYTES)
+  key.writeUIntBE(number, 1 + NUMBER_BYTES, NUMBER_BYTES)
+  return key
+}
+
+export function metaKey(name: string): Buffer {
+  return Buffer.concat([Buffer.of(Kind.Meta), Buffer.from(name)])
+}
+
+export function sessionKey(clientIdentifier: string): Buffer {
+  return namedKey(Buffer.of(Kind.Session), clientIdentifier)
+}
+
+export function retainedKey(topic: string): Buffer {
+  return namedKey(Buffer.of(Kind.Retained), topic)
+}
+
+export function subscriptionKey(incarnation: number, topicFilter: string): Buffer {
+  return namedKey(keyOf(Kind.Subscription, incarnation), topicFilter)
+}
+
+/** Whether a name stands in full in its record, as its key has but its hash. */
+export function isHashed(name: string): boolean {
+  return Buffer.byteLength(name) > NAME_BYTES_MAX
+}
+
+/** The name in a key; undefined where the record has it. */
+export function nameIn(key: Buffer): string | undefined {
+  const start = key[0] === Kind.Subscription ? 1 + NUMBER_BYTES : 1
+  return key[start] === 0 ? key.toString('utf8', start + 1) : undefined
+}
+
+export function incarnationIn(key: Buffer): number {
+  return key.readUIntBE(1, NUMBER_BYTES)
+}
+
+export function numberIn(key: Buffer): number {
+  return key.readUIntBE(1 + NUMBER_BYTES, NUMBER_BYTES)
+}
+
+export function allOf(kind: Kind): KeyRange {
+  return { start: Buffer.of(kind), end: Buffer.of(kind + 1) }
+}
+
+/** What an incarnation has of a kind. */
+export function allOfIncarnation(kind: Kind, incarnation: number): KeyRange {
+  return { start: keyOf(kind, incarnation), end: keyOf(kind, incarnation + 1) }
+}
+
+/** The messages of a queue behind `after`, up to and with `last`. */
+export function entriesBetween(incarnation: number, after: number, last: number): KeyRange {
+  const start = numberedKey(Kind.Entry, incarnation, after + 1)
+  if (last >= NUMBER_MAX) return { start, end: keyOf(Kind.Entry, incarnation + 1) }
+  return { start, end: numberedKey(Kind.Entry, incarnation, last + 1) }
+}
+
+function namedKey(prefix: Buffer, name: string): Buffer {
+  return isHashed(name)
+    ? Buffer.concat([prefix, Buffer.of(1), hash('sha256', name, 'buffer')])
+    : Buffer.concat([prefix, Buffer.of(0), Buffer.from(name)])
+}
