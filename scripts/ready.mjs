@@ -48,12 +48,14 @@ function build() {
   run('npm', ['run', '--silent', 'build'])
 }
 
-/** Real peers: Debian's Mosquitto clients, Chromium and openssl. Tests that miss one say so; with CI set they fail. */
+/** Real peers: Debian's Mosquitto clients, Chromium, openssl and Redis. Tests that miss one say so; with CI set they fail. */
 function installTestPrograms() {
   const programs = [
     { command: 'mosquitto_pub', debianPackage: 'mosquitto-clients' },
     { command: 'chromium', debianPackage: 'chromium' },
     { command: 'openssl', debianPackage: 'openssl' },
+    { command: 'redis-server', debianPackage: 'redis-server' },
+    { command: 'redis-sentinel', debianPackage: 'redis-sentinel' },
   ]
   const missing = programs.filter(({ command }) => !isOnPath(command))
   if (missing.length === 0) return
