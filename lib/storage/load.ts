@@ -9,5 +9,6 @@ export const makeMemoryStore: MakeStore = ({ clock, budget }) => new MemoryStore
 export async function loadStore(url: string): Promise<MakeStore> {
   const kind = url.split(':', 1)[0]
   if (kind === 'memory') return makeMemoryStore
-  return makeMemoryStore
+  if (kind === 'disk') return (await import('./embedded/embedded-store.ts')).makeEmbeddedStore
+  return (await import('./redis/redis-store.ts')).makeRedisStore
 }
