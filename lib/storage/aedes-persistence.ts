@@ -40,6 +40,7 @@ export type {
   AedesSubscription,
 } from './aedes/interface.ts'
 export type { AedesPersistenceOptions } from './aedes/open-store.ts'
+export { type ForeignPersistenceOptions, foreignPersistence } from './foreign-persistence.ts'
 export { StoreError } from './storage.ts'
 
 /**

@@ -15,13 +15,27 @@ import { closing, writing } from './contract-writes.ts'
 /** Opens an empty store that tells the time by `clock`; closes it, if need be, as the test ends. */
 export type OpenStore = (t: ExecutionContext, clock: Clock) => Promise<Store>
 
-/** Declares the tests that `name` has to pass. */
-export function storageContract(name: string, openStore: OpenStore): void {
+/** Titles of tests that do not apply to a store, each with the reason. */
+export type Exceptions = Readonly<Record<string, string>>
+
+/** Declares the tests that `name` has to pass. Whoever names exceptions shows elsewhere that each is needed. */
+export function storageContract(
+  name: string,
+  openStore: OpenStore,
+  exceptions: Exceptions = {},
+): void {
   const all = { ...claiming, ...writing, ...queues, ...keeping, ...closing }
   for (const [title, run] of Object.entries(all)) {
+    if (title in exceptions) continue
     test(`${name}: ${title}`, async (t) => {
       const clock = new ManualClock()
       await run(t, await openStore(t, clock), clock)
     })
   }
+  test(`${name}: every exception is one of the tests`, (t) => {
+    t.deepEqual(
+      Object.keys(exceptions).filter((title) => !(title in all)),
+      [],
+    )
+  })
 }

@@ -27,17 +27,26 @@ export interface BesideBody {
  * left out.
  */
 export function encodePacket(packet: AedesPacket): Buffer {
-  const { topic = '', payload = '', qos: _, retain: __, properties, ...rest } = packet
-  const [ours, others] = splitProperties(properties ?? {})
+  const { topic: _, payload = '', qos: __, retain: ___, properties, ...rest } = packet
+  const others = splitProperties(properties ?? {})[1]
+  const hasProperties = properties !== undefined
+  const facts = { ...rest, hasProperties, isText: typeof payload === 'string', others }
+  return composePacket(packet, [[FACTS, textOf(facts)]])
+}
+
+/** Returns the body of a packet without what only Aedes knows. */
+export function encodeMessage(packet: AedesPacket): Buffer {
+  return composePacket(packet, [])
+}
+
+function composePacket(
+  { topic = '', payload = '', properties = {} }: AedesPacket,
+  more: readonly UserProperty[],
+): Buffer {
+  const [ours] = splitProperties(properties)
   const kept = isValid(ours) ? ours : {}
-  const facts = {
-    ...rest,
-    hasProperties: properties !== undefined,
-    isText: typeof payload === 'string',
-    others,
-  }
-  kept.userProperties = [...(kept.userProperties ?? []), [FACTS, textOf(facts)]]
-  return composeBody(topic, encodePropertyList(kept), Buffer.from(payload))
+  const userProperties = [...(kept.userProperties ?? []), ...more]
+  return composeBody(topic, encodePropertyList({ ...kept, userProperties }), Buffer.from(payload))
 }
 
 /** Returns the packet of a body, be it from `encodePacket` or from our broker. */
