@@ -56,8 +56,8 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     }
   }
   if (session.durable !== undefined && made.size > 0) {
-    const subscribe = [...made].flatMap((filter) => session.subscriptions.get(filter) ?? [])
-    await connection.context.store.update(session.durable, { subscribe })
+    const kept = [...made].flatMap((filter) => session.subscriptions.get(filter) ?? [])
+    await connection.context.store.update(session.durable, { subscribe: kept })
   }
   acknowledge(connection, packet.packetIdentifier, reasonCodes)
   session.pump()

@@ -17,18 +17,34 @@ export type OpenStore = (t: ExecutionContext, clock: Clock) => Promise<Store>
 
 type Run = (t: ExecutionContext) => Promise<void>
 
-/** Declares the tests that `name` has to pass; `wrap` may keep them from running. */
+/** Titles of tests that do not apply to a store, each with the reason. */
+export type Exceptions = Readonly<Record<string, string>>
+
+/**
+ * Declares the tests that `name` has to pass; `wrap` may keep them from running. Whoever names exceptions
+ * shows elsewhere that each is needed.
+ */
 export function storageContract(
   name: string,
   openStore: OpenStore,
-  wrap: (run: Run) => Run = (run) => run,
+  {
+    wrap = (run) => run,
+    exceptions = {},
+  }: { readonly wrap?: (run: Run) => Run; readonly exceptions?: Exceptions } = {},
 ): void {
   const all = { ...claiming, ...writing, ...queues, ...keeping, ...closing }
   for (const [title, run] of Object.entries(all)) {
+    if (title in exceptions) continue
     const runOpened: Run = async (t) => {
       const clock = new ManualClock()
       await run(t, await openStore(t, clock), clock)
     }
     test(`${name}: ${title}`, wrap(runOpened))
   }
+  test(`${name}: every exception is one of the tests`, (t) => {
+    t.deepEqual(
+      Object.keys(exceptions).filter((title) => !(title in all)),
+      [],
+    )
+  })
 }

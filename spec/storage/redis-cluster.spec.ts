@@ -8,5 +8,5 @@ const cluster = shared(() => RedisCluster.start())
 storageContract(
   'redis cluster',
   async (t, clock) => openStore(t, (await cluster()).url, { clock }),
-  withRedis,
+  { wrap: withRedis },
 )

@@ -5,8 +5,6 @@ import { storageContract } from './contract.ts'
 
 const server = shared(() => RedisServer.start())
 
-storageContract(
-  'redis',
-  async (t, clock) => openStore(t, (await server()).url, { clock }),
-  withRedis,
-)
+storageContract('redis', async (t, clock) => openStore(t, (await server()).url, { clock }), {
+  wrap: withRedis,
+})

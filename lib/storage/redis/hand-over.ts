@@ -23,7 +23,7 @@ export async function handOver(
   const source = sessions.of(from)
   if (source.incarnation !== from.incarnation) return []
   const found = await Promise.all(
-    seqs.map((seq) =>
+    [...new Set(seqs)].map((seq) =>
       backend.ask(() =>
         readEntries(
           backend.client,

@@ -1,0 +1,201 @@
+import { Buffer } from 'node:buffer'
+import test from 'ava'
+import { createBroker } from '../../lib/index.ts'
+import { composeBody, Message } from '../../lib/protocol/message.ts'
+import type { AedesPacket, AedesPersistenceInterface } from '../../lib/storage/aedes-persistence.ts'
+import { foreignPersistence } from '../../lib/storage/foreign-persistence.ts'
+import type { QueueEntry, Store } from '../../lib/storage/storage.ts'
+import { aedesMemory } from '../support/aedes-memory.ts'
+import { connectMqttJs } from '../support/mqtt-js.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
+import { storageContract } from './contract.ts'
+import {
+  claim,
+  noEvents,
+  queueOf,
+  Recorder,
+  release,
+  retainedOf,
+  sessionsOf,
+  subscriptionTo,
+  targetOf,
+  unitOf,
+  willTo,
+  write,
+} from './contract-support.ts'
+
+storageContract('foreign', (_, clock) => openForeign(aedesMemory(), { clock }), {
+  exceptions: {
+    'a queue that lost very many messages is read and acknowledged in little time':
+      'the persistence of Aedes looks through the whole queue for each message that is enqueued',
+  },
+})
+
+test('the persistence of Aedes looks through the whole queue for a message: many take long', async (t) => {
+  const persistence = aedesMemory()
+  let looks = 0
+  for (let brokerCounter = 1; brokerCounter <= 500; brokerCounter++) {
+    const packet: AedesPacket = { topic: 'a', qos: 1, brokerId: 'b', brokerCounter, messageId: 1 }
+    // oxlint-disable-next-line no-await-in-loop -- In this order.
+    await persistence.outgoingEnqueue({ clientId: 'c' }, packet)
+    Object.defineProperty(packet, 'brokerId', {
+      get() {
+        looks++
+        return 'b'
+      },
+    })
+    // oxlint-disable-next-line no-await-in-loop -- As above.
+    await persistence.outgoingUpdate({ id: 'c' }, packet)
+  }
+
+  t.true(looks > (500 * 500) / 2)
+})
+
+async function openForeign(
+  persistence: object,
+  options?: Parameters<typeof foreignPersistence>[1],
+): Promise<Store> {
+  const store = foreignPersistence(persistence, options)
+  await store.open(noEvents)
+  return store
+}
+
+/** A persistence that is still there when it was destroyed, as one on a disk would be. */
+function lasting(): AedesPersistenceInterface {
+  return Object.assign(aedesMemory(), { destroy: async () => {} })
+}
+
+function bodyOf(topic: string, payload: string): Buffer {
+  return composeBody(topic, Buffer.alloc(0), Buffer.from(payload))
+}
+
+function textOf({ seq, body }: QueueEntry): string {
+  const { topic, payload } = Message.fromBody(body, 0, false, 0)
+  return `${seq}:${topic}:${String(payload)}`
+}
+
+test('a session is found again with its queue, its will and the Packet Identifiers it had', async (t) => {
+  const persistence = lasting()
+  const first = await openForeign(persistence)
+  const { ref } = await claim(first)
+  await first.update(ref, { subscribe: [subscriptionTo('a/+', { qos: 2 })], will: willTo('gone') })
+  for (const payload of ['1', '2', '3', '4']) {
+    const body = bodyOf('a/x', payload)
+    // oxlint-disable-next-line no-await-in-loop -- In this order.
+    await write(first, unitOf('a/x', [targetOf(ref, { qos: 2 })], { body, retain: 'set' }))
+  }
+  const publisher = { session: ref, packetIdentifier: 7 }
+  await write(first, unitOf('b', [], { publisher }))
+  await first.markReleased(ref, [3])
+  first.acknowledgeTo(ref, 1)
+  first.discard(ref, [2])
+  await first.close()
+
+  const second = await openForeign(persistence)
+
+  t.like((await sessionsOf(second))[0], {
+    expirySeconds: 100,
+    will: { topic: 'gone', qos: 1, retain: true },
+  })
+  t.deepEqual(
+    (await retainedOf(second)).map(({ body }) => body),
+    [bodyOf('a/x', '4')],
+  )
+  const claimed = await claim(second)
+  t.like(claimed, { present: true, released: [3], lastSeq: 4, inbound: [] })
+  t.deepEqual(claimed.subscriptions, [subscriptionTo('a/+', { qos: 2 })])
+  t.deepEqual((await queueOf(second, claimed.ref)).map(textOf), ['3::', '4:a/x:4'])
+  await release(second, claimed.ref, 0)
+  await second.close()
+
+  const third = await openForeign(persistence)
+  t.false((await claim(third)).present)
+})
+
+test('what Aedes has kept is served, in its order', async (t) => {
+  const persistence = lasting()
+  await persistence.setup({ id: 'aedes' })
+  const packet: AedesPacket = { cmd: 'publish', topic: 'a', qos: 1, brokerId: 'aedes' }
+  for (const brokerCounter of [1, 2, 3]) {
+    const payload = Buffer.from(`${brokerCounter}`)
+    // oxlint-disable-next-line no-await-in-loop -- In this order.
+    await persistence.outgoingEnqueue({ clientId: 'c' }, { ...packet, payload, brokerCounter })
+  }
+  await persistence.outgoingUpdate({ id: 'c' }, { ...packet, brokerCounter: 1, messageId: 700 })
+
+  const store = await openForeign(persistence, { clientIds: ['c'] })
+  const { ref, present } = await claim(store)
+
+  t.true(present)
+  t.deepEqual((await queueOf(store, ref)).map(textOf), ['699:a:1', '700:a:2', '701:a:3'])
+  store.acknowledgeTo(ref, 700)
+  await store.close()
+  const [left, ...others] = (await persistence
+    .outgoingStream({ id: 'c' })
+    .toArray()) as AedesPacket[]
+  t.deepEqual([String(left?.payload), left?.messageId, others], ['3', 702, []])
+})
+
+test('a persistence that fails fails what was written, and is told of', async (t) => {
+  const logger = recordingLogger()
+  const persistence = aedesMemory()
+  const store = await openForeign(persistence, { logger })
+  const { ref } = await claim(store)
+  await write(store, unitOf('x', [targetOf(ref)]))
+  const fail = (): Promise<never> => Promise.reject(new Error('no connection'))
+  Object.assign(persistence, {
+    outgoingEnqueue: fail,
+    outgoingClearMessageId: fail,
+    addSubscriptions: fail,
+  })
+
+  const sink = new Recorder()
+  const unit = unitOf('y', [targetOf(ref)])
+  const settled = sink.settled(unit)
+  store.write(unit, sink)
+
+  t.like(await settled, {
+    code: 'unavailable',
+    message: 'The persistence failed: no connection',
+  })
+  t.deepEqual(sink.events, ['y failed: unavailable'])
+  await t.throwsAsync(store.update(ref, { subscribe: [subscriptionTo('a')] }), {
+    code: 'unavailable',
+  })
+  store.discard(ref, [1])
+  await store.close()
+  t.regex(logger.lines.map(({ message }) => message).join(), /did not remove a message/)
+})
+
+test('what is no persistence is refused by name of what it lacks', (t) => {
+  t.throws(() => foreignPersistence({ setup() {} }), {
+    instanceOf: TypeError,
+    message: /no persistence for Aedes 1\.x, since it has no outgoingEnqueue,/,
+  })
+})
+
+test('a broker with a persistence of Aedes keeps a durable session over a restart, and says what it does not keep', async (t) => {
+  const persistence = lasting()
+  const logger = recordingLogger()
+  const start = () =>
+    createBroker({
+      listeners: [{ type: 'tcp', port: 0 }],
+      storage: foreignPersistence(persistence),
+      logger,
+    })
+  const first = await start()
+  const sensor = { clientId: 'sensor', clean: false }
+  const gone = (await connectMqttJs(t, first.urls[0]!, sensor)).client
+  await gone.client.subscribeAsync('a/+', { qos: 1 })
+  await gone.client.endAsync()
+  await first.publish({ topic: 'a/x', payload: 'kept', qos: 1 })
+  await first.close()
+  t.regex(JSON.stringify(logger.lines), /"durability":"volatile".*sessions expire anew/)
+
+  const second = await start()
+  t.teardown(() => second.close())
+  const back = await connectMqttJs(t, second.urls[0]!, sensor)
+
+  t.true(back.connack.sessionPresent)
+  t.like(await back.client.next(), { topic: 'a/x', payload: 'kept', qos: 1 })
+})
