@@ -59,6 +59,7 @@ export class StoredState {
         this.#context.registry.restore(item.session)
       } else if (!this.#restoreRetained(item.message)) refused++
     })
+    this.#context.registry.restored()
     const retained = this.#context.retained.count
     const tookMs = clock.now() - startedAt
     if (sessions + retained > 0) {

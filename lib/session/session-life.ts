@@ -85,13 +85,12 @@ export class SessionLife {
   }
 
   /**
-   * The broker has been started anew. What counted down goes on counting. Where the client was connected,
+   * The broker has been started anew, and all sessions are here again. What counted down goes on counting. Where the client was connected,
    * expiry begins now, and the will waits for its delay or, if that is longer, for the grace.
    */
-  restore(stored: StoredSession): void {
-    this.session.will = stored.will
-    const left = stored.left ?? this.#leftAtRestart()
-    if (stored.left === undefined) this.release({ ...left, sentTo: stored.sentTo })
+  restore({ left: before, sentTo }: Pick<StoredSession, 'left' | 'sentTo'>): void {
+    const left = before ?? this.#leftAtRestart()
+    if (before === undefined) this.release({ ...left, sentTo })
     this.waitFor(left)
   }
 

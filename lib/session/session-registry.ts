@@ -49,6 +49,8 @@ export class SessionRegistry {
   readonly #openings = new Map<string, Promise<unknown>>()
   /** Sessions that are ending: one of the same Client Identifier begins when they are through. */
   readonly #endings = new Map<string, Promise<void>>()
+  /** Begin the lives of sessions that are being taken up. */
+  #restoring: (() => void)[] = []
   #onlineCount = 0
   #isStopped = false
 
@@ -203,12 +205,20 @@ export class SessionRegistry {
     return life
   }
 
-  /** Takes up a session that the store has kept over a restart. */
+  /** Takes up a session that the store has kept over a restart. Nothing happens to it before `restored`. */
   restore(stored: StoredSession): void {
-    const { clientIdentifier } = stored.ref
-    const isDurable = stored.expirySeconds > 0
-    const session = new Session(clientIdentifier, this.#parts, isDurable ? stored : undefined)
-    this.#add(session, stored.ref).restore(stored)
+    const { ref, will, left, sentTo, expirySeconds } = stored
+    const kept = expirySeconds > 0 ? stored : undefined
+    const session = new Session(ref.clientIdentifier, this.#parts, kept)
+    session.will = will
+    const life = this.#add(session, ref)
+    this.#restoring.push(() => life.restore({ left, sentTo }))
+  }
+
+  /** All sessions are here: a will that is due reaches each of them. */
+  restored(): void {
+    for (const begin of this.#restoring) begin()
+    this.#restoring = []
   }
 
   #attach(life: SessionLife, request: OpenRequest): void {

@@ -8,7 +8,15 @@ import { type Random, seededRandom } from '../../lib/util/random.ts'
 import type { Fault } from './fault.ts'
 import { Publisher } from './publisher.ts'
 import { Subscriber, WillClient } from './subscriber.ts'
-import { type Audience, countLost, expectedOf, expectedWills, judge, type Row } from './verdict.ts'
+import {
+  type Audience,
+  countLost,
+  expectedOf,
+  expectedWills,
+  judge,
+  listLost,
+  type Row,
+} from './verdict.ts'
 import { World } from './world.ts'
 
 export interface CampaignOptions {
@@ -151,15 +159,9 @@ async function settle(
   const lostSessions = load.all.reduce((sum, each) => sum + each.lostSessions, 0)
   const lostRetained = await countLostRetained(world, load.retained, tooLate)
   const { name, store } = fault
-  return {
-    fault: name,
-    store,
-    kills: world.kills,
-    ...judge(audiences),
-    unfinished,
-    lostSessions,
-    lostRetained,
-  }
+  const missing = listLost(audiences)
+  const rest = { unfinished, lostSessions, lostRetained, missing }
+  return { fault: name, store, kills: world.kills, ...judge(audiences), ...rest }
 }
 
 /** 1 if the retained message is older than the last that was acknowledged. */

@@ -49,6 +49,18 @@ export function countLost(audiences: readonly Audience[]): number {
   return audiences.reduce((sum, audience) => sum + judgeAudience(audience).lost, 0)
 }
 
+/** What is missing, for people: `s1: t/3 17, 18`. */
+export function listLost(audiences: readonly Audience[]): string[] {
+  return audiences.flatMap(({ subscribers, expected }) =>
+    expected.flatMap(({ topic, numbers }) => {
+      const seen = new Set(subscribers.flatMap(({ got }) => got.get(topic) ?? []))
+      const missing = [...numbers].filter((number) => !seen.has(number))
+      const names = subscribers.map(({ clientId }) => clientId).join(' and ')
+      return missing.length === 0 ? [] : [`${names}: ${topic} ${missing.slice(0, 10).join(', ')}`]
+    }),
+  )
+}
+
 type Judged = Omit<Verdict, 'unfinished' | 'lostSessions' | 'lostRetained'>
 
 export function judge(audiences: readonly Audience[]): Judged {
@@ -96,6 +108,8 @@ export function isKept(verdict: Verdict): boolean {
 }
 
 export interface Row extends Verdict {
+  /** What is missing, for people. */
+  readonly missing: readonly string[]
   readonly fault: string
   readonly store: string
   readonly kills: number

@@ -361,3 +361,15 @@ for (const how of ['crash', 'restart'] as const) {
     t.deepEqual(await drain(last), [])
   })
 }
+
+test('a will that was due while the broker was down reaches sessions that are taken up after its own', async (t) => {
+  const restarts = await begin(t)
+  const will = { topic: 'a', payload: 'gone', qos: 1, properties: { willDelayInterval: 50 } }
+  await leave(await connectClient(t, restarts.broker, { ...durable(5, 'w'), will }))
+  await subscribeAndLeave(t, restarts.broker)
+
+  const broker = await restarts.crash(60_000)
+  await restarts.clock.advance(0)
+
+  t.deepEqual(await drain(await connectClient(t, broker, durable(5, 'c'))), ['gone'])
+})

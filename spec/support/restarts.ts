@@ -3,11 +3,29 @@
 import type { ExecutionContext } from 'ava'
 import { type Broker, type CreateBrokerOptions, createBroker } from '../../lib/index.ts'
 import { MemoryStore } from '../../lib/storage/memory.ts'
+import type { ReplayItem } from '../../lib/storage/storage.ts'
 import type { Clock } from '../../lib/util/clock.ts'
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { ManualClock } from './clock.ts'
 
 class LastingStore extends MemoryStore {
+  readonly #clock: ManualClock
+
+  constructor(clock: ManualClock) {
+    super(clock, new MemoryBudget(Number.POSITIVE_INFINITY))
+    this.#clock = clock
+  }
+
+  /** Takes its time, as a store does that is read page by page. */
+  override async replay(onItem: (item: ReplayItem) => void): Promise<void> {
+    const items: ReplayItem[] = []
+    await super.replay((item) => items.push(item))
+    for (const item of items) {
+      onItem(item)
+      await this.#clock.advance(0)
+    }
+  }
+
   override async close(): Promise<void> {
     // What was written in this turn is stored by its end.
     await new Promise((resolve) => setImmediate(resolve))
@@ -45,7 +63,7 @@ export class Restarts {
   constructor(t: ExecutionContext, options: CreateBrokerOptions = {}) {
     this.#t = t
     this.#options = options
-    this.#store = new LastingStore(this.clock, new MemoryBudget(Number.POSITIVE_INFINITY))
+    this.#store = new LastingStore(this.clock)
   }
 
   get broker(): Broker {
