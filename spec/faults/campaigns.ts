@@ -7,6 +7,8 @@ import {
   type Fault,
   RedisKilled,
   RedisOutOfMemory,
+  SentinelFailover,
+  SlotsMoved,
 } from './fault.ts'
 
 export const campaigns: readonly (() => Fault)[] = [
@@ -19,6 +21,8 @@ export const campaigns: readonly (() => Fault)[] = [
   () => new RedisKilled('everysec'),
   () => new RedisKilled('always', 10_000),
   () => new RedisOutOfMemory(),
+  () => new SentinelFailover(),
+  () => new SlotsMoved(),
 ]
 
 /** Nothing survives the process here: whoever finds no loss does not look. */

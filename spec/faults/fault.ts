@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../lib/util/random.ts'
+import { moveSlot, RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import type { World } from './world.ts'
 
@@ -168,3 +169,73 @@ export class RedisOutOfMemory extends RedisFault {
 
 /** Longer than the broker waits before it ends the connection of an MQTT 3.1.1 publisher. */
 const OUT_OF_MEMORY_MS = 400
+
+/** The master dies, Sentinels put its replica in its place, and it comes back as a replica of that. */
+export class SentinelFailover implements Fault {
+  readonly name = 'Sentinel failover'
+  readonly store = 'redis+sentinel, waitReplicas 1'
+  readonly killsBroker = false
+  #setup: SentinelSetup | undefined
+  #roles: { master: RedisServer; replica: RedisServer } | undefined
+
+  async prepare(): Promise<readonly string[]> {
+    const setup = await SentinelSetup.start()
+    this.#setup = setup
+    this.#roles = { master: setup.master, replica: setup.replica }
+    return [`--store=${setup.url}`, '--store.waitReplicas=1']
+  }
+
+  async strike(world: World): Promise<void> {
+    const { master, replica } = this.#roles as { master: RedisServer; replica: RedisServer }
+    await master.kill()
+    world.kills++
+    const isIn = (text: string) => (reply: string) => reply.includes(text)
+    await untilReply(replica, ['INFO', 'replication'], isIn('role:master'))
+    await master.start()
+    await untilReply(master, ['INFO', 'replication'], isIn('master_link_status:up'))
+    this.#roles = { master: replica, replica: master }
+  }
+
+  async remove(): Promise<void> {
+    await this.#setup?.remove()
+  }
+}
+
+/** Slots of a Cluster, with all they hold, move from server to server. */
+export class SlotsMoved implements Fault {
+  readonly name = 'Cluster slots moved'
+  readonly store = 'redis+cluster'
+  readonly killsBroker = false
+  #cluster: RedisCluster | undefined
+  /** Slots that are not where they began. */
+  readonly #owners = new Map<string, RedisServer>()
+
+  async prepare(): Promise<readonly string[]> {
+    this.#cluster = await RedisCluster.start()
+    return [`--store=${this.#cluster.url}`]
+  }
+
+  async strike(world: World, random: Random): Promise<void> {
+    const { servers } = this.#cluster as RedisCluster
+    for (let i = 0; i < SLOTS_AT_ONCE; i++) {
+      const tag = `{${random.below(GROUPS)}}`
+      const slot = (await servers[0]!.command('CLUSTER', 'KEYSLOT', tag)).slice(1).trim()
+      const from = this.#owners.get(slot) ?? servers[Math.floor((Number(slot) * 3) / SLOTS)]!
+      const others = servers.filter((server) => server !== from)
+      const to = others[random.below(others.length)]!
+      await moveSlot(from, to, slot)
+      this.#owners.set(slot, to)
+    }
+    world.kills++
+  }
+
+  async remove(): Promise<void> {
+    await this.#cluster?.remove()
+  }
+}
+
+const SLOTS = 16_384
+const SLOTS_AT_ONCE = 8
+
+/** Groups into which the store divides its keys; each lies in one slot. */
+const GROUPS = 64

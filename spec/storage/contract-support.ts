@@ -37,12 +37,15 @@ export const noEvents: StoreEvents = {
 /** Notes what the store reports, and lets a test wait for it. */
 export class Recorder implements Sink {
   readonly events: string[] = []
+  /** Of each unit, the seq of each target. */
   readonly seqs: Map<Unit, number[]> = new Map()
   #settle = new Map<Unit, (error: StoreError | undefined) => void>()
 
   stored(unit: Unit, target: number, seq: number): void {
     this.events.push(`${unit.topic} stored for ${target} at ${seq}`)
-    this.seqs.set(unit, [...(this.seqs.get(unit) ?? []), seq])
+    const seqs = this.seqs.get(unit) ?? []
+    seqs[target] = seq
+    this.seqs.set(unit, seqs)
   }
 
   done(unit: Unit): void {
@@ -83,7 +86,8 @@ export async function write(store: Store, unit: Unit): Promise<number[]> {
   store.write(unit, sink)
   const error = await settled
   if (error !== undefined) throw error
-  return sink.seqs.get(unit) ?? []
+  // Targets that are gone left holes.
+  return Object.values(sink.seqs.get(unit) ?? [])
 }
 
 export async function writeEach(store: Store, ref: SessionRef, ...topics: string[]): Promise<void> {

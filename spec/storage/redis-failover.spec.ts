@@ -2,7 +2,7 @@
 
 import type { ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
-import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
+import { moveSlot, RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
 import { redisTest, shared } from '../support/redis-test.ts'
@@ -102,22 +102,6 @@ async function placeOf(
   const slot = (await servers[0]!.command('CLUSTER', 'KEYSLOT', key)).slice(1).trim()
   const index = Math.min(Math.floor((Number(slot) * 3) / 16_384), 2)
   return { source: servers[index]!, target: servers[(index + 1) % 3]!, slot }
-}
-
-async function moveSlot(source: RedisServer, target: RedisServer, slot: string): Promise<void> {
-  const idOf = async (server: RedisServer): Promise<string> =>
-    (await server.command('CLUSTER', 'MYID')).split('\r\n')[1]!
-  const [from, to] = [await idOf(source), await idOf(target)]
-  await target.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
-  await source.command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
-  for (;;) {
-    const reply = await source.command('CLUSTER', 'GETKEYSINSLOT', slot, '1')
-    const key = reply.split('\r\n')[2]
-    if (key === undefined) break
-    await source.command('MIGRATE', '127.0.0.1', String(target.port), key, '0', '5000')
-  }
-  await target.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
-  await source.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
 }
 
 /** Sessions that lie on different servers. */

@@ -52,6 +52,27 @@ export class RedisCluster {
   }
 }
 
+/** Moves a slot with all its keys from one server of a Cluster to another, as an operator does. */
+export async function moveSlot(
+  source: RedisServer,
+  target: RedisServer,
+  slot: string,
+): Promise<void> {
+  const idOf = async (server: RedisServer): Promise<string> =>
+    (await server.command('CLUSTER', 'MYID')).split('\r\n')[1]!
+  const [from, to] = [await idOf(source), await idOf(target)]
+  await target.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
+  await source.command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
+  for (;;) {
+    const reply = await source.command('CLUSTER', 'GETKEYSINSLOT', slot, '1')
+    const key = reply.split('\r\n')[2]
+    if (key === undefined) break
+    await source.command('MIGRATE', '127.0.0.1', String(target.port), key, '0', '5000')
+  }
+  await target.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+  await source.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+}
+
 /**
  * A server, its replica, and a Sentinel that puts the replica in its place when it dies. One, as several
  * may split their votes, and try again only seconds later.

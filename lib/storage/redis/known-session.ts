@@ -21,6 +21,8 @@ export class KnownSession {
   discards: Seq[]
   /** How many discards are under way. */
   discarding: number
+  /** Units it has published, on a Cluster, that are not noted as received yet. */
+  receiving: number
   /** Whether it stands in the list of those that have something to send. */
   isLazy: boolean
 
@@ -36,6 +38,7 @@ export class KnownSession {
     this.sentMark = 0
     this.discards = []
     this.discarding = 0
+    this.receiving = 0
     this.isLazy = false
   }
 

@@ -146,9 +146,9 @@ export class RedisStore implements Store {
     }
     this.#pressure.pendingUnits++
     this.#pressure.pendingBytes += unit.body.length
-    const { lanes, keys } = this.#backend
+    const { lanes, keys, sessions } = this.#backend
     const parts = this.#unitParts!
-    const lane = laneOfUnit(unit, keys, lanes)
+    const lane = laneOfUnit(unit, keys, lanes, sessions)
     if (lane === undefined) new SplitUnit(unit, sink, parts, lanes).start()
     else lanes.add(lane, new WholeUnit(unit, sink, parts))
   }

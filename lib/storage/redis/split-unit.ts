@@ -2,9 +2,13 @@
  * A unit whose parts lie in several lanes of a Cluster, which no script can apply as a whole.
  *
  *     1  the publisher's lane   the Packet Identifier is noted as received, not yet as done
- *     2  all lanes              messages are queued, for QoS 2 under a token: there is none twice
+ *        the topic's lane       the retained message is set or cleared
+ *     2  the receivers' lanes   messages are queued, for QoS 2 under a token: there is none twice
  *     3  the publisher's lane   the Packet Identifier is done, or the will is published
  *     4  lazily                 tokens are forgotten
+ *
+ * A message is reported as soon as it is queued, so that those of a session are reported in their order.
+ * While a publisher's unit is in step 1 its later ones go in steps too: none overtakes another.
  *
  * After a crash before 3 the client sends its PUBLISH again, gets the same number in 1, and with it the
  * same token in 2. After 3 its PUBLISH is known to be a duplicate, so that no token is needed any more.
@@ -18,6 +22,7 @@ import type { Lane } from './lane.ts'
 import type { Lanes } from './lanes.ts'
 import { LazyRequest } from './operations.ts'
 import type { PackReader } from './pack.ts'
+import type { KnownSessions } from './sessions.ts'
 import {
   encodeClearWill,
   encodeReceive,
@@ -28,9 +33,16 @@ import {
   type UnitParts,
 } from './units.ts'
 
-/** Returns the lane of a unit that lies in one; undefined if it lies in several. */
-export function laneOfUnit(unit: Unit, keys: Keys, lanes: Lanes): Lane | undefined {
+/** Returns the lane of a unit that can go in one step; undefined if it cannot. */
+export function laneOfUnit(
+  unit: Unit,
+  keys: Keys,
+  lanes: Lanes,
+  sessions: KnownSessions,
+): Lane | undefined {
   if (lanes.all.length === 1) return lanes.all[0]
+  const { publisher } = unit
+  if (publisher !== undefined && sessions.of(publisher.session).receiving > 0) return undefined
   const found = new Set<Lane>()
   const add = (name: string): unknown => found.add(lanes.of(keys.groupOf(name)))
   for (const { session } of unit.targets) add(session.clientIdentifier)
@@ -51,22 +63,23 @@ export class SplitUnit {
   #missing = 0
   #error: StoreError | undefined
   #token: string | undefined
-  /** Of each target: its seq, or why there is none. */
-  readonly #outcomes: number[]
-
   constructor(unit: Unit, sink: Sink, parts: UnitParts, lanes: Lanes) {
     this.#unit = unit
     this.#sink = sink
     this.#parts = parts
     this.#lanes = lanes
-    this.#outcomes = unit.targets.map(() => Outcome.Gone)
   }
 
   /** Sets it going; the sink hears of it as of any other. */
   start(): void {
     const { publisher } = this.#unit
-    if (publisher === undefined) return this.#queue()
+    if (publisher === undefined) {
+      this.#send([...this.#appendParts(), ...this.#retainParts()], () => this.#conclude())
+      return
+    }
     const { session } = publisher
+    const known = this.#parts.sessions.of(session)
+    known.receiving++
     const receive = new Part(
       'needed',
       (batch) => encodeReceive(batch, publisher, this.#parts.keys, false),
@@ -76,11 +89,24 @@ export class SplitUnit {
         if (number > 0) this.#token = `${session.incarnation}:${number}`
       },
     )
-    this.#send([[this.#laneOf(session.clientIdentifier), receive]], () => this.#queue())
+    const parts: [Lane, Part][] = [[this.#laneOf(session.clientIdentifier), receive]]
+    this.#send(
+      [...parts, ...this.#retainParts()],
+      () => this.#send(this.#appendParts(), () => this.#conclude()),
+      () => known.receiving--,
+    )
   }
 
-  #queue(): void {
-    const { targets, topic, retain } = this.#unit
+  #retainParts(): [Lane, Part][] {
+    const { topic, retain } = this.#unit
+    if (retain === undefined) return []
+    const growth = retain === 'set' ? 'needed' : 'none'
+    const encode = (batch: Batch): void => encodeRetain(batch, this.#unit, this.#parts.keys)
+    return [[this.#laneOf(topic), new Part(growth, encode)]]
+  }
+
+  #appendParts(): [Lane, Part][] {
+    const { targets } = this.#unit
     const byLane = new Map<Lane, number[]>()
     for (const [i, { session }] of targets.entries()) {
       const lane = this.#laneOf(session.clientIdentifier)
@@ -88,16 +114,7 @@ export class SplitUnit {
       if (indexes === undefined) byLane.set(lane, [i])
       else indexes.push(i)
     }
-    const parts = [...byLane].map(([lane, indexes]): [Lane, Part] => [
-      lane,
-      this.#appendPart(indexes),
-    ])
-    if (retain !== undefined) {
-      const growth = retain === 'set' ? 'needed' : 'none'
-      const encode = (batch: Batch): void => encodeRetain(batch, this.#unit, this.#parts.keys)
-      parts.push([this.#laneOf(topic), new Part(growth, encode)])
-    }
-    this.#send(parts, () => this.#conclude())
+    return [...byLane].map(([lane, indexes]) => [lane, this.#appendPart(indexes)])
   }
 
   #appendPart(indexes: readonly number[]): Part {
@@ -126,8 +143,8 @@ export class SplitUnit {
       (results) => {
         for (const i of indexes) {
           const outcome = results.number()
-          this.#outcomes[i] = outcome
           if (outcome < Outcome.Gone) this.#error ??= errorOf(outcome)
+          noteOutcome(this.#sink, unit, i, outcome, sessions)
         }
       },
       unit.body.length,
@@ -135,11 +152,8 @@ export class SplitUnit {
   }
 
   #conclude(): void {
-    const { publisher, willOf, targets } = this.#unit
-    const { keys, sessions } = this.#parts
-    for (let i = 0; i < targets.length; i++) {
-      noteOutcome(this.#sink, this.#unit, i, this.#outcomes[i]!, sessions)
-    }
+    const { publisher, willOf } = this.#unit
+    const { keys } = this.#parts
     const parts: [Lane, Part][] = []
     if (publisher !== undefined) {
       const encode = (batch: Batch): void => encodeReceive(batch, publisher, keys, true)
@@ -174,14 +188,15 @@ export class SplitUnit {
     }
   }
 
-  /** Sends one step; the next comes when all of it is durable. */
-  #send(parts: readonly [Lane, Part][], next: () => void): void {
+  /** Sends one step; the next comes when all of it is durable. `settled` hears of the end of either kind. */
+  #send(parts: readonly [Lane, Part][], next: () => void, settled: () => void = () => {}): void {
     if (parts.length === 0) return next()
     this.#missing = parts.length
     for (const [lane, part] of parts) {
       part.onSettled = (error) => {
         this.#error ??= error
         if (--this.#missing > 0) return
+        settled()
         if (this.#error === undefined) return next()
         this.#parts.reported(this.#unit)
         this.#sink.failed(this.#unit, this.#error)
