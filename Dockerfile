@@ -14,7 +14,7 @@ LABEL org.opencontainers.image.title="Noctule" \
       org.opencontainers.image.description="MQTT 3.1, 3.1.1 and 5.0 broker" \
       org.opencontainers.image.licenses="MIT"
 WORKDIR /noctule
-ENV NODE_ENV=production
+ENV NODE_ENV=production NOCTULE_STORE_URL=disk:/data
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist/lib ./dist/lib

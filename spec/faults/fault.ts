@@ -190,8 +190,8 @@ export class SentinelFailover implements Fault {
     await master.kill()
     world.kills++
     const isIn = (text: string) => (reply: string) => reply.includes(text)
-    await untilReply(replica, ['INFO', 'replication'], isIn('role:master'))
-    await master.start()
+    await this.#setup?.untilMaster(replica)
+    await master.start(['--replicaof', `127.0.0.1 ${replica.port}`])
     await untilReply(master, ['INFO', 'replication'], isIn('master_link_status:up'))
     this.#roles = { master: replica, replica: master }
   }

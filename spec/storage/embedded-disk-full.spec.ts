@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import { openEmbeddedForReading } from '../../lib/storage/embedded/embedded-reader.ts'
 import { systemClock } from '../../lib/util/clock.ts'
 import { ManualClock } from '../support/clock.ts'
 import { until } from '../support/turns.ts'
@@ -11,7 +12,9 @@ import {
   noEvents,
   Recorder,
   targetOf,
+  turn,
   unitOf,
+  waiting,
   write,
   writeEach,
 } from './contract-support.ts'
@@ -126,6 +129,32 @@ test('a full disk has room again when clients take what waits for them', async (
   await until(() => store.pressure().isHealthy && store.pressure().pendingUnits === 0)
 
   t.deepEqual(await write(store, unitOf('y', [targetOf(ref)])), [written + 1])
+})
+
+test('what is on its way to another session stays where it is while the disk is full, whatever is acknowledged', async (t) => {
+  const disk = smallDisk(t)
+  if (disk === undefined) return
+  const store = await openEmbedded(t, disk, { clock: systemClock })
+  const [from, to] = [(await claim(store, 'from')).ref, (await claim(store, 'to')).ref]
+  await writeEach(store, from, 'a', 'b', 'c', 'd')
+  const filler = join(disk, 'filler')
+  fillUp(disk, filler)
+  const unit = unitOf('large', [targetOf(to)], { body: Buffer.alloc(1_000_000) })
+  store.write(unit, new Recorder())
+  const moved = store.handOver(from, [2], targetOf(to))
+  await until(() => !store.pressure().isHealthy)
+
+  store.acknowledgeTo(from, 3)
+  const reader = await openEmbeddedForReading(disk)
+  t.teardown(() => reader.close())
+  const kept = async (): Promise<number[]> =>
+    (await reader.readQueue(from, 0, 10, 1e9)).map(({ seq }) => seq)
+  while ((await kept()).includes(1)) await turn()
+
+  t.deepEqual(await kept(), [2, 3, 4])
+  rmSync(filler)
+  t.is((await moved).length, 1)
+  t.deepEqual(await waiting(store, from), ['4:d'])
 })
 
 test('a store that closes while the disk is full fails what is pending', async (t) => {

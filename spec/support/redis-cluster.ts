@@ -103,6 +103,13 @@ export class SentinelSetup {
     return `redis+sentinel://127.0.0.1:${this.#sentinel.port}/kept`
   }
 
+  /** Resolves when the Sentinel names `server` to whoever asks for the master, and has its replica. */
+  async untilMaster(server: RedisServer): Promise<void> {
+    const words = ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'kept']
+    await untilReply(this.#sentinel, words, (reply) => reply.includes(`\r\n${server.port}\r\n`))
+    await untilReply(this.#sentinel, ['INFO', 'sentinel'], (reply) => reply.includes('slaves=1'))
+  }
+
   async remove(): Promise<void> {
     const all = [this.#sentinel, this.replica, this.master]
     await Promise.all(all.map((server) => server.remove()))

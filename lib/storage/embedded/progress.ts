@@ -7,7 +7,8 @@ import type { Clock } from '../../util/clock.ts'
 import type { Seq } from '../storage.ts'
 import type { Batch } from './batch.ts'
 import type { Committer } from './committer.ts'
-import { Kind, numberedKey } from './keys.ts'
+import { Kind, keyOf, numberedKey } from './keys.ts'
+import { encodeProgress } from './records.ts'
 import type { SessionState } from './session-state.ts'
 import type { Sweeper } from './sweeper.ts'
 
@@ -73,12 +74,18 @@ export class Progress {
     for (const state of this.#unflushed) this.flush(state, batch)
   }
 
-  /** Leaves what is acknowledged to the sweeper, which removes as little at a time as it is asked to. */
+  /**
+   * Leaves what is acknowledged to the sweeper, which removes as little at a time as it is asked to. This goes
+   * before batches that were gathered earlier, so it takes nothing that depends on them.
+   */
   trimAll(batch: Batch): void {
     for (const state of this.#unflushed) {
-      if (state.isGone || state.lowWaterMark === state.trimmedTo) continue
+      const lowWaterMark = state.firmMark
+      if (state.isGone || lowWaterMark <= state.trimmedTo) continue
       this.#sweeper.trim(state)
-      batch.putProgress(state)
+      const { incarnation, lastSeq, count, bytes } = state
+      const record = encodeProgress({ lowWaterMark, lastSeq, count, bytes })
+      batch.put(keyOf(Kind.Progress, incarnation), record)
     }
   }
 

@@ -68,6 +68,16 @@ export class SessionState implements SessionRecord, ProgressRecord {
     return { clientIdentifier, incarnation, epoch }
   }
 
+  /**
+   * How far the low-water mark holds whatever becomes of the batch under way. What is discarded may be
+   * written elsewhere in the same batch, so until that is durable it has to stay.
+   */
+  get firmMark(): Seq {
+    let mark = this.lowWaterMark
+    for (const seq of this.hidden.values()) if (seq <= mark) mark = seq - 1
+    return mark
+  }
+
   /** Counts one more message in, and returns its seq. */
   append(bodyBytes: number): Seq {
     this.count++

@@ -70,19 +70,19 @@ export class Sweeper {
   }
 
   #trimSome(batch: Batch, state: SessionState, most: number): number {
-    const { incarnation, lowWaterMark } = state
+    const { incarnation, lowWaterMark, firmMark } = state
     let left = most
     let last: Seq = state.trimmedTo
     if (!state.isGone) {
-      const range = { ...entriesBetween(incarnation, last, lowWaterMark), limit: most }
+      const range = { ...entriesBetween(incarnation, last, firmMark), limit: most }
       for (const key of this.#database.getKeys(range)) {
         batch.remove(key)
         last = numberIn(key)
         left--
       }
     }
-    state.trimmedTo = left > 0 ? lowWaterMark : last
-    if (left > 0) this.#untrimmed.delete(state)
+    state.trimmedTo = left > 0 ? Math.max(last, firmMark) : last
+    if (left > 0 && firmMark === lowWaterMark) this.#untrimmed.delete(state)
     return left
   }
 }
