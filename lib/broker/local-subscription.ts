@@ -51,6 +51,10 @@ export class LocalSubscription implements Subscriber, Disposable {
 
   deliverStored(): void {}
 
+  giveAway(): () => void {
+    return () => {}
+  }
+
   /** Ends the subscription. */
   unsubscribe(): void {
     this.#router.unsubscribe(this, this.topicFilter)

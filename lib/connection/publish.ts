@@ -10,7 +10,7 @@ import type { Message } from '../protocol/message.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
-import type { Publication, PublicationObserver } from '../router/router.ts'
+import type { Publication, PublicationObserver } from '../router/publication.ts'
 import {
   type Answer,
   type ClientInfo,

@@ -7,7 +7,6 @@
  * the unit is safe is the publisher acknowledged.
  */
 
-import type { Buffer } from 'node:buffer'
 import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { lowerQos } from '../protocol/qos.ts'
@@ -18,47 +17,11 @@ import type { Seq, SessionRef, Sink, Store, StoreError, Target, Unit } from '../
 import type { Clock } from '../util/clock.ts'
 import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
+import { type DurableTarget, Publication, whenDurable } from './publication.ts'
 import type { Receiver, Receivers } from './receivers.ts'
 import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
 import type { Share, Subscriber } from './subscriber.ts'
 import { TopicTrie } from './topic-trie.ts'
-
-/** Hears how a durable publication went. */
-export interface PublicationObserver {
-  published(publication: Publication): void
-  publicationFailed(publication: Publication, error: StoreError): void
-}
-
-interface DurableTarget extends Target {
-  readonly subscriber: Subscriber
-  readonly group: Share | undefined
-  isStored: boolean
-}
-
-/** A message on its way into the store, with everyone it will be delivered to. */
-export class Publication implements Unit {
-  readonly message: Message
-  readonly topic: string
-  readonly body: Buffer
-  readonly expiresAt: number
-  readonly qos: Qos
-  readonly targets: DurableTarget[] = []
-  retain: 'set' | 'clear' | undefined
-  publisher: Unit['publisher']
-  willOf: SessionRef | undefined
-  /** Who is told; set by the publisher's connection in the turn of `route`. */
-  observer: PublicationObserver | undefined
-  /** Whatever the observer needs to recognise the publication. */
-  handle: unknown
-
-  constructor(message: Message) {
-    this.message = message
-    this.topic = message.topic
-    this.body = message.body()
-    this.expiresAt = message.expiresAt
-    this.qos = message.qos
-  }
-}
 
 export interface RouterOptions {
   readonly sharedStrategy: SharedStrategy
@@ -170,7 +133,7 @@ export class Router implements Sink {
     }
   }
 
-  /** Hands a message to one receiver only, through the store if that is durable. */
+  /** Hands a message to one receiver only; returns the publication if it goes through the store. */
   deliverTo(
     subscriber: Subscriber,
     message: Message,
@@ -178,14 +141,15 @@ export class Router implements Sink {
     retain: boolean,
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
-  ): void {
+  ): Publication | undefined {
     if (qos === 0 || subscriber.durable === undefined) {
       subscriber.deliver(message, qos, retain, identifiers, group)
-      return
+      return undefined
     }
     const publication = new Publication(message)
     this.#addTarget(publication, subscriber, qos, retain, identifiers, group)
     this.#parts.store.write(publication, this)
+    return publication
   }
 
   stored(unit: Unit, index: number, seq: Seq): void {
@@ -199,14 +163,16 @@ export class Router implements Sink {
   arrive(
     seq: Seq,
     message: Message,
-    { session, qos, retain, subscriptionIdentifiers }: Target,
+    { qos, retain, subscriptionIdentifiers }: Target,
     subscriber: Subscriber,
     group: Share | undefined,
   ): void {
-    if (group !== undefined && this.#passOn(message, subscriber, group)) {
-      this.#parts.store.discard(session, [seq])
-    } else {
+    const other = group === undefined ? undefined : this.#inPlaceOf(subscriber, group, message)
+    if (other === undefined) {
       subscriber.deliverStored(seq, message, qos, retain, subscriptionIdentifiers, group)
+    } else {
+      const arrived = subscriber.giveAway(seq)
+      whenDurable(this.#deliverToMember(message, other, group as Share), arrived)
     }
   }
 
@@ -214,9 +180,9 @@ export class Router implements Sink {
     const publication = unit as Publication
     publication.observer?.published(publication)
     for (const { subscriber, group, isStored } of publication.targets) {
-      if (group !== undefined && !isStored) {
-        this.#passOn(publication.message, subscriber, group)
-      }
+      if (group === undefined || isStored) continue
+      const other = this.#inPlaceOf(subscriber, group, publication.message)
+      if (other !== undefined) this.#deliverToMember(publication.message, other, group)
     }
   }
 
@@ -226,25 +192,22 @@ export class Router implements Sink {
   }
 
   /**
-   * Gives a message to another member if the one that was chosen has left, or gone offline, while the
-   * store was writing. Says whether it did.
+   * Chooses another member for a message if the one that was chosen has left, or gone offline, while the
+   * store was writing.
    */
-  #passOn(message: Message, chosen: Subscriber, { share }: Share): boolean {
+  #inPlaceOf(chosen: Subscriber, { share }: Share, message: Message): SharedMember | undefined {
     const group = this.#groups.get(share)
-    if (group === undefined) return false
+    if (group === undefined) return undefined
     const isMember = group.has(chosen)
-    if (isMember && chosen.isOnline) return false
-    const member = isMember ? group.pickOnline(message, chosen) : group.pick(message, undefined)
-    if (member === undefined) return false
-    this.#deliverToMember(message, member, group)
-    return true
+    if (isMember && chosen.isOnline) return undefined
+    return isMember ? group.pickOnline(message, chosen) : group.pick(message, undefined)
   }
 
-  #deliverToMember(message: Message, member: SharedMember, group: SharedGroup): void {
+  #deliverToMember(message: Message, member: SharedMember, group: Share): Publication | undefined {
     const { subscriber, retainAsPublished, identifiers } = member
     const qos = lowerQos(message.qos, member.qos)
     const retain = message.retain && retainAsPublished
-    this.deliverTo(subscriber, message, qos, retain, identifiers, group)
+    return this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
 
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {

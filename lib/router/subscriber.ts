@@ -41,4 +41,10 @@ export interface Subscriber {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void
+
+  /**
+   * The durable delivery at `seq` goes elsewhere in this turn, and is removed here with that. It does not
+   * count as acknowledged before `arrived`, which is returned, is called: the other copy is durable.
+   */
+  giveAway(seq: Seq): () => void
 }

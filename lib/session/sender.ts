@@ -341,7 +341,7 @@ export class Sender {
       (delivery) =>
         mayBeHandedOver(delivery) && (group === undefined || delivery.group?.share === group.share),
     )
-    if (taken[0] !== undefined) this.#exchanges.progress.hold(taken[0].seq, taken.length)
+    if (taken[0] !== undefined) this.holdShared(taken[0].seq, taken.length)
     return taken
   }
 
@@ -351,6 +351,11 @@ export class Sender {
     this.#queue.putBack(deliveries.filter((delivery) => !isLate(delivery)))
     this.pump()
     return deliveries.filter(isLate)
+  }
+
+  /** `count` messages, the first at `seq`, are not acknowledged before `freeShared`, whatever is. */
+  holdShared(seq: Seq, count: number): void {
+    this.#exchanges.progress.hold(seq, count)
   }
 
   /** `count` messages that were taken out are elsewhere, or back. */

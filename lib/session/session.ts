@@ -9,6 +9,7 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
+import { whenDurable } from '../router/publication.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
@@ -239,13 +240,21 @@ export class Session implements Subscriber {
     if (this.#sender.isRead(seq)) return
     if (this.#sender.isPast(seq)) {
       // What was handed over meanwhile overtook it: it needs a new number.
-      this.#parts.router.deliverTo(this, message, qos, retain, identifiers, group)
-      this.#parts.store.discard(this.durable as SessionRef, [seq])
+      const { router } = this.#parts
+      const arrived = this.giveAway(seq)
+      whenDurable(router.deliverTo(this, message, qos, retain, identifiers, group), arrived)
       return
     }
     if (this.#retainedPending > 0 && retain) this.#retainedPending--
     else this.#cursor?.noteLive(message.topic)
     this.#sender.offerStored(seq, message, qos, retain, identifiers, group)
+  }
+
+  giveAway(seq: Seq): () => void {
+    this.#parts.store.discard(this.durable as SessionRef, [seq])
+    this.#sender.holdShared(seq, 1)
+    // If it never arrives, this copy stays the one there is: the next start finds it.
+    return () => this.freeShared(1)
   }
 
   /** Sends what window and socket allow: first what waits, then retained messages. */

@@ -8,10 +8,11 @@
 
 import { Message } from '../protocol/message.ts'
 import { lowerQos } from '../protocol/qos.ts'
+import { whenDurable } from '../router/publication.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { Share } from '../router/subscriber.ts'
-import type { Seq, SessionRef, Store } from '../storage/storage.ts'
+import type { Seq, Store } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
 import type { SessionParts } from './session-parts.ts'
@@ -96,14 +97,15 @@ export class SharedHandOver {
     from.freeShared(unsent.length)
   }
 
-  /** Puts a message at the end of the queue it stands in. */
+  /** Puts a message at the end of the queue it stands in. Until it is there, it counts as not acknowledged. */
   async #renumber(from: Session, delivery: Delivery): Promise<void> {
     const { seq, qos, retain, identifiers, group } = delivery
     const { messages } = await this.#messagesOf(from, [delivery]).catch(() => NOTHING)
     const message = delivery.message ?? messages.get(seq)
     if (message === undefined) return
-    this.#router.deliverTo(from, message, qos, retain, identifiers, group)
-    this.#store.discard(from.durable as SessionRef, [seq])
+    const arrived = from.giveAway(seq)
+    const again = this.#router.deliverTo(from, message, qos, retain, identifiers, group)
+    whenDurable(again, arrived)
   }
 
   /** Moves what can be moved, a page at a time; returns the rest. */

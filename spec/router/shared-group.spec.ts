@@ -23,6 +23,9 @@ class Member implements Subscriber {
 
   deliver(): void {}
   deliverStored(): void {}
+  giveAway(): () => void {
+    return () => {}
+  }
 
   admits(): boolean {
     return true

@@ -217,6 +217,9 @@ redisTest(
     const second = await claim(store)
     t.deepEqual([second.released, second.lowWaterMark], [[2], 1])
     await t.throwsAsync(claim(store, 'new'), { code: 'full' })
+    // Discarded in the turn of what was refused: both or neither.
+    t.deepEqual(await waiting(store, ref), ['2:b', '3:c', '4:d'])
+    store.discard(ref, [3])
     t.deepEqual(await waiting(store, ref), ['2:b', '4:d'])
 
     await server.command('CONFIG', 'SET', 'maxmemory', '0')

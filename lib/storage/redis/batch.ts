@@ -6,9 +6,10 @@ import { type PackReader, PackWriter } from './pack.ts'
 
 /**
  * Whether an operation makes Redis hold more. When Redis is out of memory the first kind goes on, so that
- * queues drain; the second may, without what needs room; the last fails.
+ * queues drain; the second may, without what needs room; the third fails. The last needs no room, but goes
+ * only where all goes that was written with it.
  */
-export type Growth = 'none' | 'avoidable' | 'needed'
+export type Growth = 'none' | 'avoidable' | 'needed' | 'companion'
 
 /** Something that changes what is kept, on its way through a lane. */
 export interface Operation {

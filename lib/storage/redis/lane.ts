@@ -8,7 +8,7 @@
  */
 
 import { StoreError } from '../storage.ts'
-import { Batch, type Operation } from './batch.ts'
+import { Batch, type Growth, type Operation } from './batch.ts'
 import { PackReader } from './pack.ts'
 
 /** Sends what lanes have made. */
@@ -176,7 +176,7 @@ export class Lane {
 
   async #deliver(operations: Operation[], isFull: boolean): Promise<void> {
     const batch = this.#encode(operations, isFull)
-    const grows = !isFull && operations.some(({ growth }) => growth !== 'none')
+    const grows = !isFull && operations.some(({ growth }) => asksForRoom(growth))
     const made = { keys: batch.keys, number: this.#number, operations: batch.finish() }
     let results: Buffer
     try {
@@ -220,8 +220,10 @@ export class Lane {
   /** What needs room fails; acknowledgements and all else that makes room goes on. */
   async #goOnFull(operations: readonly Operation[]): Promise<void> {
     const error = new StoreError('full', 'Redis has no memory left: raise its maxmemory.')
-    const rest = operations.filter(({ growth }) => growth !== 'needed')
-    const refused = operations.filter(({ growth }) => growth === 'needed')
+    const isRefused = ({ growth }: Operation): boolean =>
+      growth === 'needed' || growth === 'companion'
+    const rest = operations.filter((operation) => !isRefused(operation))
+    const refused = operations.filter(isRefused)
     this.#underWay = rest
     for (const operation of refused) operation.fail(error)
     if (this.#underWay !== rest) return
@@ -245,4 +247,8 @@ export class Lane {
     this.#number++
     await this.#deliver(operations, false)
   }
+}
+
+function asksForRoom(growth: Growth): boolean {
+  return growth === 'needed' || growth === 'avoidable'
 }

@@ -75,16 +75,24 @@ export class Request<T> implements Operation {
 
 /** An operation that nobody waits for, and that a later one makes good if it is lost. */
 export class LazyRequest implements Operation {
-  readonly growth: Growth = 'none'
+  readonly growth: Growth
   readonly bytes = 0
   readonly writesBack = false
   readonly isCancelled = false
   readonly #encode: (batch: Batch) => void
   readonly #settle: (results: PackReader) => void
+  readonly #lost: () => void
 
-  constructor(encode: (batch: Batch) => void, settle: (results: PackReader) => void) {
+  /** `lost` is called if it will not be sent; a `companion` is lost with what it was to go with. */
+  constructor(
+    encode: (batch: Batch) => void,
+    settle: (results: PackReader) => void,
+    { growth = 'none', lost = () => {} }: { growth?: Growth; lost?: () => void } = {},
+  ) {
     this.#encode = encode
     this.#settle = settle
+    this.growth = growth
+    this.#lost = lost
   }
 
   encode(batch: Batch): void {
@@ -97,5 +105,6 @@ export class LazyRequest implements Operation {
 
   fail(): void {
     // Losing it only re-delivers, or leaves what `check` finds.
+    this.#lost()
   }
 }

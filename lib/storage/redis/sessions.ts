@@ -160,9 +160,11 @@ export class KnownSessions {
         batch.text(String(incarnation))
         batch.list(seqs)
       }
-      const request = new LazyRequest(encode, () => {
+      const settled = (): void => {
         known.discarding--
-      })
+      }
+      // What was discarded may be written elsewhere in the same turn: it stays if that is refused.
+      const request = new LazyRequest(encode, settled, { growth: 'companion', lost: settled })
       this.#sending.add(this.#sending.laneOf(group), request)
     }
   }
