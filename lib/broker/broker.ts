@@ -29,6 +29,7 @@ import { MemoryBudget, MemoryLevel } from '../util/memory-budget.ts'
 import { type Random, systemRandom } from '../util/random.ts'
 import { Timers } from '../util/timers.ts'
 import { VERSION } from '../util/version.ts'
+import { within } from '../util/within.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
 import { DropReport } from './drop-report.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
@@ -37,6 +38,9 @@ import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
 import { StoredState } from './stored-state.ts'
+
+/** How long a store may take to close, at least. */
+const STORE_CLOSE_MIN_MS = 5_000
 
 /** What the host program may hand in beside the configuration. */
 export interface BrokerParts {
@@ -286,8 +290,25 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     flusher.flushNow()
     await this.#drain(connections)
     await Promise.all(listenersClosed)
-    await store.close()
+    await this.#bounded(
+      registry.whenEnded(),
+      'sessions that were ending are ended at the next start',
+    )
+    await this.#bounded(
+      store.close(),
+      'the store did not close: what it was given last may be missing',
+    )
     timers.close()
+  }
+
+  /** Waits for the store as long as for clients, or `STORE_CLOSE_MIN_MS`: a disk may hang for ever. */
+  async #bounded(work: Promise<void>, consequence: string): Promise<void> {
+    const timeoutMs = Math.max(this.configuration.shutdown.drainTimeoutMs, STORE_CLOSE_MIN_MS)
+    const { timers } = this.#context
+    const tooLate = () => new Error(`nothing was heard of the store for ${timeoutMs} ms`)
+    await within(work, timers, timeoutMs, tooLate).catch(({ message }: Error) =>
+      this.#log.warn({ rule: message }, consequence),
+    )
   }
 
   /** Waits until all connections are closed; after `shutdown.drainTimeoutMs` breaks those that are not. */

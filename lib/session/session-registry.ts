@@ -259,6 +259,11 @@ export class SessionRegistry {
     for (const life of this.#lives.values()) life.stopWaiting()
   }
 
+  /** Resolves when the sessions that are ending have ended. */
+  async whenEnded(): Promise<void> {
+    await Promise.allSettled(this.#endings.values())
+  }
+
   /** Gives the store, which has lost all it had, every session as it is known here. */
   async giveBack(): Promise<void> {
     let pending: Promise<void>[] = []
