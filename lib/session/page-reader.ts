@@ -39,44 +39,55 @@ export class PageReader {
     this.#isStopped = true
   }
 
-  /**
-   * Reads from the first message that is not in memory, or joins the reading under way. With
-   * `withMessages` off, what is read of the backlog is known, but not kept in memory.
-   */
-  read(session: SessionRef, withMessages: boolean): Promise<void> {
-    this.#reading ??= this.#readNext(session, withMessages).finally(() => {
+  /** Reads the next page of what is to be sent, or joins the reading under way. */
+  readNext(session: SessionRef): Promise<void> {
+    const head = this.#queue.peek()
+    const isHeadMissing = head !== undefined && head.message === undefined
+    return this.#begin(session, isHeadMissing ? head.seq - 1 : this.#backlog.after, true)
+  }
+
+  /** Reads the next page of the backlog, or joins the reading under way: it is known then, not in memory. */
+  readBacklog(session: SessionRef): Promise<void> {
+    return this.#begin(session, this.#backlog.after, false)
+  }
+
+  #begin(session: SessionRef, after: Seq, withMessages: boolean): Promise<void> {
+    this.#reading ??= this.#read(session, after, withMessages).finally(() => {
       this.#reading = undefined
     })
     return this.#reading
   }
 
-  async #readNext(session: SessionRef, withMessages: boolean): Promise<void> {
-    const head = this.#queue.peek()
-    const isHeadMissing = head !== undefined && head.message === undefined
-    const after = isHeadMissing ? head.seq - 1 : this.#backlog.after
+  async #read(session: SessionRef, after: Seq, withMessages: boolean): Promise<void> {
     // What comes meanwhile behind this is told by the store, and may not be counted yet.
     const { until } = this.#backlog
     const { store } = this.#parts
     const entries = await store.readQueue(session, after, RESIDENT_MAX, PAGE_BYTES_MAX)
     if (this.#isStopped) return
     const reach = entries.at(-1)?.seq ?? Number.POSITIVE_INFINITY
-    this.#fill(entries, reach)
+    if (withMessages) this.#fill(entries, after, reach)
+    // Meanwhile something may have been put back in front of the page: it would be passed over.
+    if (after > this.#backlog.after) return
     this.#take(entries, Math.min(reach, until), withMessages)
   }
 
   /** Gives waiting deliveries their messages; one that the store no longer has is passed over. */
-  #fill(entries: readonly QueueEntry[], reach: Seq): void {
+  #fill(entries: readonly QueueEntry[], after: Seq, reach: Seq): void {
     const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
+    const isCovered = ({ seq }: Delivery): boolean => seq > after && seq <= reach
     const { length } = this.#queue
-    for (let i = 0; i < length && this.#queue.at(i).seq <= reach; i++) {
+    for (let i = 0; i < length; i++) {
       const delivery = this.#queue.at(i)
+      if (!isCovered(delivery)) continue
       const entry = bySeq.get(delivery.seq)
       if (entry === undefined || delivery.message !== undefined) continue
       this.#queue.setMessage(delivery, messageOf(entry))
       delivery.retain = entry.retain
       delivery.identifiers = entry.subscriptionIdentifiers
     }
-    const gone = this.#queue.removeIf(({ seq, message }) => message === undefined && seq <= reach)
+    const gone = this.#queue.removeIf(
+      (delivery) => delivery.message === undefined && isCovered(delivery),
+    )
     for (const { seq } of gone) this.#inFlight.complete(seq)
   }
 

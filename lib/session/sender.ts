@@ -274,7 +274,12 @@ export class Sender {
 
   #readPage(): void {
     if (this.#pages.isReading) return
-    this.#pages.read(this.durable as SessionRef, this.#isOnline).then(
+    const session = this.durable as SessionRef
+    // Nothing is kept in memory for a client that is away: its queue only has to become shorter.
+    const reading = this.#isOnline
+      ? this.#pages.readNext(session)
+      : this.#pages.readBacklog(session)
+    reading.then(
       () => {
         this.#dropOverfull()
         this.pump()
@@ -329,7 +334,7 @@ export class Sender {
 
   /** Reads the whole backlog, without its messages: what it holds of shared subscriptions is known then. */
   async readBacklog(): Promise<void> {
-    while (!this.#backlog.isEmpty) await this.#pages.read(this.durable as SessionRef, false)
+    while (!this.#backlog.isEmpty) await this.#pages.readBacklog(this.durable as SessionRef)
   }
 
   /**
