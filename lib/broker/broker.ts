@@ -121,7 +121,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
         sharedStrategy: configuration.shared.strategy,
         retainedExpirySeconds: configuration.retained.defaultExpirySeconds,
       },
-      { store, retained, clock, random },
+      { store, retained, clock, random, budget },
     )
     new RetainedExpiry({ retained, store, clock, timers }).start()
     const drops = new DropReport(log, timers, counters)

@@ -33,6 +33,8 @@ export class Publication implements Unit {
   observer: PublicationObserver | undefined
   /** Whatever the observer needs to recognise the publication. */
   handle: unknown
+  /** Writes that are not durable yet: its own, and those to members that take a message over. */
+  #missing = 1
 
   constructor(message: Message) {
     this.message = message
@@ -41,10 +43,44 @@ export class Publication implements Unit {
     this.expiresAt = message.expiresAt
     this.qos = message.qos
   }
+
+  /** A target is gone: `replacement`, undefined if nothing has to be durable, has to be safe as well. */
+  awaitAlso(replacement: Publication | undefined): void {
+    if (replacement === undefined) return
+    this.#missing++
+    replacement.tell({
+      published: () => this.noteDurable(),
+      publicationFailed: (_, error) => this.observer?.publicationFailed(this, error),
+    })
+  }
+
+  /** Tells one more observer, after those who are told already. */
+  tell(another: PublicationObserver): void {
+    const { observer } = this
+    if (observer === undefined) {
+      this.observer = another
+      return
+    }
+    this.observer = {
+      published: (publication) => {
+        observer.published(publication)
+        another.published(publication)
+      },
+      publicationFailed: (publication, error) => {
+        observer.publicationFailed(publication, error)
+        another.publicationFailed(publication, error)
+      },
+    }
+  }
+
+  /** One of the writes is durable; with the last the observer hears of it. */
+  noteDurable(): void {
+    if (--this.#missing === 0) this.observer?.published(this)
+  }
 }
 
 /** Calls `act` when a publication is durable, or at once where nothing has to be. */
 export function whenDurable(publication: Publication | undefined, act: () => void): void {
   if (publication === undefined) act()
-  else publication.observer = { published: act, publicationFailed() {} }
+  else publication.tell({ published: act, publicationFailed() {} })
 }

@@ -15,6 +15,7 @@ import { isShared, parseSharedFilter } from '../protocol/topics.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Seq, SessionRef, Sink, Store, StoreError, Target, Unit } from '../storage/storage.ts'
 import type { Clock } from '../util/clock.ts'
+import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
 import { type DurableTarget, Publication, whenDurable } from './publication.ts'
@@ -34,6 +35,7 @@ export interface RouterParts {
   readonly retained: RetainedMessages
   readonly clock: Clock
   readonly random: Random
+  readonly budget: MemoryBudget
 }
 
 export class Router implements Sink {
@@ -120,7 +122,7 @@ export class Router implements Sink {
     const publication = this.#gathering as Publication | undefined
     if (publication !== undefined) {
       this.#gathering = undefined
-      this.#parts.store.write(publication, this)
+      this.#write(publication)
     }
     return publication
   }
@@ -148,46 +150,58 @@ export class Router implements Sink {
     }
     const publication = new Publication(message)
     this.#addTarget(publication, subscriber, qos, retain, identifiers, group)
-    this.#parts.store.write(publication, this)
+    this.#write(publication)
     return publication
   }
 
-  stored(unit: Unit, index: number, seq: Seq): void {
-    const { message, targets } = unit as Publication
-    const target = targets[index] as DurableTarget
-    target.isStored = true
-    this.arrive(seq, message, target, target.subscriber, target.group)
+  /** What is on its way into the store counts in the memory budget. */
+  #write(publication: Publication): void {
+    this.#parts.budget.hold(publication.body.length)
+    this.#parts.store.write(publication, this)
   }
 
-  /** A message stands in a receiver's queue at `seq`. */
+  stored(unit: Unit, index: number, seq: Seq): void {
+    const publication = unit as Publication
+    const target = publication.targets[index] as DurableTarget
+    target.isStored = true
+    const { message } = publication
+    publication.awaitAlso(this.arrive(seq, message, target, target.subscriber, target.group))
+  }
+
+  /** A message stands in a receiver's queue at `seq`. Returns the publication if it has to go on to another. */
   arrive(
     seq: Seq,
     message: Message,
     { qos, retain, subscriptionIdentifiers }: Target,
     subscriber: Subscriber,
     group: Share | undefined,
-  ): void {
+  ): Publication | undefined {
     const other = group === undefined ? undefined : this.#inPlaceOf(subscriber, group, message)
     if (other === undefined) {
       subscriber.deliverStored(seq, message, qos, retain, subscriptionIdentifiers, group)
-    } else {
-      const arrived = subscriber.giveAway(seq)
-      whenDurable(this.#deliverToMember(message, other, group as Share), arrived)
+      return undefined
     }
+    const arrived = subscriber.giveAway(seq)
+    const elsewhere = this.#deliverToMember(message, other, group as Share)
+    whenDurable(elsewhere, arrived)
+    return elsewhere
   }
 
   done(unit: Unit): void {
     const publication = unit as Publication
-    publication.observer?.published(publication)
+    this.#parts.budget.release(publication.body.length)
     for (const { subscriber, group, isStored } of publication.targets) {
       if (group === undefined || isStored) continue
       const other = this.#inPlaceOf(subscriber, group, publication.message)
-      if (other !== undefined) this.#deliverToMember(publication.message, other, group)
+      if (other === undefined) continue
+      publication.awaitAlso(this.#deliverToMember(publication.message, other, group))
     }
+    publication.noteDurable()
   }
 
   failed(unit: Unit, error: StoreError): void {
     const publication = unit as Publication
+    this.#parts.budget.release(publication.body.length)
     publication.observer?.publicationFailed(publication, error)
   }
 

@@ -42,10 +42,10 @@ export class Backlog {
     return this.after >= this.until
   }
 
-  /** Adds a message that stands in the store behind all others. */
+  /** Adds a message that stands in the store behind `after`: mostly behind all others. */
   add(seq: Seq, size: number, isShared: boolean): void {
     if (this.isEmpty) this.after = seq - 1
-    this.until = seq
+    this.until = Math.max(this.until, seq)
     this.count++
     this.bytes += size
     this.mayHaveShared ||= isShared
@@ -72,7 +72,7 @@ export class Backlog {
     const first = deliveries[0]
     const last = deliveries.at(-1)
     if (first === undefined || last === undefined) return
-    if (this.isEmpty) this.until = last.seq
+    if (this.isEmpty) this.until = Math.max(this.until, last.seq)
     this.after = first.seq - 1
     for (const { size, group } of deliveries) {
       this.count++

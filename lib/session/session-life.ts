@@ -15,7 +15,7 @@ import type { Timer, Timers } from '../util/timers.ts'
 import type { Outlet } from './outlet.ts'
 import type { Session } from './session.ts'
 import type { SessionParts } from './session-parts.ts'
-import { willMessage } from './will.ts'
+import { type Will, willMessage } from './will.ts'
 
 export interface LifeParts extends SessionParts {
   readonly timers: Timers
@@ -25,8 +25,14 @@ export interface LifeParts extends SessionParts {
 
 const NEVER = Number.POSITIVE_INFINITY
 
-/** The session ends, with all it has. */
-export const NOW: ReleaseOptions = { expiresAt: 0, willAt: undefined, sentTo: undefined }
+/** How long until a store without room is offered a will again. */
+const WILL_RETRY_MS = 1_000
+
+/** How long until a store that did not take a session back is given it again. */
+const GIVE_BACK_RETRY_MS = 500
+
+/** How a session is given up that ends, with all it has. */
+export const ENDED: ReleaseOptions = { expiresAt: 0, willAt: undefined, sentTo: undefined }
 
 export class SessionLife {
   readonly session: Session
@@ -89,9 +95,15 @@ export class SessionLife {
    * expiry begins now, and the will waits for its delay or, if that is longer, for the grace.
    */
   restore({ left: before, sentTo }: Pick<StoredSession, 'left' | 'sentTo'>): void {
-    const left = before ?? this.#leftAtRestart()
+    const left = before === undefined ? this.#leftAtRestart() : this.#withWill(before)
     if (before === undefined) this.release({ ...left, sentTo })
     this.waitFor(left)
+  }
+
+  /** A will that was due, and that the store did not get rid of, is due still. */
+  #withWill({ expiresAt, willAt }: Left): Left {
+    const isDue = this.session.will !== undefined && willAt === undefined
+    return { expiresAt, willAt: isDue ? this.#parts.clock.now() : willAt }
   }
 
   #leftAtRestart(): Left {
@@ -144,8 +156,23 @@ export class SessionLife {
     const { will } = this.session
     if (will === undefined) return
     this.session.will = undefined // [MQTT-3.1.2-10]
-    const message = willMessage(will, this.#parts.clock.now())
-    this.#parts.router.route(message, this.session, { willOf: this.ref })
+    const { clock, router, timers } = this.#parts
+    const publication = router.route(willMessage(will, clock.now()), this.session, {
+      willOf: this.ref,
+    })
+    publication?.tell({
+      published() {},
+      publicationFailed: (_, { code }) => {
+        if (code !== 'full') return
+        // Nobody else will say it: until there is room it is due.
+        timers.after(WILL_RETRY_MS, () => this.#publishAgain(will))
+      },
+    })
+  }
+
+  #publishAgain(will: Will): void {
+    this.session.will ??= will
+    this.publishWill()
   }
 
   forgetWill(): void {
@@ -161,8 +188,20 @@ export class SessionLife {
     if (this.ref !== undefined) void this.#parts.store.release(this.ref, options).catch(() => {})
   }
 
-  /** Gives the session to a store that has lost all it had. */
+  /** Gives the session to a store that has lost all it had; again until the store has it. */
   async giveBack(): Promise<void> {
+    for (;;) {
+      try {
+        await this.#giveBackOnce()
+        return
+      } catch (error) {
+        if (error instanceof StoreError && error.code === 'closed') throw error
+        await new Promise<void>((resolve) => this.#parts.timers.after(GIVE_BACK_RETRY_MS, resolve))
+      }
+    }
+  }
+
+  async #giveBackOnce(): Promise<void> {
     const { ref: former, session, outlet } = this
     const { store } = this.#parts
     if (former === undefined) return

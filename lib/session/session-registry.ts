@@ -10,7 +10,7 @@ import type { Claimed, SessionRef, StoredSession } from '../storage/storage.ts'
 import { within } from '../util/within.ts'
 import type { Outlet } from './outlet.ts'
 import { Session } from './session.ts'
-import { type LifeParts, NOW, notInTime, SessionLife } from './session-life.ts'
+import { ENDED, type LifeParts, notInTime, SessionLife } from './session-life.ts'
 import { SharedHandOver } from './shared-hand-over.ts'
 import type { Will } from './will.ts'
 
@@ -95,13 +95,14 @@ export class SessionRegistry {
     if (before !== undefined) await before.catch(() => {})
     this.#takeOver(request.clientIdentifier)
     const ending = this.#endings.get(request.clientIdentifier)
-    if (ending !== undefined) await ending.catch(() => {})
+    // What of it belongs to others is theirs only when the store has said so.
+    if (ending !== undefined) await this.#inTime(ending)
     const existing = this.#lives.get(request.clientIdentifier)
     if (existing === undefined) return this.#begin(request) // [MQTT-3.1.2-6]
     // Of a volatile session that has no connection, a will may be left that waits after a restart.
     if (existing.session.durable === undefined) existing.forgetWill()
     else if (!request.cleanStart && !existing.isOver) return this.#resume(existing, request) // [MQTT-3.1.2-5]
-    await this.#end(existing) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
+    await this.#inTime(this.#end(existing)) // [MQTT-3.1.2-4] [MQTT-3.1.4-4]
     return this.#begin(request)
   }
 
@@ -129,12 +130,20 @@ export class SessionRegistry {
     const { session, left } = life
     life.stopWaiting()
     const renew = ({ ref }: Claimed): void => life.renewClaim(ref)
+    let claimed: Claimed
     try {
-      renew(await this.#claim(request, false, renew))
+      claimed = await this.#claim(request, false, renew)
     } catch (error) {
       if (!this.#isStopped) life.waitFor(left)
       throw error
     }
+    if (!claimed.present) {
+      // Its time was up when the store looked: what was claimed is another life.
+      life.ref = undefined
+      await this.#end(life)
+      return this.#start(request, claimed)
+    }
+    renew(claimed)
     this.#attach(life, request)
     return { session, present: true }
   }
@@ -159,21 +168,25 @@ export class SessionRegistry {
   }
 
   async #begin(request: OpenRequest): Promise<Opened> {
-    const { clientIdentifier, expirySeconds, will } = request
-    const isDurable = expirySeconds > 0
     // The will of a volatile session survives the broker too.
-    const isStored = isDurable || will !== undefined
+    const isStored = request.expirySeconds > 0 || request.will !== undefined
     const claimed = isStored
       ? await this.#claim(request, true, ({ ref }) => this.#abandon(ref))
       : undefined
-    const session = new Session(clientIdentifier, this.#parts, isDurable ? claimed : undefined)
+    return this.#start(request, claimed)
+  }
+
+  /** Begins a session; `claimed` is what the store has made for it. */
+  #start(request: OpenRequest, claimed: Claimed | undefined): Opened {
+    const stored = request.expirySeconds > 0 ? claimed : undefined
+    const session = new Session(request.clientIdentifier, this.#parts, stored)
     this.#attach(this.#add(session, claimed?.ref), request)
     return { session, present: false }
   }
 
   /** The store has made a session that nobody waits for any more. */
   #abandon(ref: SessionRef): void {
-    void this.#parts.store.release(ref, NOW).catch(() => {})
+    void this.#parts.store.release(ref, ENDED).catch(() => {})
   }
 
   /** Claims a session in the store, which may take `storeTimeoutMs`; `late` gets what comes after that. */
@@ -182,7 +195,7 @@ export class SessionRegistry {
     cleanStart: boolean,
     late: (claimed: Claimed) => void,
   ): Promise<Claimed> {
-    const { store, timers, storeTimeoutMs } = this.#parts
+    const { store } = this.#parts
     let isLate = false
     const claiming = store.claim(clientIdentifier, { cleanStart, expirySeconds, will })
     claiming.then(
@@ -192,11 +205,17 @@ export class SessionRegistry {
       () => {},
     )
     try {
-      return await within(claiming, timers, storeTimeoutMs, notInTime)
+      return await this.#inTime(claiming)
     } catch (error) {
       isLate = true
       throw error
     }
+  }
+
+  /** Waits for the store as long as a client may. */
+  #inTime<T>(work: Promise<T>): Promise<T> {
+    const { timers, storeTimeoutMs } = this.#parts
+    return within(work, timers, storeTimeoutMs, notInTime)
   }
 
   #add(session: Session, ref: SessionRef | undefined): SessionLife {
@@ -278,6 +297,7 @@ export class SessionRegistry {
 
   /** Ends a session that has no connection, or closes the one it has: for administrators. */
   async discard(clientIdentifier: string): Promise<boolean> {
+    await this.#openings.get(clientIdentifier)?.catch(() => {})
     const life = this.#lives.get(clientIdentifier)
     if (life === undefined) return false
     this.#disconnect(life, ReasonCode.AdministrativeAction, 'the session was discarded')
@@ -314,6 +334,6 @@ export class SessionRegistry {
     session.leaveRouter()
     await this.#handOver.end(session)
     session.dispose()
-    if (life.ref !== undefined) await this.#parts.store.release(life.ref, NOW)
+    if (life.ref !== undefined) await this.#parts.store.release(life.ref, ENDED)
   }
 }

@@ -12,30 +12,40 @@ import { whenDurable } from '../router/publication.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { Share } from '../router/subscriber.ts'
-import type { Seq, Store } from '../storage/storage.ts'
+import { type Seq, type Store, StoreError } from '../storage/storage.ts'
+import type { Timers } from '../util/timers.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
-import type { SessionParts } from './session-parts.ts'
+import type { LifeParts } from './session-life.ts'
 
 /** How many messages are moved at once, and read for it. */
 const MOVES_AT_ONCE = 256
 const READ_MAX = 1_024
 const READ_BYTES_MAX = 1024 * 1024
 
-const NOTHING = { messages: new Map<Seq, Message>() }
+/** How long until a store that did not give a message is asked again. */
+const RETRY_MS = 1_000
+
+/** What could not be moved: there is nobody who could have it, or the store failed. */
+interface Rest {
+  readonly deliveries: readonly Delivery[]
+  readonly isFailed: boolean
+}
 
 type Among = 'online members' | 'all members'
 
 export class SharedHandOver {
   readonly #router: Router
   readonly #store: Store
-  readonly #dropped: SessionParts['dropped']
+  readonly #timers: Timers
+  readonly #dropped: LifeParts['dropped']
   /** The last move out of each session: one after the other keeps the messages in order. */
   readonly #moves = new WeakMap<Session, Promise<void>>()
 
-  constructor({ router, store, dropped }: SessionParts) {
+  constructor({ router, store, timers, dropped }: LifeParts) {
     this.#router = router
     this.#store = store
+    this.#timers = timers
     this.#dropped = dropped
   }
 
@@ -71,10 +81,15 @@ export class SharedHandOver {
   /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
   end(session: Session): Promise<void> {
     return this.#inTurn(session, async () => {
-      if (session.hasUnsentShared) await session.readBacklog()
+      if (session.hasUnsentShared) await this.#untilDone(() => session.readBacklog())
       const deliveries = [...session.takeUnacknowledgedShared(), ...session.takeUnsentShared()]
-      const rest = await this.#move(session, deliveries, 'all members')
-      for (const { message } of rest) this.#dropped(session, message, 'no member left')
+      let rest = await this.#move(session, deliveries, 'all members')
+      // With the session the store removes what is left: not before the others have what is theirs.
+      while (rest.isFailed) {
+        await this.#pause()
+        rest = await this.#move(session, rest.deliveries, 'all members')
+      }
+      for (const { message } of rest.deliveries) this.#dropped(session, message, 'no member left')
     })
   }
 
@@ -93,15 +108,14 @@ export class SharedHandOver {
     }
     const unsent = from.takeUnsentShared(group)
     const rest = await this.#move(from, unsent, among)
-    for (const delivery of from.putBackShared(rest)) await this.#renumber(from, delivery)
+    for (const delivery of from.putBackShared(rest.deliveries)) await this.#renumber(from, delivery)
     from.freeShared(unsent.length)
   }
 
   /** Puts a message at the end of the queue it stands in. Until it is there, it counts as not acknowledged. */
   async #renumber(from: Session, delivery: Delivery): Promise<void> {
     const { seq, qos, retain, identifiers, group } = delivery
-    const { messages } = await this.#messagesOf(from, [delivery]).catch(() => NOTHING)
-    const message = delivery.message ?? messages.get(seq)
+    const message = delivery.message ?? (await this.#messageOf(from, delivery))
     if (message === undefined) return
     const arrived = from.giveAway(seq)
     const again = this.#router.deliverTo(from, message, qos, retain, identifiers, group)
@@ -109,7 +123,7 @@ export class SharedHandOver {
   }
 
   /** Moves what can be moved, a page at a time; returns the rest. */
-  async #move(from: Session, deliveries: readonly Delivery[], among: Among): Promise<Delivery[]> {
+  async #move(from: Session, deliveries: readonly Delivery[], among: Among): Promise<Rest> {
     const rest: Delivery[] = []
     let done = 0
     while (done < deliveries.length) {
@@ -121,9 +135,11 @@ export class SharedHandOver {
       rest.push(...page.filter((_, i) => i < results.length && !isMoved(i)))
       // A store that fails keeps what it has: the next change of a member tries again.
       const isFailed = results.some(({ status }) => status === 'rejected')
-      if (isFailed || results.length === 0) return [...rest, ...deliveries.slice(done)]
+      if (isFailed || results.length === 0) {
+        return { deliveries: [...rest, ...deliveries.slice(done)], isFailed: true }
+      }
     }
-    return rest
+    return { deliveries: rest, isFailed: false }
   }
 
   /** Begins to move the first messages of a page, in order; says of each, in time, whether it was moved. */
@@ -141,6 +157,28 @@ export class SharedHandOver {
         if (message === undefined) return Promise.resolve(true)
         return this.#moveOne(from, delivery, message, among)
       })
+  }
+
+  /** Reads one message, however long the store cannot give it: nobody else would send it any more. */
+  async #messageOf(from: Session, delivery: Delivery): Promise<Message | undefined> {
+    const { messages } = await this.#untilDone(() => this.#messagesOf(from, [delivery]))
+    return messages.get(delivery.seq)
+  }
+
+  /** Tries until the store does it; rejects only when the store is closed. */
+  async #untilDone<T>(attempt: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (error instanceof StoreError && error.code === 'closed') throw error
+        await this.#pause()
+      }
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#timers.after(RETRY_MS, resolve))
   }
 
   /** Reads what the store alone has of a page, as far as `reach`. */

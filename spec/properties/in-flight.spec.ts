@@ -23,7 +23,7 @@ function makeParts(): SessionParts {
   const retained = new RetainedMessages(retainedLimits, budget)
   const router = new Router(
     { sharedStrategy: 'round-robin', retainedExpirySeconds: 0 },
-    { store, retained, clock, random: seededRandom(1) },
+    { store, retained, clock, random: seededRandom(1), budget },
   )
   const limits = {
     queueMessagesMax: 100_000,

@@ -65,7 +65,7 @@ async function makeSession(): Promise<{
   const retained = new RetainedMessages({ messagesMax: 1, bytesMax: 1 }, budget)
   const router = new Router(
     { sharedStrategy: 'round-robin', retainedExpirySeconds: 0 },
-    { store, retained, clock, random: seededRandom(1) },
+    { store, retained, clock, random: seededRandom(1), budget },
   )
   const limits = {
     queueMessagesMax: 100_000,

@@ -133,6 +133,17 @@ export class Backend {
     }
   }
 
+  /**
+   * Sends a request whose outcome has to be known, and waits for it as long as that takes: it may be applied
+   * whenever Redis is back.
+   */
+  insist<T>(clientIdentifier: string, options: RequestOptions<T>): Promise<T> {
+    if (this.#isOver) return Promise.reject(closedError())
+    const request = new Request(options)
+    this.lanes.add(this.laneOf(clientIdentifier), request)
+    return request.promise
+  }
+
   /** Resolves when everything that was added to a session's lane before is applied. */
   barrier(clientIdentifier: string): Promise<void> {
     return this.request(clientIdentifier, { encode() {}, read() {} })

@@ -95,15 +95,15 @@ class Check {
   async #checkSession(group: number, client: string, description: Packed[]): Promise<void> {
     const keys = keysToTell(this.#keys, group, [client])
     const isThere = (description[0] as Packed[]).length > 0
-    try {
-      const { session } = readDescription(client, description)
-      await this.#checkQueue(group, client, session.released)
-    } catch {
-      await this.#found(isThere ? 'session' : 'listed', async () => {
-        await this.#client.del(...keys)
-        await this.#client.zrem(this.#keys.sessions(group), client)
-      })
+    const released = releasedOf(client, description)
+    if (released !== undefined) {
+      await this.#checkQueue(group, client, released)
+      return
     }
+    await this.#found(isThere ? 'session' : 'listed', async () => {
+      await this.#client.del(...keys)
+      await this.#client.zrem(this.#keys.sessions(group), client)
+    })
   }
 
   async #checkQueue(group: number, client: string, released: readonly number[]): Promise<void> {
@@ -184,5 +184,15 @@ class Check {
   async #found(kind: Kind, repair: () => Promise<unknown>): Promise<void> {
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1)
     if (this.#isRepairing) await repair()
+  }
+}
+
+/** The marks of a session; undefined if what Redis has of it is no session of ours. */
+function releasedOf(client: string, description: Packed[]): readonly number[] | undefined {
+  try {
+    return readDescription(client, description).session.released
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
   }
 }

@@ -94,7 +94,7 @@ function moveInLane(
   to: Target,
 ): Promise<number[]> {
   const target = backend.sessions.of(to.session)
-  return backend.request(source.clientIdentifier, {
+  return backend.insist(source.clientIdentifier, {
     growth: 'needed',
     bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
@@ -123,7 +123,7 @@ async function moveBetweenLanes(
   const target = backend.sessions.of(to.session)
   const { clientIdentifier } = to.session
   const tokensKey = backend.keys.tokens(target.group, clientIdentifier)
-  const placed = await backend.request<number[]>(clientIdentifier, {
+  const placed = await backend.insist<number[]>(clientIdentifier, {
     growth: 'needed',
     bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
@@ -156,7 +156,7 @@ export async function finishHandOver(
   const { keys } = backend
   const { clientIdentifier } = source
   const group = keys.groupOf(clientIdentifier)
-  await backend.request(clientIdentifier, {
+  await backend.insist(clientIdentifier, {
     encode(batch) {
       batch.code(Code.Discard)
       batch.key(keys.queue(group, clientIdentifier))
@@ -166,7 +166,7 @@ export async function finishHandOver(
     },
     read() {},
   })
-  await backend.request(receiver, {
+  await backend.insist(receiver, {
     encode(batch) {
       for (const seq of seqs) {
         batch.code(Code.ForgetToken)

@@ -64,13 +64,15 @@ async function replaySessions(group: number, parts: ReplayParts): Promise<void> 
     told.startArray()
     for (const clientIdentifier of clients) {
       const description = told.array()
+      let described: Described
       try {
-        const described = readDescription(clientIdentifier, description)
-        onSession(described, description[8] as Packed[])
-        onItem({ kind: 'session', session: described.session })
+        described = readDescription(clientIdentifier, description)
       } catch (error) {
         log.warn({ client: clientIdentifier, error }, 'a session in Redis cannot be read')
+        continue
       }
+      onSession(described, description[8] as Packed[])
+      onItem({ kind: 'session', session: described.session })
     }
   }
 }
