@@ -5,15 +5,13 @@
 
 import type { BrokerConfiguration } from '../config/options.ts'
 import type { ConnectionContext } from '../connection/context.ts'
-import type {
-  Durability,
-  Sink,
-  Store,
-  StoredRetained,
-  StoreError,
-  Unit,
-} from '../storage/storage.ts'
+import type { Durability, Store, StoredRetained, StoreError } from '../storage/storage.ts'
+import { writeUnit } from '../storage/write-unit.ts'
 import { checkDurability, withoutPassword } from './durability.ts'
+
+/** What is given back to a store at once. */
+const PAGE_MAX = 256
+const PAGE_BYTES_MAX = 1024 * 1024
 
 export class StoredState {
   /** What acknowledgements survive; known once the store is open. */
@@ -87,26 +85,23 @@ export class StoredState {
     )
   }
 
-  #giveBackRetained(): Promise<void> {
+  /** A page at a time: what is written in one turn is one request. */
+  async #giveBackRetained(): Promise<void> {
     const { retained, store } = this.#context
-    const matches = retained.all()
-    return new Promise((resolve, reject) => {
-      let missing = matches.length
-      const sink: Sink = {
-        stored() {},
-        done() {
-          if (--missing === 0) resolve()
-        },
-        failed: (_, error) => reject(error),
-      }
-      if (missing === 0) resolve()
-      for (const match of matches) {
-        const { topic, qos, expiresAt } = match
-        const body = retained.bodyOf(match)
-        const nothingElse = { targets: [], publisher: undefined, willOf: undefined } as const
-        const unit: Unit = { topic, qos, expiresAt, body, retain: 'set', ...nothingElse }
-        store.write(unit, sink)
-      }
-    })
+    let page: Promise<void>[] = []
+    let pageBytes = 0
+    for (const match of retained.all()) {
+      // Another may have taken its place meanwhile, and is written by itself.
+      if (!match.isCurrent) continue
+      const { topic, qos, expiresAt } = match
+      const body = retained.bodyOf(match)
+      page.push(writeUnit(store, { topic, qos, expiresAt, body, retain: 'set' }))
+      pageBytes += body.length
+      if (page.length < PAGE_MAX && pageBytes < PAGE_BYTES_MAX) continue
+      await Promise.all(page)
+      page = []
+      pageBytes = 0
+    }
+    await Promise.all(page)
   }
 }

@@ -302,7 +302,8 @@ export class Connection implements TransportEvents {
       refuseFailed(this, reasonCode, rule)
     }
     // DISCONNECT does not know "server unavailable".
-    this.end(reasonCode === ReasonCode.ServerUnavailable ? ReasonCode.ServerBusy : reasonCode, rule)
+    const isUnsayable = reasonCode === ReasonCode.ServerUnavailable && this.state === 'connected'
+    this.end(isUnsayable ? ReasonCode.ServerBusy : reasonCode, rule)
   }
 
   /** Ends the connection from our side; an MQTT 5.0 client is told why. */

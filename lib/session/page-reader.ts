@@ -34,9 +34,10 @@ export class PageReader {
     return this.#reading !== undefined
   }
 
-  /** The session has ended: what is still read is not wanted. */
+  /** The session has ended: what is still read is not wanted, and nothing more is to be read. */
   stop(): void {
     this.#isStopped = true
+    this.#backlog.passTo(Number.POSITIVE_INFINITY)
   }
 
   /** Reads the next page of what is to be sent, or joins the reading under way. */

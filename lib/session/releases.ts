@@ -4,7 +4,7 @@
  */
 
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { Seq, SessionRef, Store } from '../storage/storage.ts'
+import type { Seq, SessionRef, Store, StoreError } from '../storage/storage.ts'
 import { packetIdentifierOf } from './in-flight.ts'
 import type { Outlet } from './outlet.ts'
 
@@ -35,7 +35,8 @@ export class Releases {
         if (this.#outlet() !== outlet) return
         for (const seq of seqs) outlet?.sendPubrel(packetIdentifierOf(seq), ReasonCode.Success)
       },
-      () => outlet?.endFor(ReasonCode.UnspecifiedError, 'the store did not take a PUBREC'),
+      ({ message }: StoreError) =>
+        outlet?.endFor(ReasonCode.UnspecifiedError, `the store did not take a PUBREC: ${message}`),
     )
   }
 }

@@ -11,7 +11,7 @@ import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
-import type { QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
+import type { QueueEntry, Seq, SessionRef, StoredSession, StoreError } from '../storage/storage.ts'
 import { Backlog } from './backlog.ts'
 import { type Delivery, mayBeHandedOver, mayExpire } from './delivery.ts'
 import { Exchanges } from './exchanges.ts'
@@ -284,10 +284,10 @@ export class Sender {
         this.#dropOverfull()
         this.pump()
       },
-      () =>
+      ({ message }: StoreError) =>
         this.#exchanges.outlet?.endFor(
           ReasonCode.UnspecifiedError,
-          'the store did not give the queue',
+          `the store did not give the queue: ${message}`,
         ),
     )
   }

@@ -29,7 +29,7 @@ export interface Opened {
 }
 
 /** How many sessions are given back to a store at once. */
-const GIVE_BACK_BATCH = 1_000
+const GIVE_BACK_BATCH = 64
 
 /** What became of a connection's session and will. */
 export type CloseKind = 'normal' | 'with will'

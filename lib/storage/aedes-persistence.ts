@@ -26,8 +26,8 @@ import { receiver } from './aedes/outgoing-queue.ts'
 import { decodePacket, encodePacket } from './aedes/packet-body.ts'
 import { type AedesSession, AedesSessions } from './aedes/sessions.ts'
 import { fromOurs, toMatch, toOurs, toRecord } from './aedes/subscriptions.ts'
-import { writeUnit } from './aedes/write-unit.ts'
 import { type Store, type StoredRetained, type StoredSession, StoreError } from './storage.ts'
+import { writeUnit } from './write-unit.ts'
 
 export type {
   AedesBroker,

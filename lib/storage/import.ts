@@ -13,12 +13,11 @@ import type {
   QueueEntry,
   Seq,
   SessionRef,
-  Sink,
   Store,
   StoredRetained,
   StoredSession,
-  Unit,
 } from './storage.ts'
+import { writeUnit } from './write-unit.ts'
 
 /** The largest message in base64, and room for what else is in its line. */
 const LINE_BYTES_MAX = Math.ceil((VARIABLE_BYTE_INTEGER_MAX * 4) / 3) + 1024 ** 2
@@ -266,20 +265,6 @@ class ImportTarget {
   }
 }
 
-function writeRetained(store: Store, messages: readonly StoredRetained[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let missing = messages.length
-    const sink: Sink = {
-      stored() {},
-      done() {
-        if (--missing === 0) resolve()
-      },
-      failed: (_, error) => reject(error),
-    }
-    for (const message of messages) {
-      const nothingElse = { targets: [], publisher: undefined, willOf: undefined } as const
-      const unit: Unit = { ...message, retain: 'set', ...nothingElse }
-      store.write(unit, sink)
-    }
-  })
+async function writeRetained(store: Store, messages: readonly StoredRetained[]): Promise<void> {
+  await Promise.all(messages.map((message) => writeUnit(store, { ...message, retain: 'set' })))
 }

@@ -99,7 +99,6 @@ class Load {
   /** Exchanges of publishers that are not over. */
   get unfinished(): number {
     const publishers = [...this.publishers, this.retained]
-    if (process.env.DEBUG) for (const p of publishers) console.log(p.clientId, p.underWay, p.sent)
     return publishers.reduce((sum, { underWay }) => sum + underWay.size, 0)
   }
 
@@ -161,7 +160,7 @@ async function settle(
   const { name, store } = fault
   const missing = listLost(audiences)
   const rest = { unfinished, lostSessions, lostRetained, missing }
-  return { fault: name, store, kills: world.kills, ...judge(audiences), ...rest }
+  return { fault: name, store, strikes: world.strikes, ...judge(audiences), ...rest }
 }
 
 /** 1 if the retained message is older than the last that was acknowledged. */

@@ -25,7 +25,7 @@ export interface Fault {
 
 async function killBroker(world: World, _: Random, died: () => void): Promise<void> {
   await world.killBroker()
-  world.kills++
+  world.strikes++
   died()
   await world.startBroker()
 }
@@ -53,9 +53,10 @@ export class DiskFull implements Fault {
   readonly name = 'disk full'
   readonly store = 'disk'
   readonly killsBroker = false
-  readonly #directory = mkdtempSync(join(tmpdir(), 'noctule-full-'))
+  #directory = ''
 
   async prepare(): Promise<readonly string[]> {
+    this.#directory = mkdtempSync(join(tmpdir(), 'noctule-full-'))
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', this.#directory])
     return [`--store=disk:${this.#directory}/data`]
   }
@@ -65,7 +66,7 @@ export class DiskFull implements Fault {
     const isFull = world.untilLogged(TAKES_NOTHING, () => fill(filler))
     // Pages that are free inside of the file may do for a while.
     await Promise.race([isFull, delay(FULL_MS)])
-    world.kills++
+    world.strikes++
     const isKilled = random.below(2) === 0
     if (isKilled) await world.killBroker()
     rmSync(filler)
@@ -144,7 +145,7 @@ export class RedisKilled extends RedisFault {
 
   async strike(world: World): Promise<void> {
     await this.redis.kill()
-    world.kills++
+    world.strikes++
     await delay(this.#downMs)
     await this.redis.start()
   }
@@ -161,7 +162,7 @@ export class RedisOutOfMemory extends RedisFault {
 
   async strike(world: World): Promise<void> {
     await this.redis.command('CONFIG', 'SET', 'maxmemory', '1')
-    world.kills++
+    world.strikes++
     await delay(OUT_OF_MEMORY_MS)
     await this.redis.command('CONFIG', 'SET', 'maxmemory', '0')
   }
@@ -188,7 +189,7 @@ export class SentinelFailover implements Fault {
   async strike(world: World): Promise<void> {
     const { master, replica } = this.#roles as { master: RedisServer; replica: RedisServer }
     await master.kill()
-    world.kills++
+    world.strikes++
     const isIn = (text: string) => (reply: string) => reply.includes(text)
     await this.#setup?.untilMaster(replica)
     await master.start(['--replicaof', `127.0.0.1 ${replica.port}`])
@@ -226,7 +227,7 @@ export class SlotsMoved implements Fault {
       await moveSlot(from, to, slot)
       this.#owners.set(slot, to)
     }
-    world.kills++
+    world.strikes++
   }
 
   async remove(): Promise<void> {

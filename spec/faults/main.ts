@@ -21,19 +21,31 @@ const flags = await yargs(process.argv.slice(2))
   .parseAsync()
 
 const { rounds, seed, only = '' } = flags
+const chosen = campaigns.filter((make) => {
+  const { name, store } = make()
+  return `${name} ${store}`.includes(only)
+})
+if (!(rounds >= 1) || Number.isNaN(seed) || chosen.length === 0) {
+  console.error(
+    chosen.length === 0
+      ? `No fault has "${only}" in its name or store.`
+      : '--rounds and --seed are numbers, and there is at least one round.',
+  )
+  process.exit(2)
+}
 console.log(`seed ${seed}, ${rounds} rounds of each fault`)
 const rows: Row[] = []
 let isBroken = false
-for (const make of campaigns) {
+for (const make of chosen) {
   const fault = make()
-  if (!`${fault.name} ${fault.store}`.includes(only)) continue
   const row = await run(fault, { rounds, seed, settleTimeoutMs: 60_000 })
   console.log(`${isKept(row) ? 'kept  ' : 'BROKEN'}  ${fault.name}, ${fault.store}`)
   if (!isKept(row)) console.log(row)
   isBroken ||= !isKept(row)
   rows.push(row)
 }
-if (only === '') {
+if (only !== '') console.log('Without --only, a control shows that losses are found.')
+else {
   const row = await run(control(), { rounds: Math.min(rounds, 10), seed, settleTimeoutMs: 3_000 })
   rows.push(row)
   if (isKept(row)) {

@@ -112,7 +112,7 @@ export interface Row extends Verdict {
   readonly missing: readonly string[]
   readonly fault: string
   readonly store: string
-  readonly kills: number
+  readonly strikes: number
 }
 
 /** Draws the rows as a table for a terminal. */
@@ -120,7 +120,7 @@ export function tableOf(rows: readonly Row[]): string {
   const heads = [
     'fault',
     'store',
-    'kills',
+    'strikes',
     'acknowledged',
     'delivered',
     'repeated',

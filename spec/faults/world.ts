@@ -31,7 +31,7 @@ process.once('exit', () => {
 export class World implements Address {
   /** Where the broker listens now. */
   port = 0
-  kills = 0
+  strikes = 0
   readonly directory: string = mkdtempSync(join(tmpdir(), 'noctule-faults-'))
   /** All that brokers have logged. */
   log = ''

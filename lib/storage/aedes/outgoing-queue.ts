@@ -10,9 +10,9 @@
 import { Buffer } from 'node:buffer'
 import { composeBody, Message } from '../../protocol/message.ts'
 import type { QueueEntry, Seq, Store, StoredSession, Target } from '../storage.ts'
+import { writeUnit } from '../write-unit.ts'
 import type { AedesPacket } from './interface.ts'
 import { decodePacket } from './packet-body.ts'
-import { writeUnit } from './write-unit.ts'
 
 /** A message that was sent, or is about to be. */
 interface Sent {

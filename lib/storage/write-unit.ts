@@ -1,6 +1,6 @@
-/** Units of a store, one promise each: Aedes waits for every message. */
+/** Units of a store, one promise each: for whoever waits for single messages. */
 
-import type { Seq, Sink, Store, Unit } from '../storage.ts'
+import type { Seq, Sink, Store, Unit } from './storage.ts'
 
 const nothing = {
   expiresAt: Number.POSITIVE_INFINITY,
