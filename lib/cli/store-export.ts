@@ -70,6 +70,9 @@ async function writeOut(lines: AsyncIterable<string>): Promise<void> {
 
 /** A file that is there stays as it is until the new one is whole. */
 async function writeFile(file: string, lines: AsyncIterable<string>): Promise<void> {
+  if (existsSync(file) && statSync(file).isDirectory()) {
+    throw new CommandFailure(`${file} is a directory: name a file in it.`)
+  }
   const isSpecial = isSpecialFile(file)
   const path = isSpecial ? file : `${file}.partial`
   // For us alone to read, as the store is.

@@ -315,7 +315,8 @@ export const configurationSchema: z.ZodType = z.strictObject({
   shutdown: shutdown.prefault({}).describe('How the broker ends.'),
 })
 
-/** `redis://host` and `redis:` are both of the kind redis. */
+/** What is behind the kind is judged by the store; memory has nothing there. */
 function isKnownStore(url: string): boolean {
-  return storeKinds.includes(url.split(':', 1)[0] as string)
+  const [kind = '', ...rest] = url.split(':')
+  return storeKinds.includes(kind) && (rest.length === 0) === (kind === 'memory')
 }

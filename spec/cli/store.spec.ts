@@ -244,3 +244,44 @@ for (const [args, code, words] of [
     t.notRegex(stderr, /\n\s+at |secret/)
   })
 }
+
+test('store export to a directory is a mistake, told in one sentence', async (t) => {
+  const store = await closedStore(t)
+  const directory = temporaryDirectory(t)
+
+  const { code, stderr } = await run(t, ['store', 'export', '--store', store, directory])
+
+  t.is(code, 1)
+  t.is(stderr, `${directory} is a directory: name a file in it.\n`)
+})
+
+for (const [url, told] of [
+  ['disk://tmp/x', /write disk:\/tmp\/x for that place on the disk, disk:tmp\/x for one below/],
+  ['disk', /store\.url must be a store that exists/],
+  ['memory:x', /store\.url must be a store that exists/],
+] as const) {
+  test(`start --store ${url} is a mistake, told in one sentence`, async (t) => {
+    const { code, stderr } = await run(t, [
+      'start',
+      '--port',
+      '0',
+      '--ws-port',
+      '0',
+      '--store',
+      url,
+    ])
+
+    t.not(code, 0)
+    t.regex(stderr, told)
+    t.is(stderr.trim().split('\n').length, 1)
+  })
+}
+
+test('a password in a URL that cannot be understood is not shown', async (t) => {
+  const url = 'redis+cluster://user:secret@half@127.0.0.1:x'
+
+  const { stderr } = await run(t, ['store', 'info', '--store', url])
+
+  t.regex(stderr, /store\.url cannot be understood/)
+  t.notRegex(stderr, /secret|half/)
+})

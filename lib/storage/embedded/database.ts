@@ -69,8 +69,14 @@ export async function openDatabase(
 /** The directory that a `store.url` of this kind names. */
 export function directoryOf(url: string): string {
   const path = url.slice(url.indexOf(':') + 1)
+  if (path.startsWith('//')) {
+    throw new StoreError(
+      'unusable',
+      `store.url is "${url}": write disk:${path.slice(1)} for that place on the disk, disk:${path.slice(2)} for one below the present directory.`,
+    )
+  }
   if (path !== '') return resolve(path)
-  throw new StoreError('unusable', `store.url is ${url}: name a directory behind the colon.`)
+  throw new StoreError('unusable', `store.url is "${url}": name a directory behind the colon.`)
 }
 
 /** Makes the directory, for us alone to read, and sees that it can be written. */
@@ -94,8 +100,14 @@ export function prepareDirectory(directory: string): void {
 /** Whether there is a store to read. */
 export function assertStoreIn(directory: string): void {
   const file = join(directory, 'data.mdb')
-  if (existsSync(file) && statSync(file).size > 0) return
-  throw new StoreError('unusable', `There is no store in ${directory}: ${file} does not exist.`)
+  let why = `${file} is empty`
+  try {
+    if (statSync(file).size > 0) return
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    why = code === 'ENOENT' ? `${file} does not exist` : message
+  }
+  throw new StoreError('unusable', `There is no store in ${directory} that could be read: ${why}.`)
 }
 
 function reasonOf(code: string | undefined, path: string | undefined, message: string): string {

@@ -187,7 +187,10 @@ function parseHost(text: string, defaultPort: number): { host: string; port: num
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+))(?::(?<port>\d+))?$/.exec(text)?.groups
   const port = Number(match?.['port'] ?? defaultPort)
   if (match === undefined || port < 1 || port > 65_535)
-    throw notUnderstood(`"${text}" is no HOST:PORT`)
+    // What is quoted could be a part of a password.
+    throw notUnderstood(
+      'a host in it is no HOST:PORT; in names and passwords write / as %2F, @ as %40, : as %3A',
+    )
   return { host: (match['v6'] ?? match['name']) as string, port }
 }
 
