@@ -103,7 +103,25 @@ export class InboundFlow implements PublicationObserver {
     if (isFull && this.#version < 5) this.#connection.pause(Pause.OwedAcknowledgements)
   }
 
+  /** The client has sent a message again that is on its way into the store: one answer waits for both. */
+  acknowledgeAgain(publication: Publication, packetIdentifier: number): void {
+    const owed = this.#owed.add('pubrec', packetIdentifier)
+    publication.tell({
+      published: () => this.#owed.settle(owed, ReasonCode.Success),
+      publicationFailed: (_, { message }) => this.#endFor(message),
+    })
+    this.#slow()
+  }
+
+  #endFor(reason: string): void {
+    this.#connection.end(ReasonCode.UnspecifiedError, `the store did not take a message: ${reason}`)
+  }
+
   published(publication: Publication): void {
+    const { publisher } = publication
+    if (publisher !== undefined) {
+      this.#connection.session?.pendingInbound.delete(publisher.packetIdentifier)
+    }
     this.#owed.settle(publication.handle as OwedHandle, ReasonCode.Success)
     this.#connection.unpause(Pause.Store)
   }
@@ -111,14 +129,17 @@ export class InboundFlow implements PublicationObserver {
   publicationFailed(publication: Publication, error: StoreError): void {
     const { publisher, handle } = publication
     const { session, context } = this.#connection
-    if (publisher !== undefined) session?.inbound.delete(publisher.packetIdentifier)
-    const rule = `the store did not take a message: ${error.message}`
-    if (error.code !== 'full') this.#connection.end(ReasonCode.UnspecifiedError, rule)
+    if (publisher !== undefined) {
+      session?.inbound.delete(publisher.packetIdentifier)
+      session?.pendingInbound.delete(publisher.packetIdentifier)
+    }
+    if (error.code !== 'full') this.#endFor(error.message)
     else if (this.#version === 5) {
       this.#owed.settle(handle as OwedHandle, ReasonCode.QuotaExceeded)
       this.#connection.unpause(Pause.Store)
     } else {
       // 3.x has no way to say it: no acknowledgement, and a pause before the client tries again.
+      const rule = `the store did not take a message: ${error.message}`
       const end = () => this.#connection.end(ReasonCode.QuotaExceeded, rule)
       context.timers.after(context.limits.storeTimeoutMs, end)
     }
@@ -145,7 +166,9 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   if (message.qos > 0) inboundFlow.debit()
   // At QoS 1 a known identifier is a new message, DUP or not [MQTT-4.3.2-5].
   if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
-    inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
+    const pending = session.pendingInbound.get(packetIdentifier)
+    if (pending !== undefined) inboundFlow.acknowledgeAgain(pending, packetIdentifier)
+    else inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
     return undefined
   }
   const fault = findFault(connection, message, isPayloadUtf8)
@@ -278,6 +301,7 @@ function accept(
       isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
     ) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
   } else {
+    if (inbound !== undefined) session.pendingInbound.set(packetIdentifier, publication)
     inboundFlow.acknowledgeAfter(publication, type, packetIdentifier)
     slowForStore(connection)
   }

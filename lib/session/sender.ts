@@ -66,6 +66,13 @@ export class Sender {
     return Math.max(this.#last, this.#backlog.sentTo)
   }
 
+  /** Last message that the store has told of. */
+  get lastTold(): Seq {
+    const { length } = this.#queue
+    const waiting = length === 0 ? 0 : this.#queue.at(length - 1).seq
+    return Math.max(this.#last, this.#backlog.until, waiting)
+  }
+
   /** Last message that was sent in this process. */
   get #last(): Seq {
     return this.#exchanges.inFlight.last
@@ -313,7 +320,7 @@ export class Sender {
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
     this.#queue.removeIf(({ message }) => message === undefined)
     const entries = this.#queue.entries()
-    const lastSeq = Math.max(sentTo, this.#backlog.until, entries.at(-1)?.seq ?? 0)
+    const lastSeq = Math.max(sentTo, this.lastTold)
     const { lowWaterMark } = inFlight
     return { lastSeq, lowWaterMark, sentTo, released: this.#exchanges.released(), entries }
   }

@@ -9,7 +9,7 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
-import { whenDurable } from '../router/publication.ts'
+import { type Publication, whenDurable } from '../router/publication.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
@@ -29,6 +29,8 @@ export class Session implements Subscriber {
   readonly subscriptions: Map<string, Subscription> = new Map()
   /** Packet Identifiers of QoS 2 messages received and not yet released by the client. */
   readonly inbound: Set<number>
+  /** Those of them that are not durable yet. */
+  readonly pendingInbound: Map<number, Publication> = new Map()
   /** Session Expiry Interval in seconds. */
   expirySeconds: number
   droppedCount = 0
@@ -254,6 +256,15 @@ export class Session implements Subscriber {
     this.#parts.store.discard(this.durable as SessionRef, [seq])
     this.#sender.holdShared(seq, 1)
     // If it never arrives, this copy stays the one there is: the next start finds it.
+    return () => this.freeShared(1)
+  }
+
+  /**
+   * A message is about to be put behind what is in the queue now. Until what is returned is called, whatever
+   * the client acknowledges meanwhile counts for nothing that may stand behind it.
+   */
+  expectHandOver(): () => void {
+    this.#sender.holdShared(this.#sender.lastTold + 1, 1)
     return () => this.freeShared(1)
   }
 

@@ -236,10 +236,15 @@ export class SharedHandOver {
       return true
     }
     const to = { session, qos, retain, subscriptionIdentifiers: identifiers, share: group.share }
-    const [entry] = await this.#store.handOver(source, [delivery.seq], to)
-    if (entry === undefined) return group.has(subscriber)
-    this.#router.arrive(entry.seq, message, to, subscriber, group)
-    return true
+    const arrived = subscriber instanceof Session ? subscriber.expectHandOver() : () => {}
+    try {
+      const [entry] = await this.#store.handOver(source, [delivery.seq], to)
+      if (entry === undefined) return group.has(subscriber)
+      this.#router.arrive(entry.seq, message, to, subscriber, group)
+      return true
+    } finally {
+      arrived()
+    }
   }
 }
 

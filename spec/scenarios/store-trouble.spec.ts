@@ -16,6 +16,7 @@ import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
 import { ManualClock } from '../support/clock.ts'
+import { HeldStore } from '../support/held-store.ts'
 import { arrived, durable, versions } from '../support/messages.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 
@@ -236,3 +237,23 @@ for (const [asked, allowWeaker, isRefused] of [
     }
   })
 }
+
+test('[MQTT-4.3.3-10] a QoS 2 message that is sent again while the store writes it is acknowledged when it is written', async (t) => {
+  const storage = new HeldStore()
+  const { broker } = await startBroker(t, { storage, clock: storage.clock })
+  await addSubscriber(t, broker)
+  const before = await connectClient(t, broker, durable(5, 'publisher'))
+  storage.isHolding = true
+  before.publish('a', 'x', { qos: 2, messageId: 7 })
+  t.deepEqual(await before.settled(), [])
+  before.destroy()
+  await before.closed()
+
+  const after = await connectClient(t, broker, durable(5, 'publisher'))
+  after.publish('a', 'x', { qos: 2, messageId: 7, dup: true })
+  t.deepEqual(await after.settled(), [])
+  storage.complete()
+
+  await after.expect(t, 'pubrec', { messageId: 7, reasonCode: 0 })
+  t.is(storage.heldCount, 0)
+})
