@@ -169,7 +169,7 @@ export class RedisOutOfMemory extends RedisFault {
 }
 
 /** Longer than the broker waits before it ends the connection of an MQTT 3.1.1 publisher. */
-const OUT_OF_MEMORY_MS = 400
+const OUT_OF_MEMORY_MS = 1_300
 
 /** The master dies, Sentinels put its replica in its place, and it comes back as a replica of that. */
 export class SentinelFailover implements Fault {

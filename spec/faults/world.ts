@@ -19,7 +19,7 @@ const FLAGS = [
   '--session.queueMessagesMax=10000000',
   '--session.queueBytesMax=10000000000',
   '--session.willRestartGraceSeconds=1',
-  '--store.timeoutMs=300',
+  '--store.timeoutMs=1000',
 ]
 
 /** Those that still run; they must not outlive us. */
