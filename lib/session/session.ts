@@ -247,8 +247,7 @@ export class Session implements Subscriber {
       whenDurable(router.deliverTo(this, message, qos, retain, identifiers, group), arrived)
       return
     }
-    if (this.#retainedPending > 0 && retain) this.#retainedPending--
-    else this.#cursor?.noteLive(message.topic)
+    if (this.#retainedPending === 0 || !retain) this.#cursor?.noteLive(message.topic)
     this.#sender.offerStored(seq, message, qos, retain, identifiers, group)
   }
 
@@ -290,7 +289,13 @@ export class Session implements Subscriber {
       this.#sender.offer(message, qos, true, identifiers, undefined)
     } else {
       this.#retainedPending++
-      this.#parts.router.deliverTo(this, message, qos, true, identifiers, undefined)
+      const settled = (): void => {
+        this.#retainedPending--
+        this.#pumpRetained()
+      }
+      this.#parts.router
+        .deliverTo(this, message, qos, true, identifiers, undefined)
+        ?.tell({ published: settled, publicationFailed: settled })
     }
   }
 
