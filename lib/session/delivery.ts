@@ -28,20 +28,16 @@ export interface Delivery {
   readonly size: number
 }
 
-/** Whether the bounds of the queue count it and may drop it: not what the client knows of. */
-export function isDroppable({ sent }: Delivery): boolean {
-  return sent === 'never' || sent === 'perhaps'
-}
-
 /**
- * Whether it may expire. Of what may have been sent, QoS 2 may not: the client may hold its Packet
- * Identifier, and would take the next message that has it for this one [MQTT-4.3.3-7].
+ * Whether it may expire, and the bounds of the queue count it and may drop it. Of what may have been sent,
+ * QoS 2 may not: the client may hold its Packet Identifier, and would take the next message that has it for
+ * this one [MQTT-4.3.3-7].
  */
-export function mayExpire({ sent, qos }: Delivery): boolean {
+export function isDroppable({ sent, qos }: Delivery): boolean {
   return sent === 'never' || (sent === 'perhaps' && qos === 1)
 }
 
 /** Whether another member of the shared subscription may have it before this session ends (section 4.8.2). */
 export function mayBeHandedOver(delivery: Delivery): boolean {
-  return delivery.group !== undefined && mayExpire(delivery)
+  return delivery.group !== undefined && isDroppable(delivery)
 }

@@ -13,7 +13,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
 import type { QueueEntry, Seq, SessionRef, StoredSession, StoreError } from '../storage/storage.ts'
 import { Backlog } from './backlog.ts'
-import { type Delivery, mayBeHandedOver, mayExpire } from './delivery.ts'
+import { type Delivery, isDroppable, mayBeHandedOver } from './delivery.ts'
 import { Exchanges } from './exchanges.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
@@ -193,7 +193,7 @@ export class Sender {
         return
       }
       this.#queue.shift()
-      if (mayExpire(head) && this.#isExpired(message)) this.#expire(message, head.seq)
+      if (isDroppable(head) && this.#isExpired(message)) this.#expire(message, head.seq)
       else this.#transmit(seq, message, qos, retain, head.sent !== 'never', identifiers, group)
     }
     if (!this.#backlog.isEmpty && this.#exchanges.hasRoomFor(this.#backlog.after + 1))

@@ -224,7 +224,8 @@ export class SlotsMoved implements Fault {
       const from = this.#owners.get(slot) ?? servers[Math.floor((Number(slot) * 3) / SLOTS)]!
       const others = servers.filter((server) => server !== from)
       const to = others[random.below(others.length)]!
-      await moveSlot(from, to, slot)
+      const rest = others.filter((server) => server !== to)
+      await moveSlot(from, to, slot, rest)
       this.#owners.set(slot, to)
     }
     world.strikes++

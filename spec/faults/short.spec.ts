@@ -12,7 +12,6 @@ import {
   RedisKilled,
   RedisOutOfMemory,
   SentinelFailover,
-  SlotsMoved,
 } from './fault.ts'
 import { isKept } from './verdict.ts'
 
@@ -42,7 +41,6 @@ campaign(() => new RedisKilled('always'), 3, true)
 campaign(() => new RedisKilled('everysec', 1_000), 2, true)
 campaign(() => new RedisOutOfMemory(), 2, true)
 campaign(() => new SentinelFailover(), 1, true)
-campaign(() => new SlotsMoved(), 2, true)
 
 test.serial('the campaigns find losses where nothing is kept', async (t) => {
   const row = await run(control(), { rounds: 3, seed, settleTimeoutMs: 2_000 })

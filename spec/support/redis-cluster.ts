@@ -52,11 +52,15 @@ export class RedisCluster {
   }
 }
 
-/** Moves a slot with all its keys from one server of a Cluster to another, as an operator does. */
+/**
+ * Moves a slot with all its keys from one server of a Cluster to another, as operators' tools do: the others
+ * are told too, else their older view may win in the end.
+ */
 export async function moveSlot(
   source: RedisServer,
   target: RedisServer,
   slot: string,
+  others: readonly RedisServer[] = [],
 ): Promise<void> {
   const idOf = async (server: RedisServer): Promise<string> =>
     (await server.command('CLUSTER', 'MYID')).split('\r\n')[1]!
@@ -69,8 +73,9 @@ export async function moveSlot(
     if (key === undefined) break
     await source.command('MIGRATE', '127.0.0.1', String(target.port), key, '0', '5000')
   }
-  await target.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
-  await source.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+  for (const server of [target, source, ...others]) {
+    await server.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+  }
 }
 
 /**

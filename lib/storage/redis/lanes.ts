@@ -40,6 +40,9 @@ export interface LanesHost {
 /** How long until Redis is asked again whether it works, if it does not say so by itself. */
 const RETRY_MS = 200
 
+/** How long a batch may be without an answer before it is sent again. */
+const ANSWER_MAX_MS = 3_000
+
 /** Replies which say that Redis cannot do it now, here, but will; of an empty Redis the probe takes care. */
 const PASSES =
   /^(?:EMPTIED|READONLY|LOADING|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|MOVED|ASK|NOREPLICAS|MISCONF|BUSY|NOAUTH|WRONGPASS|NOPERM)\b/
@@ -165,8 +168,24 @@ export class Lanes implements LaneOffice {
       ? client.noctuleBatchBuffer(keys.length, keys, args)
       : client.noctuleDrainBuffer(keys.length, keys, args)
     // Right behind the batch on the same connection, so that it costs no round trip of its own.
-    if (replicas > 0) await Promise.all([results, confirmReplicas(client, replicas)])
-    return results
+    if (replicas > 0)
+      return this.#answered(
+        Promise.all([results, confirmReplicas(client, replicas)]).then(([first]) => first),
+      )
+    return this.#answered(results)
+  }
+
+  /**
+   * Waits for an answer, which may get lost between redirections of a Cluster. To send a batch once more does
+   * no harm: it is answered without being applied again, and one that comes late is refused.
+   */
+  #answered<T>(results: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancelTimer = this.#parts.clock.after(ANSWER_MAX_MS, () =>
+        reject(new Error(`no answer for ${ANSWER_MAX_MS / 1_000} seconds`)),
+      )
+      results.then(resolve, reject).finally(cancelTimer)
+    })
   }
 
   /** Returns if the failure passes; throws what the lane has to know otherwise. */
@@ -205,7 +224,7 @@ export class Lanes implements LaneOffice {
     if (this.#state !== 'away' || this.#isProbing) return
     this.#isProbing = true
     try {
-      await this.#parts.host.probe()
+      await this.#answered(this.#parts.host.probe())
       if (this.#parts.client.status === 'ready') this.#return()
     } catch (error) {
       this.#lastError = error instanceof Error ? error.message : String(error)
