@@ -122,7 +122,7 @@ export class MemoryStore implements Store {
   }
 
   async update(ref: SessionRef, change: SessionChange): Promise<void> {
-    const session = this.#ownedBy(ref)
+    const session = this.ownedBy(ref)
     if (session === undefined) return
     for (const subscription of change.subscribe ?? []) {
       session.subscriptions.set(subscription.topicFilter, subscription)
@@ -134,7 +134,7 @@ export class MemoryStore implements Store {
   }
 
   async release(ref: SessionRef, { expiresAt, willAt, sentTo }: ReleaseOptions): Promise<void> {
-    const session = this.#ownedBy(ref)
+    const session = this.ownedBy(ref)
     if (session === undefined) return
     session.left = { expiresAt, willAt }
     session.sentTo = sentTo
@@ -205,14 +205,14 @@ export class MemoryStore implements Store {
 
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
     this.#assertOpen()
-    const session = this.#ownedBy(ref)
+    const session = this.ownedBy(ref)
     if (session === undefined) return
     for (const seq of seqs) if (session.queue.has(seq)) session.released.add(seq)
   }
 
   async forgetInbound(ref: SessionRef, packetIdentifier: number): Promise<void> {
     this.#assertOpen()
-    this.#ownedBy(ref)?.inbound.delete(packetIdentifier)
+    this.ownedBy(ref)?.inbound.delete(packetIdentifier)
   }
 
   pressure(): Pressure {
@@ -245,6 +245,10 @@ export class MemoryStore implements Store {
     return []
   }
 
+  /** For a store that keeps a copy elsewhere: an entry is in a queue now, or is there no more. */
+  protected added(_session: SessionRef, _entry: QueueEntry): void {}
+  protected removed(_session: SessionRef, _seq: Seq): void {}
+
   #flush(): void {
     const batch = this.#batch
     this.#batch = []
@@ -262,9 +266,9 @@ export class MemoryStore implements Store {
 
   #apply(unit: Unit, sink: Sink): void {
     if (unit.publisher !== undefined) {
-      this.#ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
+      this.ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
     }
-    const willOf = unit.willOf === undefined ? undefined : this.#ownedBy(unit.willOf)
+    const willOf = unit.willOf === undefined ? undefined : this.ownedBy(unit.willOf)
     if (willOf !== undefined) willOf.will = undefined
     if (unit.retain !== undefined) this.#clearRetained(unit.topic)
     if (unit.retain === 'set') this.#setRetained(unit)
@@ -312,6 +316,7 @@ export class MemoryStore implements Store {
     session.queue.set(entry.seq, entry)
     session.queuedBytes += entry.body.length
     this.#countBody(entry.body, 1)
+    this.added(session.ref, entry)
   }
 
   #remove(session: KeptSession, seq: Seq): void {
@@ -321,6 +326,7 @@ export class MemoryStore implements Store {
     session.queuedBytes -= entry.body.length
     session.released.delete(seq)
     this.#countBody(entry.body, -1)
+    this.removed(session.ref, seq)
   }
 
   /** A body counts once, in however many queues it stands; its places count each. */
@@ -364,7 +370,7 @@ export class MemoryStore implements Store {
   }
 
   /** The session, unless somebody else has claimed it since. */
-  #ownedBy(ref: SessionRef): KeptSession | undefined {
+  protected ownedBy(ref: SessionRef): KeptSession | undefined {
     const session = this.#sameLife(ref)
     return session?.ref.epoch === ref.epoch ? session : undefined
   }
@@ -376,20 +382,13 @@ export class MemoryStore implements Store {
 
 /** What others are told of a session: a picture that stays as it is. */
 function describe(session: KeptSession): StoredSession {
-  const { ref, will, expirySeconds, left, lastSeq, lowWaterMark, sentTo, queuedBytes } = session
+  const { subscriptions, queue, released, inbound, ...kept } = session
   return {
-    ref,
-    subscriptions: [...session.subscriptions.values()],
-    will,
-    expirySeconds,
-    left,
-    lastSeq,
-    lowWaterMark,
-    sentTo,
-    released: [...session.released],
-    inbound: [...session.inbound],
-    queued: session.queue.size,
-    queuedBytes,
+    ...kept,
+    subscriptions: [...subscriptions.values()],
+    released: [...released],
+    inbound: [...inbound],
+    queued: queue.size,
   }
 }
 
