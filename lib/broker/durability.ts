@@ -1,11 +1,8 @@
 /** Whether a store gives what the configuration asks for. */
 
 import type { StoreConfiguration } from '../config/options.ts'
-import { type Durability, type Opened, StoreError } from '../storage/storage.ts'
+import { isWeaker, type Opened, StoreError } from '../storage/storage.ts'
 import type { Logger } from '../util/logger.ts'
-
-/** From the weakest to the strongest. */
-const levels: readonly Durability[] = ['volatile', 'process', 'disk', 'replicated']
 
 /** Throws `StoreError` if the store gives less, unless `store.allowWeaker` is set: then it warns. */
 export function checkDurability(
@@ -13,7 +10,7 @@ export function checkDurability(
   { durability: given, detail }: Opened,
   log: Logger,
 ): void {
-  if (asked === undefined || levels.indexOf(given) >= levels.indexOf(asked)) return
+  if (!isWeaker(given, asked)) return
   const rule = `store.durability asks for ${asked}, and the store ${withoutPassword(url)} gives ${given}: ${detail}`
   if (!allowWeaker) {
     throw new StoreError(

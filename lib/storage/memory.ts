@@ -11,6 +11,7 @@ import { type PackedBytes, packBytes, unpackBytes } from '../util/packed-bytes.t
 import {
   type Claimed,
   type ClaimOptions,
+  closedError,
   type Left,
   type Opened,
   type Pressure,
@@ -24,7 +25,6 @@ import {
   type Store,
   type StoredSession,
   type StoredWill,
-  StoreError,
   type StoreFinding,
   type Target,
   type Unit,
@@ -256,7 +256,7 @@ export class MemoryStore implements Store {
     this.#pressure.pendingBytes = 0
     for (const { unit, sink } of batch) {
       if (this.#isClosed) {
-        sink.failed(unit, new StoreError('closed', 'The store is closed.'))
+        sink.failed(unit, closedError())
         continue
       }
       this.#apply(unit, sink)
@@ -376,7 +376,7 @@ export class MemoryStore implements Store {
   }
 
   #assertOpen(): void {
-    if (this.#isClosed) throw new StoreError('closed', 'The store is closed.')
+    if (this.#isClosed) throw closedError()
   }
 }
 

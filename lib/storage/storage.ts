@@ -16,6 +16,14 @@ export type Seq = number
 /** How much a kept promise survives: nothing, a killed process, a power cut, a lost machine. */
 export type Durability = 'volatile' | 'process' | 'disk' | 'replicated'
 
+/** From the weakest to the strongest. */
+const durabilities: readonly Durability[] = ['volatile', 'process', 'disk', 'replicated']
+
+/** Whether what a store gives is less than what somebody asks for, if anybody does. */
+export function isWeaker(given: Durability, asked: Durability | undefined): boolean {
+  return asked !== undefined && durabilities.indexOf(given) < durabilities.indexOf(asked)
+}
+
 /** A durable session as the store knows it. */
 export interface SessionRef {
   readonly clientIdentifier: string
@@ -264,4 +272,9 @@ export class StoreError extends Error {
     super(message, options)
     this.code = code
   }
+}
+
+/** What everybody is told who asks a store that is closed. */
+export function closedError(): StoreError {
+  return new StoreError('closed', 'The store is closed.')
 }

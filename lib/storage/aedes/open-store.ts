@@ -6,13 +6,7 @@ import { type Clock, systemClock } from '../../util/clock.ts'
 import { type Logger, silentLogger } from '../../util/logger.ts'
 import { MemoryBudget } from '../../util/memory-budget.ts'
 import { loadStore } from '../load.ts'
-import {
-  type Durability,
-  type Opened,
-  type Store,
-  StoreError,
-  type StoreEvents,
-} from '../storage.ts'
+import { isWeaker, type Opened, type Store, StoreError, type StoreEvents } from '../storage.ts'
 
 /** What a store for Aedes is made of: where it is, and the other options of a broker's `store`. */
 export interface AedesPersistenceOptions extends Partial<Omit<StoreConfiguration, 'url'>> {
@@ -23,9 +17,6 @@ export interface AedesPersistenceOptions extends Partial<Omit<StoreConfiguration
   /** Default: the system's. */
   readonly clock?: Clock | undefined
 }
-
-/** From the weakest to the strongest. */
-const levels: readonly Durability[] = ['volatile', 'process', 'disk', 'replicated']
 
 /**
  * Opens the store that the options name. Rejects with `ConfigurationError` for options that do not exist,
@@ -68,7 +59,7 @@ function checkDurability(
   { durability: given, detail }: Opened,
   log: Logger,
 ): void {
-  if (asked === undefined || levels.indexOf(given) >= levels.indexOf(asked)) return
+  if (!isWeaker(given, asked)) return
   const rule = `durability asks for ${asked}, and the store gives ${given}: ${detail}`
   if (!allowWeaker) {
     throw new StoreError(

@@ -10,6 +10,7 @@
 import {
   type Claimed,
   type ClaimOptions,
+  closedError,
   type Opened,
   type Pressure,
   type QueueEntry,
@@ -21,7 +22,6 @@ import {
   type Sink,
   type Store,
   type StoredSession,
-  StoreError,
   type StoreEvents,
   type StoreFinding,
   type Target,
@@ -301,8 +301,4 @@ export class EmbeddedStore implements Store {
     if (this.#closing !== undefined || this.#engine === undefined) throw closedError()
     return this.#engine
   }
-}
-
-function closedError(): StoreError {
-  return new StoreError('closed', 'The store is closed.')
 }

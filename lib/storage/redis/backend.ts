@@ -6,7 +6,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { type Opened, StoreError, type StoreEvents } from '../storage.ts'
+import { closedError, type Opened, StoreError, type StoreEvents } from '../storage.ts'
 import type { StoreParts } from '../store-parts.ts'
 import { type Client, connect, describePlace, parseUrl, untilReady } from './connection.ts'
 import { Keys } from './keys.ts'
@@ -279,10 +279,6 @@ export class Backend {
   #lateError(): StoreError {
     return new StoreError('unavailable', 'Redis has not answered in time.')
   }
-}
-
-function closedError(): StoreError {
-  return new StoreError('closed', 'The store is closed.')
 }
 
 /** Says in the store's own words what Redis or its client has said. */

@@ -8,6 +8,7 @@
 import {
   type Claimed,
   type ClaimOptions,
+  closedError,
   type Opened,
   type Pressure,
   type QueueEntry,
@@ -19,7 +20,6 @@ import {
   type Sink,
   type Store,
   type StoredSession,
-  StoreError,
   type StoreEvents,
   type StoreFinding,
   type Target,
@@ -140,7 +140,7 @@ export class RedisStore implements Store {
 
   write(unit: Unit, sink: Sink): void {
     if (this.#state !== 'open') {
-      const error = new StoreError('closed', 'The store is closed.')
+      const error = closedError()
       void this.#settled.then(() => sink.failed(unit, error))
       return
     }
@@ -262,7 +262,7 @@ export class RedisStore implements Store {
 
   get #backend(): Backend {
     if (this.#state !== 'open' || this.#opened === undefined) {
-      throw new StoreError('closed', 'The store is closed.')
+      throw closedError()
     }
     return this.#opened
   }
