@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../lib/util/random.ts'
-import { moveSlot, RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
+import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import type { World } from './world.ts'
 
@@ -217,15 +217,15 @@ export class SlotsMoved implements Fault {
   }
 
   async strike(world: World, random: Random): Promise<void> {
-    const { servers } = this.#cluster as RedisCluster
+    const cluster = this.#cluster as RedisCluster
+    const { servers } = cluster
     for (let i = 0; i < SLOTS_AT_ONCE; i++) {
       const tag = `{${random.below(GROUPS)}}`
       const slot = (await servers[0]!.command('CLUSTER', 'KEYSLOT', tag)).slice(1).trim()
       const from = this.#owners.get(slot) ?? servers[Math.floor((Number(slot) * 3) / SLOTS)]!
       const others = servers.filter((server) => server !== from)
       const to = others[random.below(others.length)]!
-      const rest = others.filter((server) => server !== to)
-      await moveSlot(from, to, slot, rest)
+      await cluster.moveSlot(slot, from, to)
       this.#owners.set(slot, to)
     }
     world.strikes++

@@ -2,7 +2,7 @@
 
 import type { ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
-import { moveSlot, RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
+import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
 import { redisTest, shared } from '../support/redis-test.ts'
@@ -77,17 +77,16 @@ redisTest('a message is reported when so many replicas have it, and not before',
 
 redisTest('while a slot of a Cluster moves under load nothing is lost or doubled', async (t) => {
   const keyPrefix = freshPrefix()
-  const store = await openStore(t, (await shareCluster()).url, { keyPrefix })
+  const cluster = await shareCluster()
+  const store = await openStore(t, cluster.url, { keyPrefix })
   const load = await Load.to(store, ['a', 'b', 'c'])
   load.start()
   await load.untilDone(500)
 
-  const { source, target, slot } = await placeOf(
-    await queueKeyOf((await shareCluster()).servers, keyPrefix, 'a'),
-  )
-  await moveSlot(source, target, slot)
+  const { source, target, slot } = await placeOf(await queueKeyOf(cluster.servers, keyPrefix, 'a'))
+  await cluster.moveSlot(slot, source, target)
   await load.untilDone(load.doneCount + 500)
-  await moveSlot(target, source, slot)
+  await cluster.moveSlot(slot, target, source)
   await load.stop()
 
   t.true(load.doneCount > 1_000)

@@ -47,35 +47,58 @@ export class RedisCluster {
     }
   }
 
+  /**
+   * Moves a slot with all its keys to another server, as operators' tools do. Resolves when all servers see
+   * it there: moved on before that, a slot may end with nobody, as each takes an older word of the other
+   * for the newest.
+   */
+  async moveSlot(slot: string, source: RedisServer, target: RedisServer): Promise<void> {
+    const [from, to] = [await nodeIdOf(source), await nodeIdOf(target)]
+    await tell(target, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
+    await tell(source, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
+    for (;;) {
+      const reply = await source.command('CLUSTER', 'GETKEYSINSLOT', slot, '1')
+      const key = reply.split('\r\n')[2]
+      if (key === undefined) break
+      await tell(source, 'MIGRATE', '127.0.0.1', String(target.port), key, '0', '5000')
+    }
+    const others = this.servers.filter((server) => server !== source && server !== target)
+    for (const server of [target, source, ...others])
+      await tell(server, 'CLUSTER', 'SETSLOT', slot, 'NODE', to)
+    await this.#untilAgreed()
+  }
+
+  async #untilAgreed(): Promise<void> {
+    for (;;) {
+      const views = await Promise.all(this.servers.map(viewOf))
+      if (new Set(views).size === 1) return
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.remove()))
   }
 }
 
-/**
- * Moves a slot with all its keys from one server of a Cluster to another, as operators' tools do: the others
- * are told too, else their older view may win in the end.
- */
-export async function moveSlot(
-  source: RedisServer,
-  target: RedisServer,
-  slot: string,
-  others: readonly RedisServer[] = [],
-): Promise<void> {
-  const idOf = async (server: RedisServer): Promise<string> =>
-    (await server.command('CLUSTER', 'MYID')).split('\r\n')[1]!
-  const [from, to] = [await idOf(source), await idOf(target)]
-  await target.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
-  await source.command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
-  for (;;) {
-    const reply = await source.command('CLUSTER', 'GETKEYSINSLOT', slot, '1')
-    const key = reply.split('\r\n')[2]
-    if (key === undefined) break
-    await source.command('MIGRATE', '127.0.0.1', String(target.port), key, '0', '5000')
-  }
-  for (const server of [target, source, ...others]) {
-    await server.command('CLUSTER', 'SETSLOT', slot, 'NODE', to)
-  }
+/** How a server sees the Cluster: who has which slots, and since which configuration. */
+async function viewOf(server: RedisServer): Promise<string> {
+  const nodes = (await server.command('CLUSTER', 'NODES')).split('\n')
+  const seen = nodes.flatMap((line) => {
+    const [id, , , , , , epoch, , ...slots] = line.trim().split(' ')
+    return epoch === undefined ? [] : [[id, epoch, ...slots].join(' ')]
+  })
+  return seen.toSorted().join('\n')
+}
+
+async function nodeIdOf(server: RedisServer): Promise<string> {
+  return (await server.command('CLUSTER', 'MYID')).split('\r\n')[1]!
+}
+
+/** Sends what has to be carried out. */
+async function tell(server: RedisServer, ...words: readonly string[]): Promise<void> {
+  const reply = await server.command(...words)
+  if (reply.startsWith('-')) throw new Error(`${words.join(' ')}: ${reply}`)
 }
 
 /**
