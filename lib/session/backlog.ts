@@ -18,8 +18,6 @@ export class Backlog {
   bytes: number
   /** Whether there may be messages of shared subscriptions among them. */
   mayHaveShared: boolean
-  /** Everything up to here has been read; what is told of it afterwards is known. */
-  readTo: Seq = 0
   /** Up to here messages were, or may have been, sent before the broker was started. */
   readonly sentTo: Seq
   readonly #isSentCertain: boolean
@@ -60,7 +58,6 @@ export class Backlog {
   /** Everything up to `seq` has been read, or is gone. */
   passTo(seq: Seq): void {
     this.after = Math.max(this.after, Math.min(seq, this.until))
-    this.readTo = Math.max(this.readTo, this.after)
     if (!this.isEmpty) return
     this.count = 0
     this.bytes = 0

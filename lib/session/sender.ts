@@ -67,7 +67,7 @@ export class Sender {
   }
 
   /** Last message that the store has told of. */
-  get lastTold(): Seq {
+  get #lastTold(): Seq {
     const { length } = this.#queue
     const waiting = length === 0 ? 0 : this.#queue.at(length - 1).seq
     return Math.max(this.#last, this.#backlog.until, waiting)
@@ -162,19 +162,15 @@ export class Sender {
     }
     const size = message.keptBytes
     if (!this.#makeRoom(size, message, seq)) return
-    if (this.#belongsToBacklog(seq)) this.#backlog.add(seq, size, group !== undefined)
+    if (this.#belongsToBacklog) this.#backlog.add(seq, size, group !== undefined)
     else {
       this.#queue.insert({ seq, message, qos, retain, identifiers, group, sent: 'never', size })
     }
   }
 
   /** Whether a message may be left to the store: the queue in memory is full, or nobody reads it. */
-  #belongsToBacklog(seq: Seq): boolean {
-    const { length } = this.#queue
-    if (!this.#backlog.isEmpty) return seq > this.#backlog.after
-    // What was handed over may come late, with a number that stands before others here.
-    if (length > 0 && seq < this.#queue.at(length - 1).seq) return false
-    return !this.#isOnline || length >= RESIDENT_MAX
+  get #belongsToBacklog(): boolean {
+    return !this.#isOnline || !this.#backlog.isEmpty || this.#queue.length >= RESIDENT_MAX
   }
 
   /** Sends what window and socket allow of what waits. */
@@ -320,19 +316,9 @@ export class Sender {
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
     this.#queue.removeIf(({ message }) => message === undefined)
     const entries = this.#queue.entries()
-    const lastSeq = Math.max(sentTo, this.lastTold)
+    const lastSeq = Math.max(sentTo, this.#lastTold)
     const { lowWaterMark } = inFlight
     return { lastSeq, lowWaterMark, sentTo, released: this.#exchanges.released(), entries }
-  }
-
-  /** Whether a later message has been sent, so that `seq` cannot be any more. */
-  isPast(seq: Seq): boolean {
-    return seq <= this.#last
-  }
-
-  /** Whether `seq` was found in the store before the store told of it. */
-  isRead(seq: Seq): boolean {
-    return seq <= this.#backlog.readTo
   }
 
   get hasUnsentShared(): boolean {
@@ -359,7 +345,8 @@ export class Sender {
 
   /** Puts back what nobody else could have; returns what cannot be sent any more under its number. */
   putBackShared(deliveries: readonly Delivery[]): Delivery[] {
-    const isLate = ({ seq }: Delivery): boolean => seq !== 0 && this.isPast(seq)
+    // A later message has been sent.
+    const isLate = ({ seq }: Delivery): boolean => seq !== 0 && seq <= this.#last
     this.#queue.putBack(deliveries.filter((delivery) => !isLate(delivery)))
     this.pump()
     return deliveries.filter(isLate)

@@ -9,7 +9,7 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
-import { type Publication, whenDurable } from '../router/publication.ts'
+import type { Publication } from '../router/publication.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
@@ -239,14 +239,6 @@ export class Session implements Subscriber {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void {
-    if (this.#sender.isRead(seq)) return
-    if (this.#sender.isPast(seq)) {
-      // What was handed over meanwhile overtook it: it needs a new number.
-      const { router } = this.#parts
-      const arrived = this.giveAway(seq)
-      whenDurable(router.deliverTo(this, message, qos, retain, identifiers, group), arrived)
-      return
-    }
     if (this.#retainedPending === 0 || !retain) this.#cursor?.noteLive(message.topic)
     this.#sender.offerStored(seq, message, qos, retain, identifiers, group)
   }
@@ -255,15 +247,6 @@ export class Session implements Subscriber {
     this.#parts.store.discard(this.durable as SessionRef, [seq])
     this.#sender.holdShared(seq, 1)
     // If it never arrives, this copy stays the one there is: the next start finds it.
-    return () => this.freeShared(1)
-  }
-
-  /**
-   * A message is about to be put behind what is in the queue now. Until what is returned is called, whatever
-   * the client acknowledges meanwhile counts for nothing that may stand behind it.
-   */
-  expectHandOver(): () => void {
-    this.#sender.holdShared(this.#sender.lastTold + 1, 1)
     return () => this.freeShared(1)
   }
 

@@ -12,7 +12,7 @@ import { whenDurable } from '../router/publication.ts'
 import type { Router } from '../router/router.ts'
 import type { SharedGroup, SharedMember } from '../router/shared-group.ts'
 import type { Share } from '../router/subscriber.ts'
-import { type Seq, type Store, StoreError } from '../storage/storage.ts'
+import { type QueueEntry, type Seq, type Store, StoreError } from '../storage/storage.ts'
 import type { Timers } from '../util/timers.ts'
 import type { Delivery } from './delivery.ts'
 import { Session } from './session.ts'
@@ -236,15 +236,18 @@ export class SharedHandOver {
       return true
     }
     const to = { session, qos, retain, subscriptionIdentifiers: identifiers, share: group.share }
-    const arrived = subscriber instanceof Session ? subscriber.expectHandOver() : () => {}
-    try {
-      const [entry] = await this.#store.handOver(source, [delivery.seq], to)
-      if (entry === undefined) return group.has(subscriber)
-      this.#router.arrive(entry.seq, message, to, subscriber, group)
-      return true
-    } finally {
-      arrived()
+    let isMoved = false
+    const stored = ({ seq }: QueueEntry): void => {
+      isMoved = true
+      this.#router.arrive(seq, message, to, subscriber, group)
     }
+    try {
+      await this.#store.handOver(source, [delivery.seq], to, stored)
+    } catch (error) {
+      // Where it was the store removes it at the next start.
+      if (!isMoved) throw error
+    }
+    return isMoved || group.has(subscriber)
   }
 }
 

@@ -148,19 +148,24 @@ export class MemoryStore implements Store {
     this.#pressure.pendingBytes += unit.body.length
   }
 
-  async handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {
+  async handOver(
+    from: SessionRef,
+    seqs: readonly Seq[],
+    to: Target,
+    stored: (entry: QueueEntry) => void,
+  ): Promise<void> {
     const { session, qos, retain, subscriptionIdentifiers, share } = to
     const source = this.#sameLife(from)
     const target = this.#sameLife(session)
-    if (source === undefined || target === undefined) return []
-    const moved: QueueEntry[] = []
+    if (source === undefined || target === undefined) return
     for (const seq of seqs) {
       const entry = source.queue.get(seq)
       if (entry === undefined) continue
-      moved.push(this.#append(target, { ...entry, qos, retain, subscriptionIdentifiers, share }))
+      const moved = { ...entry, qos, retain, subscriptionIdentifiers, share }
+      const standing = this.#append(target, moved)
       this.#remove(source, seq)
+      stored(standing)
     }
-    return moved
   }
 
   async readQueue(

@@ -226,9 +226,15 @@ export interface Store {
   write(unit: Unit, sink: Sink): void
   /**
    * Moves queued messages to another session: appended there first, as `to` wants them, then removed
-   * here. Resolves to the entries as they stand in the new queue.
+   * here. `stored` hears of each, as it stands in the new queue, when it is durable there: in its turn with
+   * all else that this queue gets, perhaps before this returns. Resolves when they are gone from the old one.
    */
-  handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]>
+  handOver(
+    from: SessionRef,
+    seqs: readonly Seq[],
+    to: Target,
+    stored: (entry: QueueEntry) => void,
+  ): Promise<void>
   /** Reads a queue in order, behind `after`; at most `max` entries and, but for the first, `maxBytes`. */
   readQueue(session: SessionRef, after: Seq, max: number, maxBytes: number): Promise<QueueEntry[]>
   /** Everything up to `lowWaterMark` is acknowledged. Lazy: losing it only re-delivers. */

@@ -1,9 +1,11 @@
 /** The queue of a session: read, acknowledged, discarded, handed over. */
 
 import { Buffer } from 'node:buffer'
+import type { Sink } from '../../lib/storage/storage.ts'
 import {
   type ContractTest,
   claim,
+  handOver,
   queueOf,
   Recorder,
   release,
@@ -125,11 +127,35 @@ export const queues: Record<string, ContractTest> = {
       await writeEach(store, from, 'a', 'b', 'c', 'd')
       await writeEach(store, to, 'x')
 
-      const moved = await store.handOver(from, [2, 99, 4], targetOf(to))
+      const moved = await handOver(store, from, [2, 99, 4], targetOf(to))
 
       t.deepEqual(await waiting(store, from), ['1:a', '3:c'])
       t.deepEqual(await waiting(store, to), ['1:x', '2:b', '3:d'])
       t.deepEqual(moved, await queueOf(store, to, 1))
+    },
+
+  'a message that is handed over is told of in its turn with what is written to the other queue':
+    async (t, store) => {
+      const { ref: from } = await claim(store, 'from')
+      const { ref: to } = await claim(store, 'to')
+      await writeEach(store, from, 'a', 'b', 'c')
+      const told: number[] = []
+      const sink: Sink = {
+        stored: (_unit, _target, seq) => told.push(seq),
+        done() {},
+        failed: (_unit, error) => t.fail(error.message),
+      }
+      const moves: Promise<void>[] = []
+      for (const seq of [1, 2, 3]) {
+        store.write(unitOf('x', [targetOf(to)]), sink)
+        moves.push(store.handOver(from, [seq], targetOf(to), (entry) => told.push(entry.seq)))
+        store.write(unitOf('y', [targetOf(to)]), sink)
+        await Promise.resolve()
+      }
+      await Promise.all(moves)
+      await write(store, unitOf('z', [targetOf(to)]))
+
+      t.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8, 9])
     },
 
   'a message is handed over once, however often it is named': async (t, store) => {
@@ -137,7 +163,7 @@ export const queues: Record<string, ContractTest> = {
     const { ref: to } = await claim(store, 'to')
     await writeEach(store, from, 'a')
 
-    const moved = await store.handOver(from, [1, 1], targetOf(to))
+    const moved = await handOver(store, from, [1, 1], targetOf(to))
 
     t.is(moved.length, 1)
     t.deepEqual(await waiting(store, to), ['1:a'])
@@ -154,7 +180,7 @@ export const queues: Record<string, ContractTest> = {
       share: '$share/g/a',
     } as const
 
-    await store.handOver(from, [1], targetOf(to, wanted))
+    await handOver(store, from, [1], targetOf(to, wanted))
 
     t.like((await queueOf(store, to))[0], wanted)
   },
@@ -165,7 +191,7 @@ export const queues: Record<string, ContractTest> = {
     await writeEach(store, from, 'a')
     await release(store, to, 0)
 
-    t.deepEqual(await store.handOver(from, [1], targetOf(to)), [])
+    t.deepEqual(await handOver(store, from, [1], targetOf(to)), [])
     t.deepEqual(await waiting(store, from), ['1:a'])
   },
 

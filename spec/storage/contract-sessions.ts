@@ -4,6 +4,7 @@ import {
   type ContractTest,
   claim,
   entryOf,
+  handOver,
   queueOf,
   release,
   sessionsOf,
@@ -123,7 +124,7 @@ export const claiming: Record<string, ContractTest> = {
     t.deepEqual(await write(store, unitOf('late', [targetOf(earlier)])), [])
     store.acknowledgeTo(earlier, 1)
     store.discard(earlier, [1])
-    t.deepEqual(await store.handOver(earlier, [1], targetOf(other)), [])
+    t.deepEqual(await handOver(store, earlier, [1], targetOf(other)), [])
     t.deepEqual(await queueOf(store, earlier), [])
     t.deepEqual(await waiting(store, ref), ['1:new'])
   },

@@ -107,6 +107,18 @@ export function queueOf(store: Store, ref: SessionRef, after = 0): Promise<Queue
   return store.readQueue(ref, after, 1_000, 1e9)
 }
 
+/** Hands messages over; returns them as they stand in the other queue. */
+export async function handOver(
+  store: Store,
+  from: SessionRef,
+  seqs: readonly number[],
+  to: Target,
+): Promise<QueueEntry[]> {
+  const moved: QueueEntry[] = []
+  await store.handOver(from, seqs, to, (entry) => moved.push(entry))
+  return moved
+}
+
 /** What waits for a session, as "seq:topic". */
 export async function waiting(store: Store, ref: SessionRef): Promise<string[]> {
   const entries = await queueOf(store, ref)

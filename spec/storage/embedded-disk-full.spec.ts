@@ -9,6 +9,7 @@ import { ManualClock } from '../support/clock.ts'
 import { until } from '../support/turns.ts'
 import {
   claim,
+  handOver,
   noEvents,
   Recorder,
   targetOf,
@@ -141,7 +142,7 @@ test('what is on its way to another session stays where it is while the disk is 
   fillUp(disk, filler)
   const unit = unitOf('large', [targetOf(to)], { body: Buffer.alloc(1_000_000) })
   store.write(unit, new Recorder())
-  const moved = store.handOver(from, [2], targetOf(to))
+  const moved = handOver(store, from, [2], targetOf(to))
   await until(() => !store.pressure().isHealthy)
 
   store.acknowledgeTo(from, 3)

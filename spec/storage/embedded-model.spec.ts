@@ -7,6 +7,7 @@ import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { ManualClock } from '../support/clock.ts'
 import {
   claim,
+  handOver,
   NEVER,
   noEvents,
   replay,
@@ -94,7 +95,7 @@ class Owner {
       return write(store, unitOf(next.topic, [], { ...unit, retain: next.how }))
     }
     if ('from' in next) {
-      return store.handOver(this.ref(next.from), next.seqs, targetOf(this.ref(next.client)))
+      return handOver(store, this.ref(next.from), next.seqs, targetOf(this.ref(next.client)))
     }
     if ('client' in next) return this.#change(next)
     return undefined

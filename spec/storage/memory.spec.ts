@@ -6,7 +6,7 @@ import type { SessionRef, Sink, Unit } from '../../lib/storage/storage.ts'
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { ManualClock } from '../support/clock.ts'
 import { storageContract } from './contract.ts'
-import { release, targetOf, unitOf as unitFor } from './contract-support.ts'
+import { handOver, release, targetOf, unitOf as unitFor } from './contract-support.ts'
 
 storageContract('memory', async (_, clock) => {
   const store = new MemoryStore(clock, new MemoryBudget(1e9))
@@ -45,7 +45,7 @@ test('what waits for sessions counts in the memory budget until it is acknowledg
   const full = budget.usedBytes
   t.true(full >= 8_000)
 
-  await store.handOver(a, [4], targetOf(b))
+  await handOver(store, a, [4], targetOf(b))
   t.is(budget.usedBytes, full)
 
   store.acknowledgeTo(a, 2)

@@ -6,7 +6,16 @@ import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluste
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
 import { redisTest, shared } from '../support/redis-test.ts'
-import { claim, queueOf, sessionsOf, targetOf, unitOf, waiting, write } from './contract-support.ts'
+import {
+  claim,
+  handOver,
+  queueOf,
+  sessionsOf,
+  targetOf,
+  unitOf,
+  waiting,
+  write,
+} from './contract-support.ts'
 import { Load, listen } from './redis-support.ts'
 
 const shareCluster = shared(() => RedisCluster.start())
@@ -163,7 +172,7 @@ redisTest(
     const [from, to] = await Promise.all(names.map((name) => claim(store, name)))
     await write(store, unitOf('x', [targetOf(from!.ref)]))
     await write(store, unitOf('y', [targetOf(from!.ref)]))
-    t.is((await store.handOver(from!.ref, [1], targetOf(to!.ref))).length, 1)
+    t.is((await handOver(store, from!.ref, [1], targetOf(to!.ref))).length, 1)
     t.deepEqual(await waiting(store, from!.ref), ['2:y'])
     // As if `y` had been handed over too, but for its removal.
     await write(store, unitOf('y', [targetOf(to!.ref)]))

@@ -7,6 +7,7 @@
  * (progress.ts), and what a session leaves behind is swept in the background (sweeper.ts).
  */
 
+import { Buffer } from 'node:buffer'
 import {
   type Claimed,
   type ClaimOptions,
@@ -53,6 +54,17 @@ import {
 } from './writes.ts'
 
 export const makeEmbeddedStore: MakeStore = (parts) => new EmbeddedStore(parts)
+
+/** A unit that carries no message of its own. */
+const NOTHING = {
+  topic: '',
+  body: Buffer.alloc(0),
+  expiresAt: Number.POSITIVE_INFINITY,
+  qos: 0,
+  retain: undefined,
+  publisher: undefined,
+  willOf: undefined,
+} as const
 
 export class EmbeddedStore implements Store {
   /** Where it is, as an absolute path. */
@@ -175,12 +187,17 @@ export class EmbeddedStore implements Store {
     }
   }
 
-  async handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {
+  async handOver(
+    from: SessionRef,
+    seqs: readonly Seq[],
+    to: Target,
+    stored: (entry: QueueEntry) => void,
+  ): Promise<void> {
     const engine = this.#opened()
     const source = engine.sessions.sameLife(from)
     const target = engine.sessions.sameLife(to.session)
+    if (source === undefined || target === undefined) return
     const moved: QueueEntry[] = []
-    if (source === undefined || target === undefined) return moved
     const { qos, retain, subscriptionIdentifiers, share } = to
     const batch = engine.gather()
     for (const seq of seqs) {
@@ -192,8 +209,16 @@ export class EmbeddedStore implements Store {
       engine.progress.discard(source, [seq])
     }
     engine.progress.flush(source, batch)
-    await batch.settled()
-    return moved
+    await new Promise<void>((resolve, reject) => {
+      this.#pressure.pendingUnits++
+      const unit = { ...NOTHING, targets: moved.map(() => to) }
+      batch.addUnit(unit, {
+        stored: (_, i) => stored(moved[i]!),
+        done: () => resolve(),
+        failed: (_, error) => reject(error),
+      })
+      for (const { seq } of moved) batch.addSeq(seq)
+    })
   }
 
   async readQueue(

@@ -6,51 +6,56 @@
 
 import type { QueueEntry, Seq, SessionRef, Target } from '../storage.ts'
 import type { Backend } from './backend.ts'
+import type { Batch } from './batch.ts'
 import { Code } from './codes.ts'
+import type { Keys } from './keys.ts'
 import type { KnownSession } from './known-session.ts'
-import type { Packed } from './pack.ts'
+import type { RequestOptions } from './operations.ts'
+import type { Packed, PackReader } from './pack.ts'
 import { readEntries } from './queue-reader.ts'
 import { writeFrame, writeHeader } from './records.ts'
 
-/** Moves the entries at `seqs`; resolves to them as they stand in the queue of `to`. */
+/** Moves the entries at `seqs`, see `Store.handOver`. */
 export async function handOver(
   backend: Backend,
   from: SessionRef,
   seqs: readonly Seq[],
   to: Target,
-): Promise<QueueEntry[]> {
-  const { sessions } = backend
+  stored: (entry: QueueEntry) => void,
+): Promise<void> {
+  const { client, keys, sessions } = backend
+  const { incarnation } = from
   const source = sessions.of(from)
-  if (source.incarnation !== from.incarnation) return []
+  if (source.incarnation !== incarnation) return
   const found = await Promise.all(
-    [...new Set(seqs)].map((seq) =>
-      backend.ask(() =>
-        readEntries(
-          backend.client,
-          source.queueKey,
-          from.incarnation,
-          { first: seq, last: seq },
-          1,
-          Number.POSITIVE_INFINITY,
-        ),
-      ),
-    ),
+    [...new Set(seqs)].map((seq) => {
+      const range = { first: seq, last: seq }
+      return backend.ask(() =>
+        readEntries(client, source.queueKey, incarnation, range, 1, Number.POSITIVE_INFINITY),
+      )
+    }),
   )
   const entries = found.flat()
-  if (entries.length === 0) return []
-  const isOneLane =
-    backend.laneOf(from.clientIdentifier) === backend.laneOf(to.session.clientIdentifier)
-  const placed = isOneLane
-    ? await moveInLane(backend, source, entries, to)
-    : await moveBetweenLanes(backend, source, entries, to)
-  const { qos, retain, subscriptionIdentifiers, share } = to
+  if (entries.length === 0) return
   const target = sessions.of(to.session)
-  return entries.flatMap((entry, i) => {
-    const seq = placed[i] ?? 0
-    if (seq <= 0) return []
-    target.lastSeq = Math.max(target.lastSeq, seq)
-    return [{ ...entry, seq, qos, retain, subscriptionIdentifiers, share }]
-  })
+  const { qos, retain, subscriptionIdentifiers, share } = to
+  const read = (results: PackReader): QueueEntry[] =>
+    entries.filter((entry) => {
+      const seq = results.number()
+      if (seq <= 0) return false
+      target.lastSeq = Math.max(target.lastSeq, seq)
+      stored({ ...entry, seq, qos, retain, subscriptionIdentifiers, share })
+      return true
+    })
+  const move = { source, entries, to, target, read }
+  const isOneLane = backend.lanes.of(source.group) === backend.lanes.of(target.group)
+  if (isOneLane) {
+    await backend.insist(source.clientIdentifier, moveRequest(keys, move))
+    return
+  }
+  const moved = await backend.insist(target.clientIdentifier, appendRequest(keys, move))
+  const movedSeqs = moved.map(({ seq }) => seq)
+  if (moved.length > 0) await finishHandOver(backend, source, movedSeqs, target.clientIdentifier)
 }
 
 /** The token under which a message that is handed over is appended, see `unfinishedIn`. */
@@ -87,63 +92,61 @@ export function unfinishedIn(tokens: readonly Packed[], receiver: string): Unfin
   })
 }
 
-function moveInLane(
-  backend: Backend,
-  source: KnownSession,
-  entries: readonly QueueEntry[],
-  to: Target,
-): Promise<number[]> {
-  const target = backend.sessions.of(to.session)
-  return backend.insist(source.clientIdentifier, {
-    growth: 'needed',
-    bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
-    encode(batch) {
-      for (const { seq, expiresAt, body } of entries) {
-        target.totalBytes += body.length
-        batch.code(Code.Move)
-        batch.key(source.queueKey)
-        batch.key(backend.keys.released(source.group, source.clientIdentifier))
-        batch.text(`${source.incarnation}-${seq}`)
-        batch.text(String(seq))
-        batch.key(target.queueKey)
-        batch.text(`${to.session.incarnation}-*`)
-        writeFrame(batch, to, expiresAt, target.totalBytes, body)
-      }
-    },
-    read: (results) => entries.map(() => results.number()),
+interface Move {
+  readonly source: KnownSession
+  readonly entries: readonly QueueEntry[]
+  readonly to: Target
+  readonly target: KnownSession
+  /** Returns those that stand in the other queue then. */
+  readonly read: (results: PackReader) => QueueEntry[]
+}
+
+/** Takes them from one queue to the other of the same lane. */
+function moveRequest(keys: Keys, move: Move): RequestOptions<QueueEntry[]> {
+  const { source, target, to } = move
+  return handOverRequest(move, (batch, { seq, expiresAt, body }) => {
+    batch.code(Code.Move)
+    batch.key(source.queueKey)
+    batch.key(keys.released(source.group, source.clientIdentifier))
+    batch.text(`${source.incarnation}-${seq}`)
+    batch.text(String(seq))
+    batch.key(target.queueKey)
+    batch.text(`${to.session.incarnation}-*`)
+    writeFrame(batch, to, expiresAt, target.totalBytes, body)
   })
 }
 
-async function moveBetweenLanes(
-  backend: Backend,
-  source: KnownSession,
-  entries: readonly QueueEntry[],
-  to: Target,
-): Promise<number[]> {
-  const target = backend.sessions.of(to.session)
-  const { clientIdentifier } = to.session
-  const tokensKey = backend.keys.tokens(target.group, clientIdentifier)
-  const placed = await backend.insist<number[]>(clientIdentifier, {
+/** Appends them in another lane, each under a token. */
+function appendRequest(keys: Keys, move: Move): RequestOptions<QueueEntry[]> {
+  const { source, target, to } = move
+  const tokensKey = keys.tokens(target.group, target.clientIdentifier)
+  return handOverRequest(move, (batch, { seq, expiresAt, body }) => {
+    batch.code(Code.AppendOnce)
+    batch.text(tokenOf(source, seq))
+    batch.bytes(body)
+    batch.number(1)
+    batch.key(target.queueKey)
+    batch.key(tokensKey)
+    batch.text(`${to.session.incarnation}-*`)
+    writeHeader(batch, to, expiresAt, target.totalBytes)
+  })
+}
+
+function handOverRequest(
+  { entries, target, read }: Move,
+  encodeEntry: (batch: Batch, entry: QueueEntry) => void,
+): RequestOptions<QueueEntry[]> {
+  return {
     growth: 'needed',
     bytes: entries.reduce((sum, { body }) => sum + body.length, 0),
     encode(batch) {
-      for (const { seq, expiresAt, body } of entries) {
-        target.totalBytes += body.length
-        batch.code(Code.AppendOnce)
-        batch.text(tokenOf(source, seq))
-        batch.bytes(body)
-        batch.number(1)
-        batch.key(target.queueKey)
-        batch.key(tokensKey)
-        batch.text(`${to.session.incarnation}-*`)
-        writeHeader(batch, to, expiresAt, target.totalBytes)
+      for (const entry of entries) {
+        target.totalBytes += entry.body.length
+        encodeEntry(batch, entry)
       }
     },
-    read: (results) => entries.map(() => results.number()),
-  })
-  const moved = entries.flatMap(({ seq }, i) => (placed[i]! > 0 ? seq : []))
-  if (moved.length > 0) await finishHandOver(backend, source, moved, clientIdentifier)
-  return placed
+    read,
+  }
 }
 
 /** Removes messages that stand in another queue already, then the tokens there that say so. */

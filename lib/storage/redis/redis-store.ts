@@ -153,8 +153,13 @@ export class RedisStore implements Store {
     else lanes.add(lane, new WholeUnit(unit, sink, parts))
   }
 
-  handOver(from: SessionRef, seqs: readonly Seq[], to: Target): Promise<QueueEntry[]> {
-    return handOver(this.#backend, from, seqs, to)
+  handOver(
+    from: SessionRef,
+    seqs: readonly Seq[],
+    to: Target,
+    stored: (entry: QueueEntry) => void,
+  ): Promise<void> {
+    return handOver(this.#backend, from, seqs, to, stored)
   }
 
   async readQueue(
