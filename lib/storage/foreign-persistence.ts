@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
 import { systemClock } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import { MemoryBudget } from '../util/memory-budget.ts'
@@ -17,7 +17,7 @@ import { decodePacket, encodeMessage } from './aedes/packet-body.ts'
 import { fromOurs, toOurs } from './aedes/subscriptions.ts'
 import { MemoryStore } from './memory.ts'
 import type * as port from './storage.ts'
-import { type Seq, type SessionRef, StoreError } from './storage.ts'
+import { packetIdentifierOf, type Seq, type SessionRef, StoreError } from './storage.ts'
 import type { StoreParts } from './store-parts.ts'
 
 export interface ForeignPersistenceOptions extends Partial<Pick<StoreParts, 'clock' | 'budget'>> {
@@ -196,11 +196,14 @@ class ForeignStore extends MemoryStore {
 
   /** A persistence removes by Packet Identifier alone. */
   async #identify(id: string, packet: AedesPacket, seq: Seq): Promise<void> {
-    await this.#persistence.outgoingUpdate({ id }, { ...packet, messageId: messageIdOf(seq) })
+    await this.#persistence.outgoingUpdate(
+      { id },
+      { ...packet, messageId: packetIdentifierOf(seq) },
+    )
   }
 
   async #clear(id: string, seq: Seq): Promise<void> {
-    await this.#persistence.outgoingClearMessageId({ id }, { messageId: messageIdOf(seq) })
+    await this.#persistence.outgoingClearMessageId({ id }, { messageId: packetIdentifierOf(seq) })
   }
 
   /** What is no message in our form goes as it is: it is not ours to refuse. */
@@ -229,8 +232,4 @@ class ForeignStore extends MemoryStore {
 function messageOf(packet: AedesPacket): Pick<port.Unit, 'topic' | 'body' | 'qos' | 'expiresAt'> {
   const { topic = '', qos = 0, messageExpiry: expiresAt = NEVER } = packet
   return { topic, body: encodeMessage(packet), qos, expiresAt }
-}
-
-function messageIdOf(seq: Seq): number {
-  return 1 + (seq % TWO_BYTE_INTEGER_MAX)
 }
