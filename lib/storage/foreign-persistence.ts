@@ -158,7 +158,7 @@ class ForeignStore extends MemoryStore {
     const nothing = { targets: [], retain: undefined, publisher: undefined, willOf: undefined }
     await this.#persistence.setup({ id: this.#brokerId })
     for await (const packet of this.#persistence.createRetainedStreamCombi(['#']))
-      super.write({ ...nothing, ...messageOf(packet), retain: 'set' }, ignored)
+      super.write({ ...nothing, ...encodeMessage(packet), retain: 'set' }, ignored)
     for (const id of this.#options.clientIds ?? []) {
       const subscribe = (await this.#persistence.subscriptionsByClient({ id })).map(toOurs)
       const waiting = await this.#readQueue(id)
@@ -168,7 +168,7 @@ class ForeignStore extends MemoryStore {
       for (const packet of waiting) {
         const { qos = 1, retain = false } = packet
         const targets = [{ session, qos, retain, ...unknown }]
-        super.write({ ...nothing, ...messageOf(packet), targets }, ignored)
+        super.write({ ...nothing, ...encodeMessage(packet), targets }, ignored)
       }
     }
     // Memory takes what it was written as the turn ends.
@@ -227,9 +227,4 @@ class ForeignStore extends MemoryStore {
     this.#last = result.catch(() => {})
     return result
   }
-}
-
-function messageOf(packet: AedesPacket): Pick<port.Unit, 'topic' | 'body' | 'qos' | 'expiresAt'> {
-  const { topic = '', qos = 0, messageExpiry: expiresAt = NEVER } = packet
-  return { topic, body: encodeMessage(packet), qos, expiresAt }
 }
