@@ -225,13 +225,12 @@ export class MemoryStore implements Store {
     const before = this.#sessions.get(clientIdentifier)
     if (before !== undefined) this.#discardSession(before)
     const session = this.#createSession(clientIdentifier)
-    for (const subscription of stored.subscriptions) {
-      session.subscriptions.set(subscription.topicFilter, subscription)
-    }
     for (const seq of stored.released) session.released.add(seq)
     for (const packetIdentifier of stored.inbound) session.inbound.add(packetIdentifier)
     const { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left } = stored
     Object.assign(session, { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left })
+    const subscribed = { subscribe: stored.subscriptions }
+    await Promise.all([this.cleared(clientIdentifier), this.update(session.ref, subscribed)])
     return session.ref
   }
 

@@ -179,6 +179,20 @@ test('a persistence that fails fails what was written, and is told of', async (t
   t.regex(logger.lines.map(({ message }) => message).join(), /did not remove a message/)
 })
 
+test('a session that is adopted is written as well, in place of what was there', async (t) => {
+  const persistence = aedesMemory()
+  const store = await openForeign(persistence)
+  const { ref, ...before } = await claim(store)
+  await store.update(ref, { subscribe: [subscriptionTo('a')] })
+  await store.adopt({ ...before, ref, subscriptions: [subscriptionTo('b')] })
+
+  const kept = await persistence.subscriptionsByClient({ id: ref.clientIdentifier })
+  t.deepEqual(
+    kept.map(({ topic }) => topic),
+    ['b'],
+  )
+})
+
 test('no session begins or ends that the persistence cannot forget', async (t) => {
   const persistence = aedesMemory()
   const store = await openForeign(persistence)
