@@ -8,7 +8,7 @@
 
 import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import type { Qos } from '../protocol/packets.ts'
-import type { Seq } from '../storage/storage.ts'
+import { packetIdentifierOf, type Seq } from '../storage/storage.ts'
 
 /** Where the exchange of one message stands. */
 export const Flight = {
@@ -28,10 +28,6 @@ const flights: readonly Flight[] = Object.values(Flight)
 
 const CAPACITY_MIN = 16
 const NO_STATES = new Uint8Array(0)
-
-export function packetIdentifierOf(seq: Seq): number {
-  return 1 + (seq % TWO_BYTE_INTEGER_MAX)
-}
 
 export class InFlight {
   /** Everything up to here is acknowledged or was never sent. */

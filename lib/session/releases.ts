@@ -4,8 +4,13 @@
  */
 
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { Seq, SessionRef, Store, StoreError } from '../storage/storage.ts'
-import { packetIdentifierOf } from './in-flight.ts'
+import {
+  packetIdentifierOf,
+  type Seq,
+  type SessionRef,
+  type Store,
+  type StoreError,
+} from '../storage/storage.ts'
 import type { Outlet } from './outlet.ts'
 
 export class Releases {

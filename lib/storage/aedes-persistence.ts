@@ -98,13 +98,11 @@ export class AedesPersistence implements AedesPersistenceInterface {
   }
 
   async storeRetained(packet: AedesPacket): Promise<void> {
-    const { topic = '', payload = '', qos = 0, messageExpiry } = packet
-    const body = encodePacket(packet)
-    const expiresAt = messageExpiry ?? Number.POSITIVE_INFINITY
-    const retain = payload.length === 0 ? 'clear' : 'set'
-    await writeUnit(this.#store, { topic, body, qos, expiresAt, retain })
-    if (retain === 'clear') this.#retained.delete(topic)
-    else this.#retained.set(topic, { topic, body, qos, expiresAt })
+    const message = encodePacket(packet)
+    const retain = (packet.payload ?? '').length === 0 ? 'clear' : 'set'
+    await writeUnit(this.#store, { ...message, retain })
+    if (retain === 'clear') this.#retained.delete(message.topic)
+    else this.#retained.set(message.topic, message)
   }
 
   createRetainedStream(pattern: string): Readable {
@@ -173,11 +171,9 @@ export class AedesPersistence implements AedesPersistenceInterface {
     for (const { clientId } of receivers) copies.set(clientId, (copies.get(clientId) ?? 0) + 1)
     if (copies.size === 0) return
     const queued = queuedForm(packet)
-    const { topic = '', messageExpiry: expiresAt = Number.POSITIVE_INFINITY } = queued
     await this.#sessions.use([...copies.keys()], async (...sessions) => {
       const targets = sessions.map((session) => receiver(session.stored, queued))
-      const unit = { topic, body: encodePacket(queued), expiresAt, targets }
-      await writeUnit(this.#store, unit, (target, seq) => {
+      await writeUnit(this.#store, { ...encodePacket(queued), targets }, (target, seq) => {
         const session = sessions[target]!
         const { clientIdentifier } = session.ref
         session.outgoing.added(queued, seq, copies.get(clientIdentifier)!)
@@ -235,8 +231,8 @@ export class AedesPersistence implements AedesPersistenceInterface {
 
   async putWill(client: AedesClient, packet: AedesPacket): Promise<void> {
     Object.assign(packet, { brokerId: this.#broker!.id, clientId: client.id })
-    const { topic = '', qos = 0, retain = false } = packet
-    const body = encodePacket(packet)
+    const { topic, body, qos } = encodePacket(packet)
+    const { retain = false } = packet
     const will = { topic, body, qos, retain, delaySeconds: 0, expirySeconds: undefined }
     await this.#sessions.use([client.id], async (session) => {
       await this.#store.update(session.ref, { will })
@@ -328,9 +324,9 @@ export class AedesPersistence implements AedesPersistenceInterface {
 
   async #writeAgain(): Promise<void> {
     await this.#sessions.adoptAll()
-    for (const { topic, body, qos, expiresAt } of this.#retained.values()) {
+    for (const message of this.#retained.values()) {
       // oxlint-disable-next-line no-await-in-loop -- There may be very many.
-      await writeUnit(this.#store, { topic, body, qos, expiresAt, retain: 'set' })
+      await writeUnit(this.#store, { ...message, retain: 'set' })
     }
   }
 }

@@ -47,11 +47,7 @@ interface KeptSession {
   queuedBytes: number
 }
 
-interface KeptRetained {
-  readonly body: PackedBytes
-  readonly qos: Unit['qos']
-  readonly expiresAt: number
-}
+type KeptRetained = Pick<Unit, 'qos' | 'expiresAt'> & { readonly body: PackedBytes }
 
 /** Map entry, record and topic of a retained message, beside its body. */
 const RETAINED_OVERHEAD_BYTES = 256
@@ -72,7 +68,7 @@ export class MemoryStore implements Store {
   #sweepAt = SWEEP_MIN
   #incarnations = 0
   #batch: { unit: Unit; sink: Sink }[] = []
-  readonly #pressure = { pendingUnits: 0, pendingBytes: 0, isHealthy: true }
+  protected readonly currentPressure = { pendingUnits: 0, pendingBytes: 0, isHealthy: true }
   #isClosed = false
 
   constructor(clock: Clock, budget: MemoryBudget) {
@@ -89,7 +85,7 @@ export class MemoryStore implements Store {
     await Promise.resolve()
     this.#flush()
     this.#isClosed = true
-    this.#pressure.isHealthy = false
+    this.currentPressure.isHealthy = false
   }
 
   async replay(onItem: (item: ReplayItem) => void): Promise<void> {
@@ -112,17 +108,18 @@ export class MemoryStore implements Store {
     }
     const present = session !== undefined
     session ??= this.#createSession(clientIdentifier)
-    const before = describe(session)
     session.ref = { ...session.ref, epoch: session.ref.epoch + 1 }
+    const before = describe(session)
     session.will = options.will
     session.expirySeconds = options.expirySeconds
     session.left = undefined
     session.sentTo = undefined
-    return { ...before, ref: session.ref, present }
+    if (!present) await this.cleared(clientIdentifier)
+    return { ...before, present }
   }
 
   async update(ref: SessionRef, change: SessionChange): Promise<void> {
-    const session = this.ownedBy(ref)
+    const session = this.#ownedBy(ref)
     if (session === undefined) return
     for (const subscription of change.subscribe ?? []) {
       session.subscriptions.set(subscription.topicFilter, subscription)
@@ -131,21 +128,24 @@ export class MemoryStore implements Store {
     if (change.will !== undefined) session.will = change.will ?? undefined
     if (change.expirySeconds !== undefined) session.expirySeconds = change.expirySeconds
     if (change.sentTo !== undefined) session.sentTo = change.sentTo
+    await this.changed(ref.clientIdentifier, change)
   }
 
   async release(ref: SessionRef, { expiresAt, willAt, sentTo }: ReleaseOptions): Promise<void> {
-    const session = this.ownedBy(ref)
+    const session = this.#ownedBy(ref)
     if (session === undefined) return
     session.left = { expiresAt, willAt }
     session.sentTo = sentTo
-    if (expiresAt === 0) this.#discardSession(session)
+    if (expiresAt !== 0) return
+    this.#discardSession(session)
+    await this.cleared(ref.clientIdentifier)
   }
 
   write(unit: Unit, sink: Sink): void {
     if (this.#batch.length === 0) queueMicrotask(() => this.#flush())
     this.#batch.push({ unit, sink })
-    this.#pressure.pendingUnits++
-    this.#pressure.pendingBytes += unit.body.length
+    this.currentPressure.pendingUnits++
+    this.currentPressure.pendingBytes += unit.body.length
   }
 
   async handOver(
@@ -210,18 +210,18 @@ export class MemoryStore implements Store {
 
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
     this.#assertOpen()
-    const session = this.ownedBy(ref)
+    const session = this.#ownedBy(ref)
     if (session === undefined) return
     for (const seq of seqs) if (session.queue.has(seq)) session.released.add(seq)
   }
 
   async forgetInbound(ref: SessionRef, packetIdentifier: number): Promise<void> {
     this.#assertOpen()
-    this.ownedBy(ref)?.inbound.delete(packetIdentifier)
+    this.#ownedBy(ref)?.inbound.delete(packetIdentifier)
   }
 
   pressure(): Pressure {
-    return this.#pressure
+    return this.currentPressure
   }
 
   async adopt(stored: StoredSession): Promise<SessionRef> {
@@ -230,13 +230,12 @@ export class MemoryStore implements Store {
     const before = this.#sessions.get(clientIdentifier)
     if (before !== undefined) this.#discardSession(before)
     const session = this.#createSession(clientIdentifier)
-    for (const subscription of stored.subscriptions) {
-      session.subscriptions.set(subscription.topicFilter, subscription)
-    }
     for (const seq of stored.released) session.released.add(seq)
     for (const packetIdentifier of stored.inbound) session.inbound.add(packetIdentifier)
     const { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left } = stored
     Object.assign(session, { lastSeq, lowWaterMark, sentTo, will, expirySeconds, left })
+    const subscribed = { subscribe: stored.subscriptions }
+    await Promise.all([this.cleared(clientIdentifier), this.update(session.ref, subscribed)])
     return session.ref
   }
 
@@ -250,30 +249,30 @@ export class MemoryStore implements Store {
     return []
   }
 
-  /** For a store that keeps a copy elsewhere: an entry is in a queue now, or is there no more. */
-  protected added(_session: SessionRef, _entry: QueueEntry): void {}
-  protected removed(_session: SessionRef, _seq: Seq): void {}
+  /** For a store that keeps a copy elsewhere, and is waited for: a session begins or has ended; it changes. */
+  protected async cleared(_clientIdentifier: string): Promise<void> {}
+  protected async changed(_clientIdentifier: string, _change: SessionChange): Promise<void> {}
+
+  /** Likewise, and not waited for: an entry is in the queue of a session now; it is there no more. */
+  protected added(_clientIdentifier: string, _entry: QueueEntry): void {}
+  protected removed(_clientIdentifier: string, _seq: Seq): void {}
 
   #flush(): void {
     const batch = this.#batch
     this.#batch = []
-    this.#pressure.pendingUnits = 0
-    this.#pressure.pendingBytes = 0
     for (const { unit, sink } of batch) {
-      if (this.#isClosed) {
-        sink.failed(unit, closedError())
-        continue
-      }
-      this.#apply(unit, sink)
-      sink.done(unit)
+      this.currentPressure.pendingUnits--
+      this.currentPressure.pendingBytes -= unit.body.length
+      if (this.#isClosed) sink.failed(unit, closedError())
+      else this.#apply(unit, sink)
     }
   }
 
   #apply(unit: Unit, sink: Sink): void {
     if (unit.publisher !== undefined) {
-      this.ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
+      this.#ownedBy(unit.publisher.session)?.inbound.add(unit.publisher.packetIdentifier)
     }
-    const willOf = unit.willOf === undefined ? undefined : this.ownedBy(unit.willOf)
+    const willOf = unit.willOf === undefined ? undefined : this.#ownedBy(unit.willOf)
     if (willOf !== undefined) willOf.will = undefined
     if (unit.retain !== undefined) this.#clearRetained(unit.topic)
     if (unit.retain === 'set') this.#setRetained(unit)
@@ -286,6 +285,7 @@ export class MemoryStore implements Store {
       const entry = { seq: 0, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
       sink.stored(unit, i, this.#append(session, entry).seq)
     }
+    sink.done(unit)
   }
 
   #setRetained({ topic, body, qos, expiresAt }: Unit): void {
@@ -321,7 +321,7 @@ export class MemoryStore implements Store {
     session.queue.set(entry.seq, entry)
     session.queuedBytes += entry.body.length
     this.#countBody(entry.body, 1)
-    this.added(session.ref, entry)
+    this.added(session.ref.clientIdentifier, entry)
   }
 
   #remove(session: KeptSession, seq: Seq): void {
@@ -331,7 +331,7 @@ export class MemoryStore implements Store {
     session.queuedBytes -= entry.body.length
     session.released.delete(seq)
     this.#countBody(entry.body, -1)
-    this.removed(session.ref, seq)
+    this.removed(session.ref.clientIdentifier, seq)
   }
 
   /** A body counts once, in however many queues it stands; its places count each. */
@@ -375,7 +375,7 @@ export class MemoryStore implements Store {
   }
 
   /** The session, unless somebody else has claimed it since. */
-  protected ownedBy(ref: SessionRef): KeptSession | undefined {
+  #ownedBy(ref: SessionRef): KeptSession | undefined {
     const session = this.#sameLife(ref)
     return session?.ref.epoch === ref.epoch ? session : undefined
   }

@@ -7,11 +7,17 @@
  */
 
 import type { Buffer } from 'node:buffer'
+import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 
 /** Position of a message in its session's queue: dense per incarnation, so that a gap shows. */
 export type Seq = number
+
+/** The Packet Identifier of a message follows from its position. */
+export function packetIdentifierOf(seq: Seq): number {
+  return 1 + (seq % TWO_BYTE_INTEGER_MAX)
+}
 
 /** How much a kept promise survives: nothing, a killed process, a power cut, a lost machine. */
 export type Durability = 'volatile' | 'process' | 'disk' | 'replicated'

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { Flight, InFlight, packetIdentifierOf } from '../../lib/session/in-flight.ts'
+import { Flight, InFlight } from '../../lib/session/in-flight.ts'
+import { packetIdentifierOf } from '../../lib/storage/storage.ts'
 
 function statesOf(inFlight: InFlight): [number, Flight][] {
   const states: [number, Flight][] = []

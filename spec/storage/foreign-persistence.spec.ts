@@ -179,6 +179,48 @@ test('a persistence that fails fails what was written, and is told of', async (t
   t.regex(logger.lines.map(({ message }) => message).join(), /did not remove a message/)
 })
 
+test('a session that is adopted is written as well, in place of what was there', async (t) => {
+  const persistence = aedesMemory()
+  const store = await openForeign(persistence)
+  const { ref, ...before } = await claim(store)
+  await store.update(ref, { subscribe: [subscriptionTo('a')] })
+  await store.adopt({ ...before, ref, subscriptions: [subscriptionTo('b')] })
+
+  const kept = await persistence.subscriptionsByClient({ id: ref.clientIdentifier })
+  t.deepEqual(
+    kept.map(({ topic }) => topic),
+    ['b'],
+  )
+})
+
+test('no session begins or ends that the persistence cannot forget', async (t) => {
+  const persistence = aedesMemory()
+  const store = await openForeign(persistence)
+  const { ref } = await claim(store)
+  const cleanSubscriptions = () => Promise.reject(new Error('no connection'))
+  Object.assign(persistence, { cleanSubscriptions })
+
+  await t.throwsAsync(claim(store, 'another'), { code: 'unavailable' })
+  await t.throwsAsync(release(store, ref, 0), { code: 'unavailable' })
+})
+
+test('no two messages have one name, since some persistences find them by it for all clients', async (t) => {
+  const persistence = aedesMemory()
+  const store = await openForeign(persistence)
+  const names = new Set<string>()
+  for (const id of ['a', 'b']) {
+    // oxlint-disable-next-line no-await-in-loop -- One client after the other.
+    const { ref } = await claim(store, id)
+    // oxlint-disable-next-line no-await-in-loop -- As above.
+    await write(store, unitOf('x', [targetOf(ref), targetOf(ref)]))
+    // oxlint-disable-next-line no-await-in-loop -- As above.
+    const packets = (await persistence.outgoingStream({ id }).toArray()) as AedesPacket[]
+    for (const { brokerId, brokerCounter } of packets) names.add(`${brokerId} ${brokerCounter}`)
+  }
+
+  t.is(names.size, 4)
+})
+
 test('what is no persistence is refused', (t) => {
   t.throws(() => foreignPersistence({}), {
     instanceOf: TypeError,

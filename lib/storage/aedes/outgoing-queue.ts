@@ -9,7 +9,14 @@
 
 import { Buffer } from 'node:buffer'
 import { composeBody, Message } from '../../protocol/message.ts'
-import type { QueueEntry, Seq, Store, StoredSession, Target } from '../storage.ts'
+import {
+  packetIdentifierOf,
+  type QueueEntry,
+  type Seq,
+  type Store,
+  type StoredSession,
+  type Target,
+} from '../storage.ts'
 import { writeUnit } from '../write-unit.ts'
 import type { AedesPacket } from './interface.ts'
 import { decodePacket } from './packet-body.ts'
@@ -263,7 +270,7 @@ export class OutgoingQueue {
     if (sent !== undefined) sent.isReleased = true
     else {
       const key = keyOf(nameOfEarlier(seq))
-      const messageId = 1 + (seq % 65_535)
+      const messageId = packetIdentifierOf(seq)
       this.#remember({ seq, key, messageId, noteSeq: undefined, isReleased: true })
     }
   }

@@ -11,6 +11,7 @@ import { readProperties, skipProperties } from '../../codec/property-cursor.ts'
 import { TWO_BYTE_INTEGER_MAX } from '../../protocol/limits.ts'
 import { composeBody, Message } from '../../protocol/message.ts'
 import type { Properties, Qos, UserProperty } from '../../protocol/packets.ts'
+import type { Unit } from '../storage.ts'
 import type { AedesPacket, AedesProperties } from './interface.ts'
 
 /** Name of the User Property with the facts. */
@@ -22,31 +23,31 @@ export interface BesideBody {
   readonly retain: boolean
 }
 
-/**
- * Returns the body of a packet; QoS and RETAIN are kept beside it. Properties that break the standard are
- * left out.
- */
-export function encodePacket(packet: AedesPacket): Buffer {
+/** What a store keeps of a message, be it retained or waiting; RETAIN stands beside it. */
+export type StoredMessage = Pick<Unit, 'topic' | 'body' | 'qos' | 'expiresAt'>
+
+/** Returns a packet in stored form. Properties that break the standard are left out. */
+export function encodePacket(packet: AedesPacket): StoredMessage {
   const { topic: _, payload = '', qos: __, retain: ___, properties, ...rest } = packet
   const others = splitProperties(properties ?? {})[1]
   const hasProperties = properties !== undefined
   const facts = { ...rest, hasProperties, isText: typeof payload === 'string', others }
-  return composePacket(packet, [[FACTS, textOf(facts)]])
+  return composeMessage(packet, [[FACTS, textOf(facts)]])
 }
 
-/** Returns the body of a packet without what only Aedes knows. */
-export function encodeMessage(packet: AedesPacket): Buffer {
-  return composePacket(packet, [])
+/** Returns a packet in stored form without what only Aedes knows. */
+export function encodeMessage(packet: AedesPacket): StoredMessage {
+  return composeMessage(packet, [])
 }
 
-function composePacket(
-  { topic = '', payload = '', properties = {} }: AedesPacket,
-  more: readonly UserProperty[],
-): Buffer {
+function composeMessage(packet: AedesPacket, more: readonly UserProperty[]): StoredMessage {
+  const { topic = '', payload = '', properties = {}, qos = 0 } = packet
+  const { messageExpiry: expiresAt = Number.POSITIVE_INFINITY } = packet
   const [ours] = splitProperties(properties)
   const kept = isValid(ours) ? ours : {}
   const userProperties = [...(kept.userProperties ?? []), ...more]
-  return composeBody(topic, encodePropertyList({ ...kept, userProperties }), Buffer.from(payload))
+  const propertyList = encodePropertyList({ ...kept, userProperties })
+  return { topic, body: composeBody(topic, propertyList, Buffer.from(payload)), qos, expiresAt }
 }
 
 /** Returns the packet of a body, be it from `encodePacket` or from our broker. */
