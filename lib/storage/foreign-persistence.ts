@@ -4,6 +4,7 @@
  * what changes there is written to the persistence as well, one thing after the other.
  */
 
+import type { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
 import { systemClock } from '../util/clock.ts'
@@ -11,11 +12,11 @@ import type { Logger } from '../util/logger.ts'
 import { MemoryBudget } from '../util/memory-budget.ts'
 import type { AedesPacket, AedesPersistenceInterface } from './aedes/interface.ts'
 import { receiver } from './aedes/outgoing-queue.ts'
-import { decodePacket, encodeMessage } from './aedes/packet-body.ts'
+import { type BesideBody, decodePacket, encodeMessage } from './aedes/packet-body.ts'
 import { fromOurs, toOurs } from './aedes/subscriptions.ts'
 import { MemoryStore } from './memory.ts'
 import type * as port from './storage.ts'
-import { packetIdentifierOf, type Seq, StoreError } from './storage.ts'
+import { asStoreError, packetIdentifierOf, type Seq, type StoreError } from './storage.ts'
 import type { StoreParts } from './store-parts.ts'
 import { writeUnit } from './write-unit.ts'
 
@@ -27,11 +28,9 @@ export interface ForeignPersistenceOptions extends Partial<Pick<StoreParts, 'clo
 }
 
 const DETAIL =
-  'a persistence of Aedes keeps no session as a whole. Over a restart only the subscriptions and messages of the named clientIds come back, and retained messages; sessions do not expire then, wills are lost, Packet Identifiers begin anew, and QoS 2 messages under way may come twice or never. Expired retained messages stay in it. A message and the identifier it came with are not written together, and what is handed over to another session is not waited for. All that waits is in memory too, and outside its budget'
+  'a persistence of Aedes keeps no session as a whole. Over a restart only the subscriptions and messages of the named clientIds come back, and retained messages; sessions do not expire then, wills are lost, Packet Identifiers begin anew, and QoS 2 messages under way may come twice or never. Expired retained messages stay in it. A message and the identifier it came with are not written together. All that waits is in memory too, and outside its budget'
 
 const NOT_REMOVED = 'the persistence did not remove a message: it may come again'
-
-const NEVER = Number.POSITIVE_INFINITY
 
 /** Makes a store for `createBroker({ storage })` of a persistence of Aedes 1.x that nobody else uses. */
 export function foreignPersistence(
@@ -40,12 +39,8 @@ export function foreignPersistence(
 ): port.Store {
   if ('setup' in persistence)
     return new ForeignStore(persistence as AedesPersistenceInterface, options)
-  throw new TypeError(
-    'This is no persistence for Aedes 1.x, since it has no setup. Give what a package such as aedes-persistence makes.',
-  )
+  throw new TypeError('This is no persistence for Aedes 1.x, such as aedes-persistence makes.')
 }
-
-type Kept = Pick<port.QueueEntry, 'body' | 'qos' | 'retain' | 'expiresAt'>
 
 class ForeignStore extends MemoryStore {
   readonly #persistence: AedesPersistenceInterface
@@ -61,7 +56,8 @@ class ForeignStore extends MemoryStore {
   #writing: Promise<unknown>[] = []
 
   constructor(persistence: AedesPersistenceInterface, options: ForeignPersistenceOptions) {
-    super(options.clock ?? systemClock, options.budget ?? new MemoryBudget(NEVER))
+    const { clock = systemClock, budget = new MemoryBudget(Number.POSITIVE_INFINITY) } = options
+    super(clock, budget)
     this.#persistence = persistence
     this.#options = options
   }
@@ -79,11 +75,10 @@ class ForeignStore extends MemoryStore {
   }
 
   override write(unit: port.Unit, sink: port.Sink): void {
-    const { currentPressure } = this
     const stored: [target: number, seq: Seq][] = []
     const report = (error?: StoreError): void => {
-      currentPressure.pendingUnits--
-      currentPressure.pendingBytes -= unit.body.length
+      this.currentPressure.pendingUnits--
+      this.currentPressure.pendingBytes -= unit.body.length
       if (error !== undefined) return sink.failed(unit, error)
       for (const [target, seq] of stored) sink.stored(unit, target, seq)
       sink.done(unit)
@@ -92,14 +87,22 @@ class ForeignStore extends MemoryStore {
       stored: (_, target, seq) => stored.push([target, seq]),
       done: () => {
         // Memory counts it no more, but the persistence does not have it yet.
-        currentPressure.pendingUnits++
-        currentPressure.pendingBytes += unit.body.length
+        this.currentPressure.pendingUnits++
+        this.currentPressure.pendingBytes += unit.body.length
         if (unit.retain !== undefined) this.#writing.push(this.#inTurn(() => this.#retain(unit)))
         const writing = this.#writing.splice(0)
         this.#inTurn(() => Promise.all(writing)).then(() => report(), report)
       },
       failed: (_, error) => void this.#last.then(() => sink.failed(unit, error)),
     })
+  }
+
+  override async handOver(...[from, seqs, to, stored]: Parameters<port.Store['handOver']>) {
+    const moved: port.QueueEntry[] = []
+    void super.handOver(from, seqs, to, (entry) => moved.push(entry))
+    // What was written before is told of first.
+    await this.#last
+    for (const entry of moved) stored(entry)
   }
 
   protected override cleared(id: string): Promise<void> {
@@ -120,7 +123,8 @@ class ForeignStore extends MemoryStore {
 
   protected override added(id: string, entry: port.QueueEntry): void {
     const enqueue = async (): Promise<void> => {
-      const packet = { ...this.#packetOf(entry), messageId: packetIdentifierOf(entry.seq) }
+      const packet = this.#packetOf(entry.body, entry.expiresAt, entry)
+      packet.messageId = packetIdentifierOf(entry.seq)
       await this.#persistence.outgoingEnqueue({ clientId: id }, packet)
       // It removes by Packet Identifier alone, and takes none with a message that is new.
       await this.#persistence.outgoingUpdate({ id }, packet)
@@ -135,9 +139,9 @@ class ForeignStore extends MemoryStore {
   }
 
   async #retain(unit: port.Unit): Promise<void> {
-    const packet = { ...this.#packetOf({ ...unit, retain: true }), topic: unit.topic }
+    const packet = this.#packetOf(unit.body, unit.expiresAt, { qos: unit.qos, retain: true })
     if (unit.retain === 'clear') packet.payload = ''
-    await this.#persistence.storeRetained(packet)
+    await this.#persistence.storeRetained({ ...packet, topic: unit.topic })
   }
 
   /** Takes up what is there, as if it came now. */
@@ -171,9 +175,9 @@ class ForeignStore extends MemoryStore {
   }
 
   /** What is no message in our form goes as it is: it is not ours to refuse. */
-  #packetOf({ body, qos, retain, expiresAt }: Kept): AedesPacket {
+  #packetOf(body: Buffer, expiresAt: number, { qos, retain }: BesideBody): AedesPacket {
     const packet = { brokerId: this.#brokerId, brokerCounter: ++this.#brokerCounter }
-    if (expiresAt !== NEVER) Object.assign(packet, { messageExpiry: expiresAt })
+    if (expiresAt !== Number.POSITIVE_INFINITY) Object.assign(packet, { messageExpiry: expiresAt })
     try {
       return Object.assign(decodePacket(body, { qos, retain }), packet)
     } catch {
@@ -192,7 +196,5 @@ class ForeignStore extends MemoryStore {
 
 /** What a persistence throws is anything: the broker gets errors of a store. */
 function fail(cause: unknown): never {
-  if (cause instanceof StoreError) throw cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  throw new StoreError('unavailable', `The persistence failed: ${reason}`, { cause })
+  throw asStoreError('The persistence', cause)
 }

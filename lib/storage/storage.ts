@@ -290,3 +290,10 @@ export class StoreError extends Error {
 export function closedError(): StoreError {
   return new StoreError('closed', 'The store is closed.')
 }
+
+/** What anything that was thrown means: that `what` cannot be used, unless it says so itself. */
+export function asStoreError(what: string, cause: unknown): StoreError {
+  if (cause instanceof StoreError) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new StoreError('unavailable', `${what} cannot be used: ${reason}`, { cause })
+}

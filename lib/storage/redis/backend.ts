@@ -6,7 +6,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { closedError, type Opened, StoreError, type StoreEvents } from '../storage.ts'
+import { asStoreError, closedError, type Opened, StoreError, type StoreEvents } from '../storage.ts'
 import type { StoreParts } from '../store-parts.ts'
 import { type Client, connect, describePlace, parseUrl, untilReady } from './connection.ts'
 import { Keys } from './keys.ts'
@@ -93,7 +93,7 @@ export class Backend {
       return { backend, opened }
     } catch (error) {
       client.disconnect()
-      throw asStoreError(error)
+      throw asRedisError(error)
     }
   }
 
@@ -282,12 +282,10 @@ export class Backend {
 }
 
 /** Says in the store's own words what Redis or its client has said. */
-export function asStoreError(error: unknown): StoreError {
-  if (error instanceof StoreError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  if (message.startsWith('WRONGTYPE')) {
+export function asRedisError(error: unknown): StoreError {
+  if (error instanceof Error && error.message.startsWith('WRONGTYPE')) {
     const sentence = 'Redis has data of others under store.keyPrefix.'
     return new StoreError('unusable', sentence, { cause: error })
   }
-  return new StoreError('unavailable', `Redis cannot be used: ${message}`, { cause: error })
+  return asStoreError('Redis', error)
 }

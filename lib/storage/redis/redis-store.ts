@@ -26,7 +26,7 @@ import {
   type Unit,
 } from '../storage.ts'
 import type { MakeStore, StoreParts } from '../store-parts.ts'
-import { asStoreError, Backend } from './backend.ts'
+import { asRedisError, Backend } from './backend.ts'
 import { checkAll } from './check.ts'
 import { Code } from './codes.ts'
 import { finishHandOver, handOver, type UnfinishedHandOver, unfinishedIn } from './hand-over.ts'
@@ -261,7 +261,7 @@ export class RedisStore implements Store {
     try {
       return await checkAll(client, keys, repair)
     } catch (error) {
-      throw asStoreError(error)
+      throw asRedisError(error)
     }
   }
 
