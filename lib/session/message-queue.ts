@@ -90,13 +90,6 @@ export class MessageQueue {
     this.#count(delivery, 1)
   }
 
-  /** Adds a message where its number says: mostly at the end. */
-  insert(delivery: Delivery): void {
-    const { length } = this.#deliveries
-    if (length > 0 && this.at(length - 1).seq > delivery.seq) this.putBack([delivery])
-    else this.push(delivery)
-  }
-
   shift(): Delivery | undefined {
     const delivery = this.#deliveries.shift()
     if (delivery !== undefined) this.#count(delivery, -1)

@@ -142,7 +142,7 @@ export class Sender {
     message.body()
     const size = message.keptBytes
     if (!this.#makeRoom(size, message, 0)) return
-    this.#queue.insert({ seq: 0, message, qos, retain, identifiers, group, sent: 'never', size })
+    this.#queue.push({ seq: 0, message, qos, retain, identifiers, group, sent: 'never', size })
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */
@@ -164,7 +164,7 @@ export class Sender {
     if (!this.#makeRoom(size, message, seq)) return
     if (this.#belongsToBacklog) this.#backlog.add(seq, size, group !== undefined)
     else {
-      this.#queue.insert({ seq, message, qos, retain, identifiers, group, sent: 'never', size })
+      this.#queue.push({ seq, message, qos, retain, identifiers, group, sent: 'never', size })
     }
   }
 
