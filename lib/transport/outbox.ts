@@ -42,6 +42,10 @@ export class Outbox {
   #isListed: boolean
   /** What the transport has not taken, as far as the budget knows. */
   #heldBytes: number
+  /** Bytes that follow what was gathered, and stand elsewhere until it is known how many they are. */
+  #source: Buffer | undefined
+  #sourceStart: number
+  #sourceEnd: number
 
   /** What the transport does not take counts in `budget`, if there is one. */
   constructor(transport: Transport, flusher: Flusher, budget?: MemoryBudget) {
@@ -54,6 +58,9 @@ export class Outbox {
     this.#limit = 0
     this.#isListed = false
     this.#heldBytes = 0
+    this.#source = undefined
+    this.#sourceStart = 0
+    this.#sourceEnd = 0
   }
 
   /** Where the last `reserve` made room. Changes with every call of the outbox. */
@@ -63,7 +70,8 @@ export class Outbox {
 
   /** Bytes gathered, and bytes the transport has not got rid of. */
   get pendingBytes(): number {
-    return this.#end - this.#start + this.#transport.pendingBytes
+    const inSource = this.#sourceEnd - this.#sourceStart
+    return this.#end - this.#start + inSource + this.#transport.pendingBytes
   }
 
   /**
@@ -75,17 +83,19 @@ export class Outbox {
   }
 
   /**
-   * Sends `bytes` from `start` to `end`: a copy if it is small. From REFERENCE_MIN_BYTES on the memory
-   * itself is written at once, and must never change afterwards; `appendCopy` is for buffers that do.
+   * Sends `bytes` from `start` to `end`, which must never change afterwards; `appendCopy` is for buffers
+   * that do. Packets that stand one behind the other, as those of one publisher do, are one piece. A piece
+   * is copied if it is small; from REFERENCE_MIN_BYTES on the memory itself is written.
    */
   append(bytes: Buffer, start: number, end: number): void {
-    if (end - start < REFERENCE_MIN_BYTES) {
-      this.appendCopy(bytes, start, end)
-      return
+    if (bytes !== this.#source || start !== this.#sourceEnd) {
+      this.#settle()
+      this.#list()
+      this.#source = bytes
+      this.#sourceStart = start
     }
-    this.flush()
-    this.#transport.write(bytes.subarray(start, end))
-    this.noteBlocked()
+    this.#sourceEnd = end
+    if (this.#end - this.#start + end - this.#sourceStart >= FLUSH_BYTES) this.flush()
   }
 
   /** Sends a copy of `bytes` from `start` to `end`, however large it is. */
@@ -99,6 +109,7 @@ export class Outbox {
    * anything else is done with the outbox.
    */
   reserve(size: number): number {
+    if (this.#source !== undefined) this.#settle()
     let at = this.#end
     if (at + size > this.#limit) {
       this.#makeRoom(size)
@@ -108,8 +119,28 @@ export class Outbox {
     return at
   }
 
-  /** Writes what was gathered. Does nothing if that is nothing. */
+  /** Writes everything there is. Does nothing if that is nothing. */
   flush(): void {
+    this.#settle()
+    this.#flushGathered()
+  }
+
+  /** Ends the piece that is not copied yet. */
+  #settle(): void {
+    const source = this.#source
+    if (source === undefined) return
+    this.#source = undefined
+    if (this.#sourceEnd - this.#sourceStart < REFERENCE_MIN_BYTES) {
+      this.appendCopy(source, this.#sourceStart, this.#sourceEnd)
+    } else {
+      this.#flushGathered()
+      this.#transport.write(source.subarray(this.#sourceStart, this.#sourceEnd))
+      this.noteBlocked()
+    }
+    this.#sourceEnd = this.#sourceStart
+  }
+
+  #flushGathered(): void {
     const length = this.#end - this.#start
     if (length === 0) return
     const block = this.#block
@@ -150,12 +181,16 @@ export class Outbox {
     this.flush()
   }
 
+  /** Sees that it is flushed when the turn ends. */
+  #list(): void {
+    if (this.#isListed) return
+    this.#isListed = true
+    this.#flusher.add(this)
+  }
+
   #makeRoom(size: number): void {
-    if (this.#end - this.#start + size > FLUSH_BYTES) this.flush()
-    if (!this.#isListed) {
-      this.#isListed = true
-      this.#flusher.add(this)
-    }
+    if (this.#end - this.#start + size > FLUSH_BYTES) this.#flushGathered()
+    this.#list()
     const used = this.#end - this.#start
     const needed = used + size
     if (needed > FLUSH_BYTES) {

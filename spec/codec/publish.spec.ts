@@ -10,6 +10,7 @@ import {
   type PublishShape,
   SHARED_PAYLOAD_MIN_BYTES,
 } from '../../lib/codec/publish-encoder.ts'
+import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { composeBody, Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { refuses } from '../support/check.ts'
@@ -53,6 +54,19 @@ function messageWith(
 ): Message {
   return Message.fromBody(composeBody('t', list, payload), 1, false, expiresAt)
 }
+
+test('a Topic Name is judged by its own bytes, whatever the one before was', (t) => {
+  const header = new PublishHeader()
+  const read = (name: Buffer): string =>
+    decode(frame(3, 0, Buffer.concat([twoBytes(name.length), name])), 4, header).topic
+
+  for (const name of ['a/b', 'a/c', 'a/c', 'a/cd', 'b/cd', 'é', 'é', 'aé', 'a/b'])
+    t.is(read(Buffer.from(name)), name)
+  read(Buffer.from('é'))
+  t.throws(() => read(Buffer.from([0xe9])), { instanceOf: ProtocolError })
+  read(Buffer.from('a/b'))
+  t.throws(() => read(Buffer.from('a/+')), { instanceOf: ProtocolError })
+})
 
 const topic = text('t')
 const refusals: readonly (readonly [string, MqttVersion, Buffer, number, string])[] = [

@@ -41,7 +41,12 @@ function decodeFast(packet: Buffer, version: MqttVersion): Decoded {
     topicAlias: 9,
     isPayloadUtf8: true,
   })
-  const message = decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, header)
+  const decode = (): Message =>
+    decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, header)
+  const { topic } = decode()
+  const message = decode()
+  // By then it is the Topic Name of the packet before.
+  if (message.topic !== topic) throw new Error(`${topic} has become ${message.topic}`)
   return { message, header }
 }
 

@@ -155,6 +155,27 @@ test('large pieces are written by reference between the small ones', (t) => {
   t.is(sink.writes[1]?.byteOffset, large.byteOffset + 5)
 })
 
+test('small pieces that stand one behind the other are one piece, written by reference if that is large', (t) => {
+  const { flusher, endTurn } = manualFlusher()
+  const sinks = [new Sink(), new Sink()] as const
+  const [first, second] = sinks.map((sink) => new Outbox(sink, flusher)) as [Outbox, Outbox]
+  const chunk = Buffer.from(Array.from({ length: 2 * REFERENCE_MIN_BYTES }, (_, i) => i % 251))
+
+  for (let at = 0; at < chunk.length; at += 64) {
+    first.append(chunk, at, at + 64)
+    if (at % 128 === 0) second.append(chunk, at, at + 64)
+  }
+  const pending = first.pendingBytes
+  endTurn()
+
+  t.is(pending, chunk.length)
+  t.is(sinks[0].writes.length, 1)
+  t.is(sinks[0].writes[0]?.buffer, chunk.buffer)
+  t.true(sinks[0].writes[0]?.equals(chunk))
+  t.not(sinks[1].writes[0]?.buffer, chunk.buffer)
+  t.is(sinks[1].text.length, REFERENCE_MIN_BYTES)
+})
+
 test('a copy is appended from memory that changes afterwards, however large', (t) => {
   const { flusher, endTurn } = manualFlusher()
   const sink = new Sink()
@@ -266,8 +287,18 @@ class Lane {
     }
     if (action === 2) this.#outbox.flush()
     if (action === 3) appendText(this.#outbox, text)
+    else if (action === 4) this.#appendInPieces(text)
     else reserveText(this.#outbox, text)
     this.expected += text
+  }
+
+  /** As packets that stand one behind the other. */
+  #appendInPieces(text: string): void {
+    const bytes = Buffer.from(text, 'latin1')
+    const piece = 1 + Math.floor(bytes.length / 7)
+    for (let at = 0; at < bytes.length; at += piece) {
+      this.#outbox.append(bytes, at, Math.min(at + piece, bytes.length))
+    }
   }
 }
 
