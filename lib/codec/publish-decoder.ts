@@ -86,7 +86,7 @@ export function decodePublish(
   message.payloadStart = at
   message.payloadEnd = end
   message.frameStart = start
-  if (first === 0x30) message.frameShape = 4
+  message.frameShape = 4
   return message
 }
 
@@ -143,7 +143,7 @@ function decodeProperties(
     message.propertiesStart = cursor.start
     message.propertiesEnd = cursor.end
     message.frameStart = start
-    if (first === 0x30) message.frameShape = 5
+    message.frameShape = 5
   } else {
     cutProperties(message, bytes, cursor.start, cursor.end, expiryAt, aliasAt)
   }

@@ -8,6 +8,9 @@
  *
  *     slab  | written, of A | written, of B | A's region: start..end..limit | free |
  *
+ * Packets that stand one behind the other where they came in, as those of one publisher do, are copied
+ * together, ahead of their turn: behind `end` stands what probably comes next.
+ *
  * A view keeps its whole slab alive. A transport that is already blocked may keep it for long, so it gets
  * a copy of its own size instead; a transport that blocks on a view pins one slab at most.
  */
@@ -42,10 +45,12 @@ export class Outbox {
   #isListed: boolean
   /** What the transport has not taken, as far as the budget knows. */
   #heldBytes: number
-  /** Bytes that follow what was gathered, and stand elsewhere until it is known how many they are. */
+  /** Where the bytes behind `end` were copied from, if any were: `source` from `sourceAt` to `sourceEnd`. */
   #source: Buffer | undefined
-  #sourceStart: number
+  #sourceAt: number
   #sourceEnd: number
+  /** How many bytes of `source` were appended one behind the other. */
+  #runBytes: number
 
   /** What the transport does not take counts in `budget`, if there is one. */
   constructor(transport: Transport, flusher: Flusher, budget?: MemoryBudget) {
@@ -59,8 +64,9 @@ export class Outbox {
     this.#isListed = false
     this.#heldBytes = 0
     this.#source = undefined
-    this.#sourceStart = 0
+    this.#sourceAt = 0
     this.#sourceEnd = 0
+    this.#runBytes = 0
   }
 
   /** Where the last `reserve` made room. Changes with every call of the outbox. */
@@ -70,8 +76,7 @@ export class Outbox {
 
   /** Bytes gathered, and bytes the transport has not got rid of. */
   get pendingBytes(): number {
-    const inSource = this.#sourceEnd - this.#sourceStart
-    return this.#end - this.#start + inSource + this.#transport.pendingBytes
+    return this.#end - this.#start + this.#transport.pendingBytes
   }
 
   /**
@@ -83,25 +88,51 @@ export class Outbox {
   }
 
   /**
-   * Sends `bytes` from `start` to `end`, which must never change afterwards; `appendCopy` is for buffers
-   * that do. Packets that stand one behind the other, as those of one publisher do, are one piece. A piece
-   * is copied if it is small; from REFERENCE_MIN_BYTES on the memory itself is written.
+   * Sends `bytes` from `start` to `end`: a copy if it is small. From REFERENCE_MIN_BYTES on the memory
+   * itself is written at once, and must never change afterwards.
    */
   append(bytes: Buffer, start: number, end: number): void {
-    if (bytes !== this.#source || start !== this.#sourceEnd) {
-      this.#settle()
-      this.#list()
-      this.#source = bytes
-      this.#sourceStart = start
+    if (end - start < REFERENCE_MIN_BYTES) {
+      this.copy(bytes, start, end)
+      return
     }
-    this.#sourceEnd = end
-    if (this.#end - this.#start + end - this.#sourceStart >= FLUSH_BYTES) this.flush()
+    this.flush()
+    this.#transport.write(bytes.subarray(start, end))
+    this.noteBlocked()
   }
 
-  /** Sends a copy of `bytes` from `start` to `end`, however large it is. */
-  appendCopy(bytes: Buffer, start: number, end: number): void {
+  /**
+   * Copies `bytes` from `start` to `end`, and returns where they stand in `block`: the caller may change
+   * them before anything else is done with the outbox.
+   */
+  copy(bytes: Buffer, start: number, end: number): number {
     const at = this.reserve(end - start)
     bytes.copy(this.#block, at, start, end)
+    return at
+  }
+
+  /** As `copy`, for `bytes` that never change: what stands one behind the other is copied together. */
+  take(bytes: Buffer, start: number, end: number): number {
+    if (bytes !== this.#source || start !== this.#sourceAt || end > this.#sourceEnd)
+      this.#copyAhead(bytes, start, end)
+    const at = this.#end
+    this.#end = at + end - start
+    this.#sourceAt = end
+    this.#runBytes += end - start
+    return at
+  }
+
+  /** Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. */
+  #copyAhead(bytes: Buffer, start: number, end: number): void {
+    const isNext = bytes === this.#source && start === this.#sourceAt
+    if (!isNext) this.#runBytes = 0
+    const used = this.#end - this.#start
+    let size = Math.min(end - start + this.#runBytes, bytes.length - start)
+    if (used + size > FLUSH_BYTES) size = end - start
+    if (this.#end + size > this.#limit) this.#makeRoom(size)
+    bytes.copy(this.#block, this.#end, start, start + size)
+    this.#source = bytes
+    this.#sourceEnd = start + size
   }
 
   /**
@@ -109,7 +140,7 @@ export class Outbox {
    * anything else is done with the outbox.
    */
   reserve(size: number): number {
-    if (this.#source !== undefined) this.#settle()
+    this.#source = undefined
     let at = this.#end
     if (at + size > this.#limit) {
       this.#makeRoom(size)
@@ -119,28 +150,8 @@ export class Outbox {
     return at
   }
 
-  /** Writes everything there is. Does nothing if that is nothing. */
+  /** Writes what was gathered. Does nothing if that is nothing. */
   flush(): void {
-    this.#settle()
-    this.#flushGathered()
-  }
-
-  /** Ends the piece that is not copied yet. */
-  #settle(): void {
-    const source = this.#source
-    if (source === undefined) return
-    this.#source = undefined
-    if (this.#sourceEnd - this.#sourceStart < REFERENCE_MIN_BYTES) {
-      this.appendCopy(source, this.#sourceStart, this.#sourceEnd)
-    } else {
-      this.#flushGathered()
-      this.#transport.write(source.subarray(this.#sourceStart, this.#sourceEnd))
-      this.noteBlocked()
-    }
-    this.#sourceEnd = this.#sourceStart
-  }
-
-  #flushGathered(): void {
     const length = this.#end - this.#start
     if (length === 0) return
     const block = this.#block
@@ -156,6 +167,7 @@ export class Outbox {
     this.#start = 0
     this.#end = 0
     this.#limit = 0
+    this.#source = undefined
     this.#transport.write(bytes)
     this.noteBlocked()
   }
@@ -181,16 +193,12 @@ export class Outbox {
     this.flush()
   }
 
-  /** Sees that it is flushed when the turn ends. */
-  #list(): void {
-    if (this.#isListed) return
-    this.#isListed = true
-    this.#flusher.add(this)
-  }
-
   #makeRoom(size: number): void {
-    if (this.#end - this.#start + size > FLUSH_BYTES) this.#flushGathered()
-    this.#list()
+    if (this.#end - this.#start + size > FLUSH_BYTES) this.flush()
+    if (!this.#isListed) {
+      this.#isListed = true
+      this.#flusher.add(this)
+    }
     const used = this.#end - this.#start
     const needed = used + size
     if (needed > FLUSH_BYTES) {
