@@ -322,7 +322,9 @@ export class Sender {
     const entries = this.#queue.entries()
     const lastSeq = Math.max(sentTo, this.lastTold)
     const { lowWaterMark } = inFlight
-    return { lastSeq, lowWaterMark, sentTo, released: this.#exchanges.released(), entries }
+    const released = this.#exchanges.released()
+    // A client that is connected is sent more than the store will know of.
+    return { lastSeq, lowWaterMark, sentTo: this.#isOnline ? undefined : sentTo, released, entries }
   }
 
   /** Whether a later message has been sent, so that `seq` cannot be any more. */

@@ -181,6 +181,16 @@ test('a broker whose store is lost closes itself and says so', async (t) => {
   t.is(logger.find('the store is lost: the broker stops').length, 1)
 })
 
+/** A store loses all it had; returns the one that has its place. */
+async function emptied(storage: IllStore, clock: ManualClock): Promise<IllStore> {
+  const empty = new IllStore(clock)
+  for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
+    Object.assign(storage, { [name]: empty[name].bind(empty) })
+  }
+  await storage.events?.emptied()
+  return empty
+}
+
 test('a store that has lost all is given sessions, retained messages and what waits in memory', async (t) => {
   const { storage, clock } = makeStore()
   const { broker } = await startBroker(t, { storage, clock })
@@ -191,17 +201,13 @@ test('a store that has lost all is given sessions, retained messages and what wa
     publisher.publish('a', payload, { qos: 1, messageId: i + 1, retain: true })
   }
   await arrived(publisher)
-  const empty = new IllStore(clock)
-  for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
-    Object.assign(storage, { [name]: empty[name].bind(empty) })
-  }
 
-  await storage.events?.emptied()
+  const empty = await emptied(storage, clock)
 
   const items: unknown[] = []
   await empty.replay((item) => items.push(item))
   t.like(items, [
-    { kind: 'session', session: { lastSeq: 3, lowWaterMark: 0, sentTo: 1, queued: 2 } },
+    { kind: 'session', session: { lastSeq: 3, lowWaterMark: 0, queued: 2 } },
     { kind: 'retained', message: { topic: 'a' } },
   ])
   slow.destroy()
@@ -214,6 +220,26 @@ test('a store that has lost all is given sessions, retained messages and what wa
       ['3', false],
     ],
   )
+})
+
+test('what a member was sent since its store has lost all goes to no other after a crash', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  const member = await connectClient(t, broker, durable(5, 'member'))
+  await member.subscribe(t, '$share/g/a', { qos: 2 })
+  const other = await connectClient(t, broker, durable(5, 'other'))
+  await other.subscribe(t, '$share/g/a', { qos: 2 })
+  other.destroy()
+  await other.closed()
+  const empty = await emptied(storage, clock)
+  const publisher = await connectClient(t, broker)
+  publisher.publish('a', 'x', { qos: 2, messageId: 1 })
+  await member.expect(t, 'publish', { qos: 2 })
+
+  const { broker: next } = await startBroker(t, { storage: empty, clock })
+  const after = await connectClient(t, next, durable(5, 'other'))
+
+  t.deepEqual(await after.settled(), [])
 })
 
 for (const [asked, allowWeaker, isRefused] of [
