@@ -34,7 +34,7 @@ export class StoredState {
         else log.error({ rule }, 'the store takes nothing: nothing is acknowledged until it does')
       },
       lost,
-      emptied: () => this.#giveBack(),
+      emptied: (isLost) => this.#giveBack(isLost),
     })
     this.durability = opened.durability
     const { durability, detail } = opened
@@ -75,9 +75,9 @@ export class StoredState {
   }
 
   /** The store has come back empty: whatever is known here is written to it once more. */
-  async #giveBack(): Promise<void> {
+  async #giveBack(isLost: (clientIdentifier: string) => boolean): Promise<void> {
     const { registry, log } = this.#context
-    await registry.giveBack()
+    await registry.giveBack(isLost)
     await this.#giveBackRetained()
     log.warn(
       { sessions: registry.size },

@@ -79,7 +79,7 @@ export class AedesPersistence implements AedesPersistenceInterface {
     const store = await openStore(
       this.#options,
       (error) => this.#broker?.emit?.('error', error),
-      () => this.#writeAgain(),
+      (isLost) => this.#writeAgain(isLost),
     )
     const sessions = new AedesSessions(store)
     this.#opened = { store, sessions }
@@ -326,8 +326,8 @@ export class AedesPersistence implements AedesPersistenceInterface {
     }
   }
 
-  async #writeAgain(): Promise<void> {
-    await this.#sessions.adoptAll()
+  async #writeAgain(isLost: (clientId: string) => boolean): Promise<void> {
+    await this.#sessions.adoptAll(isLost)
     for (const { topic, body, qos, expiresAt } of this.#retained.values()) {
       // oxlint-disable-next-line no-await-in-loop -- There may be very many.
       await writeUnit(this.#store, { topic, body, qos, expiresAt, retain: 'set' })

@@ -17,7 +17,7 @@ import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
 import { ManualClock } from '../support/clock.ts'
 import { HeldStore } from '../support/held-store.ts'
-import { arrived, durable, versions } from '../support/messages.ts'
+import { arrived, durable, payloads, versions } from '../support/messages.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 
 /** A store in memory that a test can make ill. */
@@ -187,7 +187,7 @@ async function emptied(storage: IllStore, clock: ManualClock): Promise<IllStore>
   for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
     Object.assign(storage, { [name]: empty[name].bind(empty) })
   }
-  await storage.events?.emptied()
+  await storage.events?.emptied(() => true)
   return empty
 }
 
@@ -220,6 +220,28 @@ test('a store that has lost all is given sessions, retained messages and what wa
       ['3', false],
     ],
   )
+})
+
+test('of a store that has lost some sessions the others keep what waits for them', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  for (const name of ['lost', 'kept']) {
+    const subscriber = await connectClient(t, broker, durable(5, name))
+    await subscriber.subscribe(t, 'a', { qos: 1 })
+    subscriber.destroy()
+  }
+  const publisher = await connectClient(t, broker)
+  publisher.publish('a', 'x', { qos: 1, messageId: 1 })
+  await arrived(publisher)
+
+  await storage.events?.emptied((clientIdentifier) => clientIdentifier === 'lost')
+
+  const [lost, kept] = [
+    await connectClient(t, broker, durable(5, 'lost')),
+    await connectClient(t, broker, durable(5, 'kept')),
+  ]
+  t.deepEqual(await lost.settled(), [])
+  t.deepEqual(payloads(await arrived(kept)), ['x'])
 })
 
 test('what a member was sent since its store has lost all goes to no other after a crash', async (t) => {
