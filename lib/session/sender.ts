@@ -318,7 +318,8 @@ export class Sender {
     const { inFlight } = this.#exchanges
     const { sentTo } = this
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
-    this.#queue.removeIf(({ message }) => message === undefined)
+    const gone = this.#queue.removeIf(({ message }) => message === undefined)
+    for (const { seq } of gone) inFlight.complete(seq)
     const entries = this.#queue.entries()
     const lastSeq = Math.max(sentTo, this.lastTold)
     const { lowWaterMark } = inFlight

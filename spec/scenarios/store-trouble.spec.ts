@@ -3,6 +3,8 @@
 import { once } from 'node:events'
 import test from 'ava'
 import { type Broker, createBroker, StoreError } from '../../lib/index.ts'
+import { packetIdentifierOf } from '../../lib/session/in-flight.ts'
+import { RESIDENT_MAX } from '../../lib/session/page-reader.ts'
 import { MemoryStore } from '../../lib/storage/memory.ts'
 import type {
   Claimed,
@@ -184,9 +186,8 @@ test('a broker whose store is lost closes itself and says so', async (t) => {
 /** A store loses all it had; returns the one that has its place. */
 async function emptied(storage: IllStore, clock: ManualClock): Promise<IllStore> {
   const empty = new IllStore(clock)
-  for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
-    Object.assign(storage, { [name]: empty[name].bind(empty) })
-  }
+  const names = ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue', 'acknowledgeTo'] as const
+  for (const name of names) Object.assign(storage, { [name]: empty[name].bind(empty) })
   await storage.events?.emptied(() => true)
   return empty
 }
@@ -262,6 +263,39 @@ test('what a member was sent since its store has lost all goes to no other after
   const after = await connectClient(t, next, durable(5, 'other'))
 
   t.deepEqual(await after.settled(), [])
+})
+
+test('messages under way that the store has lost hold up nothing that comes behind them', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  const before = await connectClient(t, broker, durable(5, 'c'))
+  await before.subscribe(t, 'a', { qos: 1 })
+  const publisher = await connectClient(t, broker)
+  // One more than is in memory when they are to be sent again.
+  for (let i = 1; i <= RESIDENT_MAX + 1; i++) {
+    publisher.publish('a', String(i), { qos: 1, messageId: i })
+  }
+  t.is((await arrived(before)).length, RESIDENT_MAX + 1)
+  before.destroy()
+  await before.closed()
+  const client = await connectClient(t, broker, durable(5, 'c', { receiveMaximum: 1 }))
+  await client.expect(t, 'publish', { dup: true })
+
+  const empty = await emptied(storage, clock)
+  for (let i = 1; i <= RESIDENT_MAX; i++) {
+    client.send({ cmd: 'puback', messageId: packetIdentifierOf(i) })
+  }
+  publisher.publish('a', 'after', { qos: 1, messageId: 1 })
+  const last = (await arrived(client)).at(-1)
+  t.is(String(last?.payload), 'after')
+  client.send({ cmd: 'puback', messageId: last?.messageId })
+  await client.settled()
+
+  const marks: number[] = []
+  await empty.replay((item) => {
+    if (item.kind === 'session') marks.push(item.session.lowWaterMark)
+  })
+  t.deepEqual(marks, [RESIDENT_MAX + 2])
 })
 
 for (const [asked, allowWeaker, isRefused] of [
