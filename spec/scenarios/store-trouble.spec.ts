@@ -298,6 +298,26 @@ test('messages under way that the store has lost hold up nothing that comes behi
   t.deepEqual(marks, [RESIDENT_MAX + 2])
 })
 
+test('a message that is on its way is not known as received to a store that has lost all', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  await addSubscriber(t, broker)
+  const publisher = await connectClient(t, broker, durable(5, 'publisher'))
+  publisher.publish('a', 'x', { qos: 2, messageId: 7 })
+  await publisher.expect(t, 'pubrec', { messageId: 7 })
+  storage.write = () => {}
+  publisher.publish('a', 'y', { qos: 2, messageId: 8 })
+  t.deepEqual(await publisher.settled(), [])
+
+  const empty = await emptied(storage, clock)
+
+  const inbound: unknown[] = []
+  await empty.replay((item) => {
+    if (item.kind === 'session') inbound.push(item.session.inbound)
+  })
+  t.deepEqual(inbound, [[], [7]])
+})
+
 for (const [asked, allowWeaker, isRefused] of [
   ['volatile', false, false],
   ['process', false, true],
