@@ -95,7 +95,8 @@ export class StoredState {
       if (!match.isCurrent) continue
       const { topic, qos, expiresAt } = match
       const body = retained.bodyOf(match)
-      page.push(writeUnit(store, { topic, qos, expiresAt, body, retain: 'set' }))
+      const message = { topic, qos, expiresAt, body, retain: 'set', isGivenBack: true } as const
+      page.push(writeUnit(store, message))
       pageBytes += body.length
       if (page.length < PAGE_MAX && pageBytes < PAGE_BYTES_MAX) continue
       await Promise.all(page)

@@ -328,9 +328,9 @@ export class AedesPersistence implements AedesPersistenceInterface {
 
   async #writeAgain(isLost: (clientId: string) => boolean): Promise<void> {
     await this.#sessions.adoptAll(isLost)
-    for (const { topic, body, qos, expiresAt } of this.#retained.values()) {
+    for (const message of this.#retained.values()) {
       // oxlint-disable-next-line no-await-in-loop -- There may be very many.
-      await writeUnit(this.#store, { topic, body, qos, expiresAt, retain: 'set' })
+      await writeUnit(this.#store, { ...message, retain: 'set', isGivenBack: true })
     }
   }
 }

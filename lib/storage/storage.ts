@@ -60,6 +60,8 @@ export interface Unit {
     | undefined
   /** Set when this is the Will Message of a session: the session has none from now on. */
   readonly willOf: SessionRef | undefined
+  /** Set for a retained message that a store has lost, see `StoreEvents.emptied`. */
+  readonly isGivenBack?: boolean
 }
 
 export interface Sink {
@@ -175,9 +177,9 @@ export interface StoreEvents {
   readonly lost: (error: StoreError) => void
   /**
    * What is behind the store has come back without what it kept, which may be all or a part. Whoever uses it
-   * gives back by `adopt` and `adoptQueue` what it still knows of the sessions that `isLost` names, and by
-   * units that only set them all retained messages; everything else waits until the promise resolves. An
-   * adopted session keeps its `ref`, so what was written for it still fits.
+   * gives back by `adopt` and `adoptQueue` what it still knows of the sessions that `isLost` names, and all
+   * retained messages by units that say so; everything else waits until the promise resolves. An adopted
+   * session keeps its `ref`, so what was written for it still fits.
    */
   readonly emptied: (isLost: (clientIdentifier: string) => boolean) => Promise<void>
 }
