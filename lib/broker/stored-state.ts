@@ -76,12 +76,13 @@ export class StoredState {
 
   /** The store has come back empty: whatever is known here is written to it once more. */
   async #giveBack(isLost: (clientIdentifier: string) => boolean): Promise<void> {
-    const { registry, log } = this.#context
-    await registry.giveBack(isLost)
+    const { registry, log, counters } = this.#context
+    const lostBefore = counters.storeLost
+    const sessions = await registry.giveBack(isLost)
     await this.#giveBackRetained()
     log.warn(
-      { sessions: registry.size },
-      'the store had lost all: sessions, subscriptions and retained messages were written again, messages that waited in it are lost',
+      { sessions, messages: counters.storeLost - lostBefore },
+      'the store had lost what it kept: sessions, subscriptions, wills and retained messages were written again, messages that waited in it alone are lost',
     )
   }
 

@@ -317,11 +317,14 @@ export class Sender {
   } {
     const { inFlight } = this.#exchanges
     const { sentTo } = this
+    const underWay = this.#isOnline ? 0 : this.#exchanges.forgetUnreceived()
+    const backlog = this.#backlog.count
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
     const gone = this.#queue.removeIf(({ message }) => message === undefined)
     for (const { seq } of gone) inFlight.complete(seq)
     const entries = this.#queue.entries()
     const lastSeq = Math.max(sentTo, this.lastTold)
+    this.#parts.counters.storeLost += backlog + gone.length + underWay
     const { lowWaterMark } = inFlight
     const released = this.#exchanges.released()
     // A client that is connected is sent more than the store will know of.

@@ -225,15 +225,17 @@ test('a store that has lost all is given sessions, retained messages and what wa
 
 test('of a store that has lost some sessions the others keep what waits for them', async (t) => {
   const { storage, clock } = makeStore()
-  const { broker } = await startBroker(t, { storage, clock })
+  const logger = recordingLogger()
+  const { broker } = await startBroker(t, { storage, clock, logger })
+  const publisher = await connectClient(t, broker)
   for (const name of ['lost', 'kept']) {
     const subscriber = await connectClient(t, broker, durable(5, name))
     await subscriber.subscribe(t, 'a', { qos: 1 })
+    publisher.publish('a', name, { qos: 1, messageId: 1 })
+    t.deepEqual(payloads(await arrived(subscriber)), [name])
     subscriber.destroy()
+    await subscriber.closed()
   }
-  const publisher = await connectClient(t, broker)
-  publisher.publish('a', 'x', { qos: 1, messageId: 1 })
-  await arrived(publisher)
 
   await storage.events?.emptied((clientIdentifier) => clientIdentifier === 'lost')
 
@@ -242,7 +244,10 @@ test('of a store that has lost some sessions the others keep what waits for them
     await connectClient(t, broker, durable(5, 'kept')),
   ]
   t.deepEqual(await lost.settled(), [])
-  t.deepEqual(payloads(await arrived(kept)), ['x'])
+  t.deepEqual(payloads(await arrived(kept)), ['kept'])
+  // The one that was under way to it, and the one that waited.
+  const told = logger.lines.filter(({ message }) => message.startsWith('the store had lost'))
+  t.like(told, [{ level: 'warn', fields: { sessions: 1, messages: 2 } }])
 })
 
 test('what a member was sent since its store has lost all goes to no other after a crash', async (t) => {
