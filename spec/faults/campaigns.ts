@@ -10,6 +10,7 @@ import {
   SentinelFailover,
   SlotsMoved,
 } from './fault.ts'
+import { RedisEmptied } from './redis-emptied.ts'
 
 export interface Campaign {
   readonly make: () => Fault
@@ -31,6 +32,7 @@ export const campaigns: readonly Campaign[] = [
   { make: () => new RedisKilled('always'), shortRounds: 3, needs: 'Redis' },
   { make: () => new RedisKilled('everysec'), shortRounds: 2, needs: 'Redis' },
   { make: () => new RedisKilled('always', 10_000), shortRounds: 1, needs: 'Redis' },
+  { make: () => new RedisEmptied(), shortRounds: 3, needs: 'Redis' },
   { make: () => new RedisOutOfMemory(), shortRounds: 2, needs: 'Redis' },
   { make: () => new SentinelFailover(), shortRounds: 1, needs: 'Redis' },
   { make: () => new SlotsMoved(), shortRounds: 0, needs: 'Redis' },

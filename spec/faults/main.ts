@@ -40,6 +40,7 @@ for (const { make } of chosen) {
   const fault = make()
   const row = await run(fault, { rounds, seed, settleTimeoutMs: 60_000 })
   console.log(`${isKept(row) ? 'kept  ' : 'BROKEN'}  ${fault.name}, ${fault.store}`)
+  for (const remark of row.remarks) console.log(`        ${remark}`)
   if (!isKept(row)) console.log(row)
   isBroken ||= !isKept(row)
   rows.push(row)

@@ -14,7 +14,7 @@ const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 const FLAGS = [
   '--port=0',
   '--ws-port=0',
-  '--log-level=error',
+  '--log-level=warn',
   '--log-format=json',
   '--session.queueMessagesMax=10000000',
   '--session.queueBytesMax=10000000000',
@@ -68,6 +68,12 @@ export class World implements Address {
       child.once('close', (code) => reject(new Error(`the broker ended with ${code}:\n${output}`)))
     })
     await listening
+  }
+
+  /** The lines that were logged and have this text. */
+  linesWith(text: string): Readonly<Record<string, unknown>>[] {
+    const lines = this.log.split('\n').filter((line) => line.includes(text))
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
   /** Does something, and resolves when the broker has logged `text` since. */
