@@ -11,12 +11,13 @@ import {
   SlotsMoved,
 } from './fault.ts'
 import { RedisEmptied } from './redis-emptied.ts'
+import { TornWrite } from './torn-write.ts'
 
 export interface Campaign {
   readonly make: () => Fault
   /** Strikes when all tests are run; 0: only `npm run faults` strikes it. */
   readonly shortRounds: number
-  readonly needs: 'nothing' | 'root' | 'Redis'
+  readonly needs: 'nothing' | 'Linux' | 'root' | 'Redis'
 }
 
 export const campaigns: readonly Campaign[] = [
@@ -26,6 +27,7 @@ export const campaigns: readonly Campaign[] = [
     shortRounds: 0,
     needs: 'nothing',
   },
+  { make: () => new TornWrite(), shortRounds: 2, needs: 'Linux' },
   { make: () => new DiskFull(), shortRounds: 2, needs: 'root' },
   { make: () => new BrokerKilledOnRedis('always'), shortRounds: 2, needs: 'Redis' },
   { make: () => new BrokerKilledOnRedis('everysec'), shortRounds: 0, needs: 'Redis' },

@@ -7,9 +7,14 @@ import type { Buffer } from 'node:buffer'
 import { createConnection, type Socket } from 'node:net'
 import mqttPacket, { type Packet } from 'mqtt-packet'
 
-/** Where the broker listens at the moment. */
+/** Where the broker is, and what all clients together have to do with it. */
 export interface Address {
-  port: number
+  /** Where it listens at the moment. */
+  readonly port: number
+  /** How many packets have come from it. */
+  heard: number
+  /** How many connections to it are open. */
+  connections: number
 }
 
 export interface Received {
@@ -95,11 +100,14 @@ export abstract class FaultClient {
     this.#socket = socket
     const parser = mqttPacket.parser({ protocolVersion: 4 })
     parser.on('packet', (packet: Packet) => {
+      this.#address.heard++
       if (this.#socket === socket) this.#take(packet as unknown as Received)
     })
     socket.on('data', (chunk) => parser.parse(chunk))
     socket.on('error', () => {})
     socket.on('connect', () => {
+      this.#address.connections++
+      socket.once('close', () => this.#address.connections--)
       const { clientId, will, isClean: clean } = this
       this.send({
         cmd: 'connect',
