@@ -37,7 +37,7 @@ export const campaigns: readonly Campaign[] = [
   { make: () => new RedisEmptied(), shortRounds: 3, needs: 'Redis' },
   { make: () => new RedisOutOfMemory(), shortRounds: 2, needs: 'Redis' },
   { make: () => new SentinelFailover(), shortRounds: 1, needs: 'Redis' },
-  { make: () => new SlotsMoved(), shortRounds: 0, needs: 'Redis' },
+  { make: () => new SlotsMoved(), shortRounds: 3, needs: 'Redis' },
 ]
 
 /** Nothing survives the process here: whoever finds no loss does not look. */
