@@ -153,7 +153,10 @@ function decodeProperties(
 const EXPIRY_SIZE = 5
 const ALIAS_SIZE = 3
 
-/** Copies the properties from `start` to `end` without the two that are the broker's business. */
+/**
+ * Points `message` at the properties from `start` to `end` without the two that are the broker's business,
+ * each where it stands or -1. What stands at either end, as these mostly do, is left out by pointing past it.
+ */
 function cutProperties(
   message: Message,
   bytes: Buffer,
@@ -162,18 +165,38 @@ function cutProperties(
   expiryAt: number,
   aliasAt: number,
 ): void {
-  const isAliasFirst = aliasAt !== -1 && (expiryAt === -1 || aliasAt < expiryAt)
-  const firstCut = isAliasFirst ? aliasAt : expiryAt
-  const firstSize = isAliasFirst ? ALIAS_SIZE : EXPIRY_SIZE
-  const parts = [bytes.subarray(start, firstCut)]
-  let at = firstCut + firstSize
-  if (expiryAt !== -1 && aliasAt !== -1) {
-    const secondCut = isAliasFirst ? expiryAt : aliasAt
-    parts.push(bytes.subarray(at, secondCut))
-    at = secondCut + (isAliasFirst ? EXPIRY_SIZE : ALIAS_SIZE)
+  let [first, last] = [start, end]
+  let [expiry, alias] = [expiryAt, aliasAt]
+  for (let i = 0; i < 2; i++) {
+    if (expiry === first) first += EXPIRY_SIZE
+    else if (expiry + EXPIRY_SIZE === last) last = expiry
+    if (alias === first) first += ALIAS_SIZE
+    else if (alias + ALIAS_SIZE === last) last = alias
+    if (expiry < first || expiry >= last) expiry = -1
+    if (alias < first || alias >= last) alias = -1
   }
-  parts.push(bytes.subarray(at, end))
+  message.propertyBytes = bytes
+  message.propertiesStart = first
+  message.propertiesEnd = last
+  if (expiry !== -1 || alias !== -1) copyProperties(message, expiry, alias)
+}
+
+/** Copies the properties without those in their midst. */
+function copyProperties(message: Message, expiryAt: number, aliasAt: number): void {
+  const { propertyBytes, propertiesStart, propertiesEnd } = message
+  const cuts = [
+    { at: expiryAt, size: EXPIRY_SIZE },
+    { at: aliasAt, size: ALIAS_SIZE },
+  ].filter(({ at }) => at !== -1)
+  const parts: Buffer[] = []
+  let from = propertiesStart
+  for (const { at, size } of cuts.toSorted((a, b) => a.at - b.at)) {
+    parts.push(propertyBytes.subarray(from, at))
+    from = at + size
+  }
+  parts.push(propertyBytes.subarray(from, propertiesEnd))
   message.propertyBytes = Buffer.concat(parts)
+  message.propertiesStart = 0
   message.propertiesEnd = message.propertyBytes.length
 }
 

@@ -122,12 +122,9 @@ export class PublishEncoder {
     }
     if (shape.version === 5) {
       at = writeVariableByteInteger(bytes, at, propertiesLength)
-      at = writeProperties(bytes, at, message, shape, remaining)
+      at = writeOwnProperties(bytes, at, message, shape, remaining)
     }
-    if (!isShared) {
-      at += message.bytes.copy(bytes, at, message.payloadStart, message.payloadEnd)
-    }
-    frame.end = at
+    frame.end = copyRest(bytes, at, message, shape.version === 5, !isShared)
     frame.hasSharedPayload = isShared
     frame.size = headLength + payloadLength
   }
@@ -210,7 +207,8 @@ function propertiesLengthOf(message: Message, shape: PublishShape): number {
   return length
 }
 
-function writeProperties(
+/** Writes the properties that differ between receivers. */
+function writeOwnProperties(
   bytes: Buffer,
   start: number,
   message: Message,
@@ -232,7 +230,26 @@ function writeProperties(
       at = writeVariableByteInteger(bytes, at, identifier)
     }
   }
-  // Everything else goes on as it came [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16]
-  // [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20].
-  return at + message.propertyBytes.copy(bytes, at, message.propertiesStart, message.propertiesEnd)
+  return at
+}
+
+/**
+ * Copies all other properties, which go on as they came [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16]
+ * [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20], and the payload, as far as wanted: at once where they
+ * stand side by side.
+ */
+function copyRest(
+  target: Buffer,
+  at: number,
+  message: Message,
+  withProperties: boolean,
+  withPayload: boolean,
+): number {
+  const { bytes, propertyBytes, propertiesStart, propertiesEnd, payloadStart, payloadEnd } = message
+  if (withProperties && withPayload && propertyBytes === bytes && propertiesEnd === payloadStart)
+    return at + bytes.copy(target, at, propertiesStart, payloadEnd)
+  let end = at
+  if (withProperties) end += propertyBytes.copy(target, end, propertiesStart, propertiesEnd)
+  if (withPayload) end += bytes.copy(target, end, payloadStart, payloadEnd)
+  return end
 }
