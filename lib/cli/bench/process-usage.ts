@@ -1,0 +1,83 @@
+/** What processes of this machine have used: CPU time of all their threads, and memory. */
+
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+
+export interface Usage {
+  /** Since the processes began. */
+  readonly cpuUs: number
+  readonly residentBytes: number
+}
+
+/** `sysconf(_SC_CLK_TCK)` of Linux, wherever Node runs. */
+const TICKS_PER_SECOND = 100
+
+/** Undefined when one of them cannot be read: it is not there, not ours to read, or the system has no way. */
+export function readUsage(pids: readonly number[]): Usage | undefined {
+  try {
+    const read = process.platform === 'linux' ? readProc : readPs
+    const usages = pids.map(read)
+    return {
+      cpuUs: usages.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
+      residentBytes: usages.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** How many files a process may have open; undefined where that cannot be read. */
+export function openFilesMax(pid: number | 'self'): number | undefined {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'latin1'))
+    return limit === null ? undefined : Number(limit[1])
+  } catch {
+    return undefined
+  }
+}
+
+function readProc(pid: number): Usage {
+  return { cpuUs: cpuUsOf(pid), residentBytes: residentBytesOf(pid) }
+}
+
+/** The scheduler's own clock knows nanoseconds; kernels without it count ticks of 10 ms. */
+function cpuUsOf(pid: number): number {
+  try {
+    return threadsOf(pid).reduce((sum, path) => {
+      const [nanoseconds] = readFileSync(`${path}/schedstat`, 'latin1').split(' ')
+      return sum + Number(nanoseconds) / 1000
+    }, 0)
+  } catch {
+    return ticksOf(pid) * (1_000_000 / TICKS_PER_SECOND)
+  }
+}
+
+function threadsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`)
+}
+
+/** User and system time; they stand behind the program's name, which may hold anything. */
+function ticksOf(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
+function residentBytesOf(pid: number): number {
+  const kibibytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+  return Number(kibibytes ?? 0) * 1024
+}
+
+/** Other Unix systems: as exact as their `ps` is, 10 ms on most. */
+function readPs(pid: number): Usage {
+  const output = execFileSync('ps', ['-o', 'time=,rss=', '-p', String(pid)], { encoding: 'utf8' })
+  const [time = '', kibibytes = ''] = output.trim().split(/\s+/)
+  return { cpuUs: secondsOf(time) * 1_000_000, residentBytes: Number(kibibytes) * 1024 }
+}
+
+/** `[[days-]hours:]minutes:seconds[.hundredths]`. */
+function secondsOf(time: string): number {
+  const [clock = '', days = '0'] = time.split('-').toReversed()
+  const parts = clock.split(':').map(Number)
+  return Number(days) * 86_400 + parts.reduce((sum, part) => sum * 60 + part, 0)
+}
