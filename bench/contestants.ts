@@ -12,7 +12,7 @@ import { type Cores, findProgram } from '../lib/cli/bench/cores.ts'
 import { startOwnBroker } from '../lib/cli/bench/own-broker.ts'
 import type { Scenario } from '../lib/cli/bench/scenarios.ts'
 import { ServerProcess } from '../lib/cli/bench/server-process.ts'
-import { localTarget, type Subject } from '../lib/cli/bench/subject.ts'
+import { localTarget, type Subject, watchedOn } from '../lib/cli/bench/subject.ts'
 import { VERSION } from '../lib/util/version.ts'
 
 export interface Contestant {
@@ -137,7 +137,7 @@ async function startProgram(
   const port = Number(ready.exec(server.output)?.[1])
   return {
     targets: { tcp: localTarget('mqtt', port) },
-    watched: { broker: [server.pid], store: [] },
+    watched: watchedOn(core, [server.pid]),
     stop: () => server.stop(),
   }
 }
@@ -164,7 +164,7 @@ async function startMosquitto({ broker: core }: Cores): Promise<Subject> {
   })
   return {
     targets: { tcp: localTarget('mqtt', port) },
-    watched: { broker: [server.pid], store: [] },
+    watched: watchedOn(core, [server.pid]),
     stop: async () => {
       await server.stop()
       rmSync(directory, { recursive: true, force: true })

@@ -9,15 +9,34 @@ import { relay } from './contestants.ts'
 
 export function median(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor((sorted.length - 1) / 2)]
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1]
+  const upper = sorted[Math.floor(sorted.length / 2)]
+  return lower === undefined || upper === undefined ? undefined : (lower + upper) / 2
 }
 
 /** The median of something over the rounds; undefined where it was not measured. */
 export function medianOf(
-  { outcomes }: Entry,
+  entry: Entry,
   read: (outcome: Outcome) => number | undefined,
 ): number | undefined {
-  return median(outcomes.map(read).filter((value) => value !== undefined))
+  return median(
+    countedOf(entry)
+      .map(read)
+      .filter((value) => value !== undefined),
+  )
+}
+
+/** A run is quiet when others used less of the broker's core than this. */
+export const QUIET_SHARE = 0.15
+
+/** The quiet runs, or all of them if none was quiet. */
+function countedOf({ outcomes }: Entry): readonly Outcome[] {
+  const quiet = outcomes.filter(isQuiet)
+  return quiet.length === 0 ? outcomes : quiet
+}
+
+function isQuiet({ span }: Outcome): boolean {
+  return (span.othersShare ?? 0) < QUIET_SHARE
 }
 
 export const brokerUsOf = (outcome: Outcome): number | undefined => figuresOf(outcome.span).brokerUs
@@ -61,6 +80,7 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
     '',
     'broker us',
     'min..max',
+    'quiet',
     '/ relay',
     'store us',
     'per s',
@@ -72,13 +92,16 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
     isOfConnections ? 'memory each' : 'memory',
   ]
   const rows = own.map((entry) => {
-    const spread = entry.outcomes.map(brokerUsOf).filter((value) => value !== undefined)
+    const spread = countedOf(entry)
+      .map(brokerUsOf)
+      .filter((value) => value !== undefined)
     const of = (read: (outcome: Outcome) => number | undefined) => medianOf(entry, read)
     const ratio = ratioOf(entries, entry)
     return [
       entry.contestant.name,
       figure(of(brokerUsOf)),
       spread.length === 0 ? '-' : `${figure(Math.min(...spread))}..${figure(Math.max(...spread))}`,
+      `${entry.outcomes.filter(isQuiet).length}/${entry.outcomes.length}`,
       ratio === undefined ? '-' : ratio.toFixed(2),
       figure(of(({ span }) => figuresOf(span).storeUs)),
       figure(of(({ span }) => figuresOf(span).perSecond)),
@@ -101,11 +124,20 @@ export function scenariosOf(entries: readonly Entry[]): Scenario[] {
   return [...new Map(entries.map(({ scenario }) => [scenario.name, scenario])).values()]
 }
 
-/** To the relay in the same scenario, or in pairs of QoS 0 where the relay cannot do that. */
+/** To the relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
 function ratioOf(entries: readonly Entry[], entry: Entry): number | undefined {
-  if (operationOf(entry.scenario.load) === 'connection') return undefined
+  const { name, load } = entry.scenario
+  // What a message costs that travels alone has nothing to do with it.
+  if (operationOf(load) === 'connection' || load.ratePerSecond > 0) return undefined
+  const { payloadBytes } = load
   const base =
-    find(entries, entry.scenario.name, relay.name) ?? find(entries, 'qos0-pairs', relay.name)
+    find(entries, name, relay.name) ??
+    entries.find(
+      ({ contestant, scenario }) =>
+        contestant === relay &&
+        scenario.load.topology === 'pairs' &&
+        scenario.load.payloadBytes === payloadBytes,
+    )
   const baseUs = base && medianOf(base, brokerUsOf)
   const ownUs = medianOf(entry, brokerUsOf)
   return baseUs === undefined || ownUs === undefined ? undefined : ownUs / baseUs

@@ -2,8 +2,7 @@
 
 import type { Argv, CommandModule } from 'yargs'
 import { chooseCores } from './bench/cores.ts'
-import { faultsOf, figuresOf, isGeneratorBound, operationOf } from './bench/figures.ts'
-import type { Outcome } from './bench/load.ts'
+import { faultsOf } from './bench/figures.ts'
 import { measure, placeOf } from './bench/measure.ts'
 import {
   type BenchFlags,
@@ -13,9 +12,10 @@ import {
   timingOf,
 } from './bench/options.ts'
 import { startOwnBroker } from './bench/own-broker.ts'
+import { showJson, tableOutput } from './bench/result-output.ts'
 import { type Scenario, scenarios } from './bench/scenarios.ts'
 import type { Subject } from './bench/subject.ts'
-import { byteFigure, figure, textTable } from './bench/text-table.ts'
+import { textTable } from './bench/text-table.ts'
 import { ExitCode } from './exit-codes.ts'
 import { UsageError } from './failures.ts'
 
@@ -26,15 +26,12 @@ export const benchCommand: CommandModule<object, BenchFlags> = {
     yargs
       .usage('noctule bench [--url URL [--pid PID]] [--scenario NAME …] [flags]')
       .options(benchOptions)
-      .example(
-        'noctule bench -s qos0-pairs -s qos1-pairs',
-        'two scenarios, a broker started for them',
-      )
+      .example('noctule bench -s qos0-pairs -s trickle', 'two scenarios, a broker started for each')
       .example('noctule bench --url mqtt://localhost --pid $(pidof mosquitto)', 'any broker')
       .epilogue(
-        'Each message says when it was due, by whom, and as which one; so what is lost, doubled, late or damaged is counted.\n' +
-          'Without --pid nothing is known of the CPU time of a broker that was not started for it.\n' +
-          'Exit codes: 0 all came as it should, 1 something did not, or the connection failed, 2 mistakes in the command line.',
+        'Each message says when it was due, by whom, and as which one, so all that is lost, doubled, late or damaged is counted.\n' +
+          'A broker is loaded as far as it goes, and topics below bench/ are used: nothing for one that others need.\n' +
+          'Exit codes: 0 all came as it should, 1 something did not, or there is no connection, 2 mistakes in the command line.',
       ),
   handler: async (flags) => {
     process.exitCode = flags.list ? listScenarios() : await bench(flags)
@@ -47,13 +44,14 @@ function listScenarios(): number {
 }
 
 async function bench(flags: BenchFlags): Promise<number> {
+  const cores = chooseCores()
   const chosen = chosenScenarios(flags)
   const timing = timingOf(flags)
-  const cores = chooseCores()
-  const show = flags.json ? showJson : tablePrinter()
+  const start = subjectsOf(flags, cores.broker)
+  const show = flags.json ? showJson : tableOutput()
   let hasFaults = false
   for (const scenario of chosen) {
-    const subject = await subjectOf(flags, scenario, cores.broker)
+    const subject = await start(scenario)
     try {
       const place = placeOf(scenario, subject)
       if (typeof place === 'string') {
@@ -70,74 +68,24 @@ async function bench(flags: BenchFlags): Promise<number> {
   return hasFaults ? ExitCode.Failure : ExitCode.Success
 }
 
-/** The broker of `--url`, or a fresh one of ours. */
-async function subjectOf(
+/** The broker of `--url` for all scenarios, or a fresh one of ours for each. */
+function subjectsOf(
   flags: BenchFlags,
-  scenario: Scenario,
   core: number | undefined,
-): Promise<Subject> {
+): (scenario: Scenario) => Promise<Subject> {
   const { url, pid, storePid, store, insecure = false } = flags
   const storePids = storePid === undefined ? [] : [storePid]
   if (url === undefined) {
     if (pid !== undefined) throw new UsageError('--pid is the process of a broker that --url names')
-    const wantsTls = scenario.transport === 'tls'
-    return startOwnBroker({ store: store ?? 'memory', storePids, core, wantsTls })
+    return ({ transport }) =>
+      startOwnBroker({ store: store ?? 'memory', storePids, core, wantsTls: transport === 'tls' })
   }
   if (store !== undefined) throw new UsageError('--store is for a broker of ours; leave out --url')
   const [transport, target] = targetOf(url, insecure)
-  return {
+  const subject: Subject = {
     targets: { [transport]: target },
     watched: { broker: pid === undefined ? [] : [pid], store: storePids },
     stop: async () => {},
   }
-}
-
-function showJson({ name, load }: Scenario, outcome: Outcome): void {
-  const { span, filling, ...rest } = outcome
-  const result = {
-    scenario: name,
-    operation: operationOf(load),
-    ...figuresOf(span),
-    ...rest,
-    seconds: span.seconds,
-    operations: span.operations,
-    ...(filling === undefined ? {} : { filling: figuresOf(filling) }),
-    faults: faultsOf(outcome, load),
-  }
-  console.log(JSON.stringify(result))
-}
-
-const HEAD = ['', 'per s', 'broker', 'store', 'generator', 'p50', 'p99', 'p99.9', 'max', 'memory']
-
-/** Prints row by row, as they come: the names are known, so widths are too. */
-function tablePrinter(): (scenario: Scenario, outcome: Outcome) => void {
-  const nameWidth = Math.max(...scenarios.map(({ name }) => name.length))
-  const widths = [nameWidth, 11, 8, 8, 9, 8, 8, 8, 8, 8]
-  const print = (cells: readonly string[]) => {
-    const line = cells.map((cell, i) =>
-      i === 0 ? cell.padEnd(nameWidth) : cell.padStart(widths[i] ?? 0),
-    )
-    console.log(line.join(' '))
-  }
-  console.log('CPU microseconds for each message (connection), latencies in microseconds')
-  print(HEAD)
-  return ({ name, load }, outcome) => {
-    const { perSecond, brokerUs, storeUs, generatorUs } = figuresOf(outcome.span)
-    const { latency } = outcome
-    print([
-      name,
-      figure(Math.round(perSecond)),
-      figure(brokerUs),
-      figure(storeUs),
-      figure(generatorUs),
-      ...[latency?.p50Us, latency?.p99Us, latency?.p999Us, latency?.maxUs].map(figure),
-      byteFigure(outcome.residentBytes),
-    ])
-    const remarks = [
-      ...faultsOf(outcome, load).map((fault) => `! ${fault}`),
-      ...outcome.notes,
-      ...(isGeneratorBound(outcome, load) ? ['the generator was the limit'] : []),
-    ]
-    for (const remark of remarks) console.log(`  ${remark}`)
-  }
+  return async () => subject
 }

@@ -48,6 +48,9 @@ const REFUSED = 0x80
 
 const SHUT_TIMEOUT_MS = 2_000
 
+/** A broker may have much to do before it comes to our question. */
+const ANSWER_TIMEOUT_MS = 20_000
+
 interface Question {
   readonly type: number
   /** Gets what follows the Remaining Length. */
@@ -147,6 +150,11 @@ export class Client implements PacketTaker, Writer {
     await this.#ask(pingPacket, PacketType.Pingresp)
   }
 
+  /** Writes packets that need no answer, or whose answer a subclass takes. */
+  send(bytes: Buffer): void {
+    this.link?.write(bytes)
+  }
+
   /** Reads nothing more. */
   fallSilent(): void {
     this.link?.stopReading()
@@ -219,10 +227,17 @@ export class Client implements PacketTaker, Writer {
     return answer
   }
 
-  #await(type: number): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      this.#question = { type, resolve, reject }
-    })
+  async #await(type: number): Promise<Buffer> {
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise<Buffer>((resolve, reject) => {
+        this.#question = { type, resolve, reject }
+        const waited = `did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`
+        timer = setTimeout(() => this.complain(waited), ANSWER_TIMEOUT_MS)
+      })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   #handleClosed(error: Error | undefined): void {

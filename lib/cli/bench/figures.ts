@@ -36,7 +36,7 @@ export function isGeneratorBound({ span }: Outcome, { ratePerSecond }: Load): bo
 }
 
 /** What went wrong, in words; empty when all is as the standard promises it on connections that last. */
-export function faultsOf({ counts }: Outcome, { qos }: Load): string[] {
+export function faultsOf({ counts, span }: Outcome, { qos }: Load): string[] {
   const faults = {
     lost: counts.lost,
     // At QoS 1 a broker may send again what was acknowledged too late.
@@ -45,9 +45,9 @@ export function faultsOf({ counts }: Outcome, { qos }: Load): string[] {
     corrupted: counts.corrupted,
     misrouted: counts.misrouted,
   }
-  return Object.entries(faults).flatMap(([fault, count]) =>
-    count === 0 ? [] : [`${count.toLocaleString('en')} ${fault}`],
-  )
+  const found = Object.entries(faults).filter(([, count]) => count !== 0)
+  const sentences = found.map(([fault, count]) => `${count.toLocaleString('en')} ${fault}`)
+  return span.operations === 0 ? ['nothing came while it was measured', ...sentences] : sentences
 }
 
 /** What the operations of a span are. */

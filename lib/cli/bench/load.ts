@@ -62,6 +62,8 @@ export interface Watched {
   readonly broker: readonly number[]
   /** The broker's store, where that is a process of its own. */
   readonly store: readonly number[]
+  /** The core that the broker has for itself, if it has one. */
+  readonly core?: number
 }
 
 export interface Job {
@@ -110,6 +112,8 @@ export interface Span {
   readonly brokerCpuUs?: number
   readonly storeCpuUs?: number
   readonly generatorCpuUs: number
+  /** How much of the broker's core others used, 0 to 1; undefined when it has none of its own. */
+  readonly othersShare?: number
 }
 
 export interface Outcome {

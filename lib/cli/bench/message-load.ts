@@ -1,6 +1,7 @@
 /** Messages flow from publishers to subscribers: as fast as windows allow, or at a rate. */
 
-import { Client } from './client.ts'
+import type { Client } from './client.ts'
+import { addDead } from './dead-subscribers.ts'
 import { Ledger } from './ledger.ts'
 import type { Load, Outcome } from './load.ts'
 import { Pacer } from './pacer.ts'
@@ -101,17 +102,6 @@ function startFlow(run: Run, publishers: readonly Publisher[]): () => void {
   setQuota(Infinity)
   for (const publisher of publishers) run.turn.want(publisher)
   return () => setQuota(0)
-}
-
-/** They subscribe to what the first subscriber gets, and never read. */
-async function addDead(run: Run, routes: Routes): Promise<Client[]> {
-  const dead = indexes(run.load.deadSubscribers).map((i) => new Client(run, `dead ${i}`))
-  await run.each(dead, async (client) => {
-    await client.connect()
-    await client.subscribe(routes.filtersOf(0), run.load.qos)
-    client.fallSilent()
-  })
-  return dead
 }
 
 const RESUBSCRIBERS = 10

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { findProgram } from './cores.ts'
 import type { Target } from './load.ts'
 import { ServerProcess } from './server-process.ts'
-import { localTarget, type Subject } from './subject.ts'
+import { localTarget, type Subject, watchedOn } from './subject.ts'
 
 const CLI = fileURLToPath(new URL('../../cli.js', import.meta.url))
 
@@ -66,7 +66,7 @@ export async function startOwnBroker(options: OwnBrokerOptions): Promise<Subject
       ws: target('ws'),
       ...(hasTls ? { tls: target('mqtts') } : {}),
     },
-    watched: { broker: [server.pid], store: options.storePids },
+    watched: watchedOn(options.core, [server.pid], options.storePids),
     stop: async () => {
       await server.stop()
       remove()

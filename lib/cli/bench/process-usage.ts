@@ -26,6 +26,19 @@ export function readUsage(pids: readonly number[]): Usage | undefined {
   }
 }
 
+/** CPU time that anybody has used on a core, to 10 ms; undefined where that cannot be read. */
+export function coreUsageUs(core: number): number | undefined {
+  try {
+    const line = new RegExp(`^cpu${core} (.*)`, 'm').exec(readFileSync('/proc/stat', 'latin1'))
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = (line?.[1] ?? '')
+      .split(' ')
+      .map(Number)
+    return (user + nice + system + irq + softIrq + steal) * (1_000_000 / TICKS_PER_SECOND)
+  } catch {
+    return undefined
+  }
+}
+
 /** How many files a process may have open; undefined where that cannot be read. */
 export function openFilesMax(pid: number | 'self'): number | undefined {
   try {
@@ -40,20 +53,21 @@ function readProc(pid: number): Usage {
   return { cpuUs: cpuUsOf(pid), residentBytes: residentBytesOf(pid) }
 }
 
-/** The scheduler's own clock knows nanoseconds; kernels without it count ticks of 10 ms. */
+/** The scheduler knows nanoseconds, but of living threads only; ticks of 10 ms count those that ended too. */
 function cpuUsOf(pid: number): number {
-  try {
-    return threadsOf(pid).reduce((sum, path) => {
-      const [nanoseconds] = readFileSync(`${path}/schedstat`, 'latin1').split(' ')
-      return sum + Number(nanoseconds) / 1000
-    }, 0)
-  } catch {
-    return ticksOf(pid) * (1_000_000 / TICKS_PER_SECOND)
-  }
+  return Math.max(scheduledUsOf(pid), ticksOf(pid) * (1_000_000 / TICKS_PER_SECOND))
 }
 
-function threadsOf(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`)
+/** 0 where the kernel does not tell. */
+function scheduledUsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1')
+      return sum + Number(line.split(' ')[0]) / 1000
+    } catch {
+      return sum
+    }
+  }, 0)
 }
 
 /** User and system time; they stand behind the program's name, which may hold anything. */

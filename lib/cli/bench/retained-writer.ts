@@ -43,7 +43,7 @@ export class RetainedWriter extends Client {
         this.#whenAcknowledged = () => {
           if (--missing === 0) resolve()
         }
-        this.link?.write(Buffer.concat(batch))
+        this.send(Buffer.concat(batch))
       })
     }
   }

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CommandFailure } from '../failures.ts'
 import type { Client, Surroundings } from './client.ts'
 import type { Job, Load, Span, Target } from './load.ts'
-import { readUsage } from './process-usage.ts'
+import { coreUsageUs, readUsage } from './process-usage.ts'
 import { Turn } from './turn.ts'
 
 /** Clients that connect at the same time. */
@@ -97,10 +97,11 @@ export class Run implements Surroundings {
 
   /** Begins to measure; what it returns ends it, and is told how many operations there were. */
   startSpan(): (operations: number) => Measured {
-    const { broker, store } = this.job.watched
+    const { broker, store, core } = this.job.watched
     const read = () => ({
       ...(broker.length === 0 ? {} : { broker: readUsage(broker) }),
       ...(store.length === 0 ? {} : { store: readUsage(store) }),
+      ...(core === undefined ? {} : { coreUs: coreUsageUs(core) }),
       own: process.cpuUsage(),
       at: performance.now(),
     })
@@ -109,12 +110,17 @@ export class Run implements Surroundings {
       const after = read()
       const brokerCpuUs = difference(before.broker?.cpuUs, after.broker?.cpuUs)
       const storeCpuUs = difference(before.store?.cpuUs, after.store?.cpuUs)
+      const seconds = (after.at - before.at) / 1000
+      const othersCpuUs = difference(brokerCpuUs, difference(before.coreUs, after.coreUs))
       const span: Span = {
-        seconds: (after.at - before.at) / 1000,
+        seconds,
         operations,
         ...(brokerCpuUs === undefined ? {} : { brokerCpuUs }),
         ...(storeCpuUs === undefined ? {} : { storeCpuUs }),
         generatorCpuUs: after.own.user + after.own.system - before.own.user - before.own.system,
+        ...(othersCpuUs === undefined
+          ? {}
+          : { othersShare: Math.max(0, othersCpuUs / 1_000_000 / seconds) }),
       }
       const residentBytes = after.broker?.residentBytes
       const grownBytes = difference(before.broker?.residentBytes, residentBytes)

@@ -10,6 +10,14 @@ export interface Subject {
   stop(): Promise<void>
 }
 
+export function watchedOn(
+  core: number | undefined,
+  broker: readonly number[],
+  store: readonly number[] = [],
+): Watched {
+  return { broker, store, ...(core === undefined ? {} : { core }) }
+}
+
 export function localTarget(protocol: Target['protocol'], port: number, path = '/mqtt'): Target {
   return { protocol, host: '127.0.0.1', port, path, isInsecure: true }
 }
