@@ -47,7 +47,7 @@ test('wherever bytes are cut, the same packets are found', (t) => {
 test('a Remaining Length without end is no MQTT', (t) => {
   t.throws(() => walk(Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 1])), {
     instanceOf: RangeError,
-    message: /no MQTT/,
+    message: /has no end/,
   })
 })
 

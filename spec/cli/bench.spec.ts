@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import test from 'ava'
 import { scenarios } from '../../lib/cli/bench/scenarios.ts'
 import { startFaultyBroker } from '../bench/faulty-broker.ts'
@@ -158,6 +160,21 @@ test('a subscription that is not granted as it was asked for is told', async (t)
   t.regex(stderr, /^The broker did not grant "bench\/\d+" at QoS 2: granted QoS 0\n$/)
 })
 
+test('what is no MQTT is told in one sentence', async (t) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy())
+    socket.end(Buffer.alloc(8, 0xff))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as { port: number }
+
+  const { code, stderr } = await run(t, [...one, '--url', `mqtt://127.0.0.1:${port}`])
+
+  t.is(code, 1)
+  t.regex(stderr, /^The broker sent what is no MQTT: a Remaining Length has no end \(\w+ \d+\)\n$/)
+})
+
 for (const [args, words] of [
   [['-s', 'qos0-pair'], /There is no scenario "qos0-pair"\. Did you mean "qos0-pairs"\?/],
   [['-s', 'everything'], /There is no scenario "everything"/],
@@ -167,6 +184,10 @@ for (const [args, words] of [
   [['--pid', '1'], /--pid is the process of a broker that --url names/],
   [['--payload', '15'], /--payload takes a whole number from 16/],
   [['--duration', '0'], /--duration takes more than nothing/],
+  [
+    ['-s', 'fan-out', '--publishers', '9000', '--subscribers', '9000'],
+    /fan-out with 9000 publishers and 9000 subscribers is too much/,
+  ],
   [['--qos', '3'], /--qos is one of 0, 1, 2/],
 ] as const) {
   test(`bench ${args.join(' ')} is a mistake, told in one sentence`, async (t) => {

@@ -217,7 +217,9 @@ export class Client implements PacketTaker, Writer {
       const at = walkPackets(whole, wholeLength, this)
       if (at < wholeLength) this.#begun = Buffer.from(whole.bytes.subarray(at, wholeLength))
     } catch (error) {
-      this.around.fail(error as Error)
+      // Where a number had to stand, the packet ended.
+      if (!(error instanceof RangeError)) throw error
+      this.complain(`sent what is no MQTT: ${error.message}`)
     }
   }
 

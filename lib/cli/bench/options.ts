@@ -93,7 +93,13 @@ export function timingOf(flags: BenchFlags): { warmupMs: number; durationMs: num
 /** Throws a sentence when one is not known. */
 export function chosenScenarios({ scenario: names = [], ...flags }: BenchFlags): Scenario[] {
   const chosen = names.length === 0 ? scenarios : names.map(findScenario)
-  return chosen.map((scenario) => ({ ...scenario, load: changed(scenario.load, flags) }))
+  return chosen.map((scenario) => {
+    const load = changed(scenario.load, flags)
+    if (streamsOf(load) <= STREAMS_MAX) return { ...scenario, load }
+    throw new UsageError(
+      `${scenario.name} with ${load.publishers} publishers and ${load.subscribers} subscribers is too much to keep books of`,
+    )
+  })
 }
 
 /** The broker of `--url`. */
@@ -101,12 +107,11 @@ export function targetOf(url: string, isInsecure: boolean): readonly [Transport,
   const { protocol, host, port, username, password, rest } = parseBrokerUrl(url, '--url')
   const isWebSocket = protocol.startsWith('ws')
   if (!isWebSocket && rest !== undefined) throw new UsageError('--url has no topic behind its port')
-  const path = rest === undefined ? WS_PATH_DEFAULT : `/${rest}`
   const target: Target = {
     protocol,
     host,
     port: port ?? PORT_DEFAULTS[protocol],
-    path: path.startsWith('/') ? path : `/${path}`,
+    path: rest === undefined ? WS_PATH_DEFAULT : `/${rest}`,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     isInsecure,
@@ -123,11 +128,20 @@ function findScenario(name: string): Scenario {
   throw new UsageError(`There is no scenario "${name}". ${suggestion}`)
 }
 
+/** What is remembered of each is 256 bytes. */
+const STREAMS_MAX = 2_000_000
+
+function streamsOf({ topology, publishers, subscribers }: Load): number {
+  const isEachWithEach = topology === 'fan-out' || topology === 'table'
+  return isEachWithEach ? publishers * subscribers : publishers
+}
+
 function changed(load: Load, flags: BenchFlags): Load {
   const { qos, protocolVersion, payload, publishers, subscribers, window, rate } = flags
   return {
     ...load,
-    ...(qos === undefined ? {} : { qos }),
+    // At QoS 0 nothing waits for a client that is away.
+    ...(qos === undefined || (qos === 0 && load.shape === 'queue') ? {} : { qos }),
     ...(protocolVersion === undefined ? {} : { protocolVersion }),
     ...(payload === undefined ? {} : { payloadBytes: payload }),
     ...(publishers === undefined ? {} : { publishers }),

@@ -73,9 +73,9 @@ export class Publisher extends Client {
 
   override async connect(options: ConnectOptions = {}): Promise<Buffer> {
     const connack = await super.connect(options)
-    if (this.around.load.hasTopicAliases && topicAliasMaximumOf(connack) >= TOPIC_ALIAS) {
-      this.#introduceAlias()
-    }
+    const { hasTopicAliases, protocolVersion } = this.around.load
+    const isAllowed = hasTopicAliases && protocolVersion === 5
+    if (isAllowed && topicAliasMaximumOf(connack) >= TOPIC_ALIAS) this.#introduceAlias()
     return connack
   }
 

@@ -27,7 +27,7 @@ export function walkPackets(chunk: Chunk, length: number, taker: PacketTaker): n
     let digit = bytes[start++] as number
     let remaining = digit & 0x7f
     for (let shift = 7; digit & 0x80; shift += 7) {
-      if (shift > 21) throw new RangeError('what came is no MQTT: a Remaining Length has no end')
+      if (shift > 21) throw new RangeError('a Remaining Length has no end')
       if (start === length) return at
       digit = bytes[start++] as number
       remaining |= (digit & 0x7f) << shift
