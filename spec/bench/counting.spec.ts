@@ -2,7 +2,7 @@ import test from 'ava'
 import { faultsOf } from '../../lib/cli/bench/figures.ts'
 import { runMessages } from '../../lib/cli/bench/message-load.ts'
 import { Run } from '../../lib/cli/bench/run.ts'
-import { type Fault, startFaultyBroker } from './faulty-broker.ts'
+import { type Fault, STANDSTILL_MS, startFaultyBroker } from './faulty-broker.ts'
 import { jobOf, loadOf } from './small-loads.ts'
 
 const pairs = { publishers: 3, subscribers: 3, underWayMessages: 5, payloadBytes: 61 }
@@ -51,4 +51,17 @@ test('an acknowledgement of what is not under way ends the run', async (t) => {
   const failure = await t.throwsAsync(Promise.race([runMessages(run), run.failed]))
 
   t.regex(failure?.message ?? '', /acknowledged Packet Identifier 2, which is not under way/)
+})
+
+test('at a rate, all messages are late that were due while nothing went on', async (t) => {
+  const broker = await startFaultyBroker(t, 'stand still once')
+  const load = loadOf('trickle', { ...pairs, qos: 0, ratePerSecond: 100 })
+  const run = new Run({ ...jobOf(load, broker.port, 1000), warmupMs: 0 })
+
+  const { counts, latency } = await Promise.race([runMessages(run), run.failed])
+
+  // One in five was due then. If messages waited for those before them, only one of 100 would be late.
+  t.is(counts.lost, 0)
+  t.true(counts.sent >= 90 && counts.sent <= 101)
+  t.true((latency?.p99Us ?? 0) > 0.8 * STANDSTILL_MS * 1000)
 })

@@ -18,6 +18,7 @@ export type Fault =
   | 'shorten'
   | 'misroute'
   | 'acknowledge something else'
+  | 'stand still once'
 
 export interface FaultyBroker {
   readonly port: number
@@ -27,6 +28,13 @@ export interface FaultyBroker {
 
 /** The first messages are left alone, so that each fault has something before it. */
 const EVERY = 7
+
+export const STANDSTILL_MS = 200
+
+function standStill(): void {
+  const end = performance.now() + STANDSTILL_MS
+  while (performance.now() < end);
+}
 
 export async function startFaultyBroker(t: ExecutionContext, fault: Fault): Promise<FaultyBroker> {
   const receivers = new Map<string, Socket>()
@@ -49,6 +57,9 @@ export async function startFaultyBroker(t: ExecutionContext, fault: Fault): Prom
     switch (fault) {
       case 'none':
       case 'acknowledge something else':
+        break
+      case 'stand still once':
+        if (struck++ === 0) standStill()
         break
       case 'lose':
         struck++

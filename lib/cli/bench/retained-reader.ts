@@ -38,7 +38,7 @@ export class RetainedReader extends Client {
   }
 
   override takePacket(first: number, chunk: Chunk, start: number, end: number): void {
-    if ((first & 0xf0) === PacketType.Publish) this.#takePublish(chunk, start, end)
+    if ((first & 0xf0) === PacketType.Publish) this.#takePublish(first, chunk, start, end)
     else super.takePacket(first, chunk, start, end)
   }
 
@@ -54,8 +54,13 @@ export class RetainedReader extends Client {
     })
   }
 
-  #takePublish({ bytes, view }: Chunk, start: number, end: number): void {
+  #takePublish(first: number, { bytes, view }: Chunk, start: number, end: number): void {
     const { protocolVersion, payloadBytes, messages } = this.around.load
+    const itsQos = (first >> 1) & 3
+    if (itsQos !== 0) {
+      this.complain(`sent a message at QoS ${itsQos}, not 0`)
+      return
+    }
     let at = start + 2 + view.getUint16(start)
     if (protocolVersion === 5) at = skipProperties(bytes, at)
     if (end - at !== payloadBytes || !isWhole(view, at, payloadBytes)) {

@@ -43,7 +43,10 @@ export class Subscriber extends Client {
     const { qos, protocolVersion, payloadBytes } = this.around.load
     const { view } = chunk
     const itsQos = (first >> 1) & 3
-    if (itsQos !== qos) this.complain(`sent a message at QoS ${itsQos}, not ${qos}`)
+    if (itsQos !== qos) {
+      this.complain(`sent a message at QoS ${itsQos}, not ${qos}`)
+      return
+    }
     let at = start + 2 + view.getUint16(start)
     if (itsQos > 0) {
       const type = itsQos === 1 ? PacketType.Puback : PacketType.Pubrec
