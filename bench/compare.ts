@@ -60,7 +60,7 @@ async function measureOnce(entry: Entry, timing: Timing, cores: Cores): Promise<
     const outcome = await measure(scenario.load, place, subject, timing, cores.generator)
     entry.outcomes.push(outcome)
     const { brokerUs } = figuresOf(outcome.span)
-    return [`${brokerUs?.toFixed(2) ?? '-'} us`, ...faultsOf(outcome, scenario.load)].join(', ')
+    return [`${brokerUs?.toFixed(2) ?? '-'} µs`, ...faultsOf(outcome, scenario.load)].join(', ')
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error
     entry.failures.push(error.message)

@@ -11,6 +11,7 @@ import {
   details,
   markdownTable,
   medianOf,
+  namesOf,
   overview,
   QUIET_SHARE,
   scenariosOf,
@@ -31,7 +32,7 @@ export function benchmarksDocument(measured: Measured): string {
     '# Benchmarks',
     'Written by `npm run bench -- --write`; nobody edits it by hand.',
     '## What is measured',
-    `The headline is **CPU microseconds of the broker for each message delivered**: the CPU time of all its threads over the measured time, divided by the deliveries in it. Of all figures it depends least on what else a machine does. Each broker is started afresh for each run${pinning()}, and all take turns: ${rounds} rounds, in each of them every scenario with every broker, ${warmupSeconds} s to warm up and ${durationSeconds} s that count. Shown are medians over the runs that were *quiet*, which means that others used less than ${100 * QUIET_SHARE} % of the broker's core (over all runs where none was), and the range from the lowest to the highest. *Bare relay* is \`bench/relay.ts\`: the least a program on Node can do to move messages, without any check; it sets the scale.`,
+    `The headline is **CPU microseconds of the broker for each message delivered**: the CPU time of all its threads over the measured time, divided by the deliveries in it. Of all figures it depends least on what else a machine does. Each broker is started afresh for each run${pinning()}, and all take turns: every scenario with every broker, ${rounds === 1 ? 'once' : `${rounds} times over`}, ${warmupSeconds} s to warm up and ${durationSeconds} s that count. Shown are medians over the runs that were *quiet*, which means that others used less than ${100 * QUIET_SHARE} % of the broker's core (over all runs where none was), and the range from the lowest to the highest. *Bare relay* is \`bench/relay.ts\`: the least a program on Node can do to move messages, without any check; it sets the scale.`,
     'A message is counted as lost, doubled, out of order or damaged by what it says about itself, and every one is looked at. Where nothing is said, there was no such message.',
     machine(measured),
     '```console\n$ npm run bench -- --write        # this page\n$ npm run bench -- --quick        # what matters most, in two minutes\n$ npx noctule bench --list        # the scenarios\n$ npx noctule bench --url mqtt://HOST --pid PID -s qos1-pairs    # any broker\n```',
@@ -81,7 +82,7 @@ function machine({ contestants }: Measured): string {
 }
 
 function drawCurve({ name, title, points }: Curve, entries: readonly Entry[]): string {
-  const names = [...new Set(entries.map(({ contestant }) => contestant.name))]
+  const names = namesOf(entries)
   const valuesOf = (contestant: string) =>
     points.map(({ scenario }) => {
       const entry = entries.find(
@@ -101,7 +102,7 @@ function drawCurve({ name, title, points }: Curve, entries: readonly Entry[]): s
     '```mermaid',
     'xychart-beta',
     `  x-axis "${title}" [${points.map(({ value }) => `"${value.toLocaleString('en')}"`).join(', ')}]`,
-    '  y-axis "CPU us for each message" 0 --> ' + Math.ceil(Math.max(...ours.map(Number), 1) * 1.2),
+    '  y-axis "CPU µs for each message" 0 --> ' + Math.ceil(Math.max(...ours.map(Number), 1) * 1.2),
     `  line [${ours.join(', ')}]`,
     '```',
   ]

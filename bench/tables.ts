@@ -1,11 +1,11 @@
 /** What a comparison found, as tables that read well in a terminal and in Markdown. */
 
-import { faultsOf, figuresOf, isGeneratorBound, operationOf } from '../lib/cli/bench/figures.ts'
+import { faultsOf, figuresOf, isGeneratorBound } from '../lib/cli/bench/figures.ts'
 import type { Outcome } from '../lib/cli/bench/load.ts'
 import type { Scenario } from '../lib/cli/bench/scenarios.ts'
 import { byteFigure, figure } from '../lib/cli/bench/text-table.ts'
 import type { Entry } from './compare.ts'
-import { relay } from './contestants.ts'
+import { contestants, relay } from './contestants.ts'
 
 export function median(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
@@ -59,7 +59,7 @@ export function markdownTable(rows: readonly (readonly string[])[]): string {
 
 /** Broker CPU of everybody in every scenario, at a glance. */
 export function overview(entries: readonly Entry[]): string {
-  const names = [...new Set(entries.map(({ contestant }) => contestant.name))]
+  const names = namesOf(entries)
   const rows = scenariosOf(entries).map((scenario) => {
     const cells = names.map((name) => {
       const entry = find(entries, scenario.name, name)
@@ -75,21 +75,21 @@ export function overview(entries: readonly Entry[]): string {
 /** All that was measured in one scenario. */
 export function details(entries: readonly Entry[], scenario: Scenario): string {
   const own = entries.filter((entry) => entry.scenario.name === scenario.name)
-  const isOfConnections = operationOf(scenario.load) === 'connection'
+  const isIdle = scenario.load.shape === 'idle'
   const head = [
     '',
-    'broker us',
+    'broker µs',
     'min..max',
     'quiet',
     '/ relay',
-    'store us',
+    'store µs',
     'per s',
-    'generator us',
-    'p50 us',
-    'p99 us',
-    'p99.9 us',
-    'max us',
-    isOfConnections ? 'memory each' : 'memory',
+    'generator µs',
+    'p50 µs',
+    'p99 µs',
+    'p99.9 µs',
+    'max µs',
+    isIdle ? 'memory each' : 'memory',
   ]
   const rows = own.map((entry) => {
     const spread = countedOf(entry)
@@ -110,7 +110,7 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
       figure(of(({ latency }) => latency?.p99Us)),
       figure(of(({ latency }) => latency?.p999Us)),
       figure(of(({ latency }) => latency?.maxUs)),
-      byteFigure(of(isOfConnections ? bytesEach : ({ residentBytes }) => residentBytes)),
+      byteFigure(of(isIdle ? bytesEach : ({ residentBytes }) => residentBytes)),
     ]
   })
   const filled = head.map((_, column) => column === 0 || rows.some((row) => row[column] !== '-'))
@@ -120,6 +120,13 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
   return remarks.length === 0 ? table : `${table}\n\n${remarks.join('\n')}`
 }
 
+/** Who took part, in the order of the list of contestants. */
+export function namesOf(entries: readonly Entry[]): string[] {
+  const present = new Set(entries.map(({ contestant }) => contestant))
+  const listed = contestants.filter((contestant) => present.has(contestant))
+  return [...new Set([...listed, ...present])].map(({ name }) => name)
+}
+
 export function scenariosOf(entries: readonly Entry[]): Scenario[] {
   return [...new Map(entries.map(({ scenario }) => [scenario.name, scenario])).values()]
 }
@@ -127,8 +134,8 @@ export function scenariosOf(entries: readonly Entry[]): Scenario[] {
 /** To the relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
 function ratioOf(entries: readonly Entry[], entry: Entry): number | undefined {
   const { name, load } = entry.scenario
-  // What a message costs that travels alone has nothing to do with it.
-  if (operationOf(load) === 'connection' || load.ratePerSecond > 0) return undefined
+  // What waits in a queue, or travels alone, does not cost what it costs in a stream.
+  if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
   const { payloadBytes } = load
   const base =
     find(entries, name, relay.name) ??
@@ -163,7 +170,7 @@ function remarksOn({ contestant, outcomes, failures, scenario }: Entry): string[
     ...outcomes.flatMap((outcome) => faultsOf(outcome, scenario.load)),
     ...outcomes.flatMap(({ notes }) => notes),
     ...failures,
-    ...(fillingUs === undefined ? [] : [`${figure(fillingUs)} us to take each message before`]),
+    ...(fillingUs === undefined ? [] : [`${figure(fillingUs)} µs to take each message before`]),
     ...(isBound ? ['the generator was the limit'] : []),
   ]
   return [...new Set(remarks)].map((remark) => `${contestant.name}: ${remark}`)

@@ -28,8 +28,7 @@ export async function runMessages(run: Run): Promise<Outcome> {
   await run.each(publishers, (publisher) => publisher.connect())
 
   const progress = () => ledger.delivered + ledger.acknowledged
-  const stop = startFlow(run, publishers)
-  await run.pass(job.warmupMs, progress)
+  const stop = await warmUp(run, publishers, progress)
   ledger.isMeasuring = true
   const before = ledger.delivered
   const endSpan = run.startSpan()
@@ -88,20 +87,40 @@ export function sessionOf(load: Load): { isDurable: boolean; hasTopicAliases: bo
   return { isDurable, hasTopicAliases }
 }
 
-/** Returns what stops it. */
-function startFlow(run: Run, publishers: readonly Publisher[]): () => void {
+/**
+ * Begins the load and lets it run for the time before anything counts; returns what stops it. A load at a rate begins
+ * with half of that time at full speed, as some brokers need many messages before they are what they will be.
+ */
+async function warmUp(
+  run: Run,
+  publishers: readonly Publisher[],
+  progress: () => number,
+): Promise<() => void> {
   const { ratePerSecond } = run.load
-  if (ratePerSecond > 0) {
-    const pacer = new Pacer(publishers, ratePerSecond)
-    pacer.start()
-    return () => pacer.stop()
+  const { warmupMs } = run.job
+  startFlow(run, publishers)
+  if (ratePerSecond === 0) {
+    await run.pass(warmupMs, progress)
+    return () => stopFlow(publishers)
   }
-  const setQuota = (quota: number) => {
-    for (const publisher of publishers) publisher.quota = quota
+  await run.pass(warmupMs / 2, progress)
+  stopFlow(publishers)
+  const pacer = new Pacer(publishers, ratePerSecond)
+  pacer.start()
+  await run.pass(warmupMs / 2, progress)
+  return () => pacer.stop()
+}
+
+/** As fast as windows allow. */
+function startFlow(run: Run, publishers: readonly Publisher[]): void {
+  for (const publisher of publishers) {
+    publisher.quota = Infinity
+    run.turn.want(publisher)
   }
-  setQuota(Infinity)
-  for (const publisher of publishers) run.turn.want(publisher)
-  return () => setQuota(0)
+}
+
+function stopFlow(publishers: readonly Publisher[]): void {
+  for (const publisher of publishers) publisher.quota = 0
 }
 
 const RESUBSCRIBERS = 10
