@@ -1,7 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import test from 'ava'
-import { coreUsageUs, openFilesMax, readUsage } from '../../lib/cli/bench/process-usage.ts'
+import {
+  coreUsageUs,
+  openFilesMax,
+  readUsage,
+  secondsOfTime,
+} from '../../lib/cli/bench/process-usage.ts'
 
 /** Burns CPU time in its own thread and in another one, then says how much it has used, and waits. */
 const BURNER = `
@@ -38,6 +43,13 @@ test('several processes are added up', (t) => {
   const two = readUsage([process.pid, process.pid])?.residentBytes ?? 0
 
   t.true(Math.abs(two - 2 * one) < one)
+})
+
+test('times of ps are understood in all their forms', (t) => {
+  t.is(secondsOfTime('0:01.50'), 1.5)
+  t.is(secondsOfTime('12:34'), 754)
+  t.is(secondsOfTime('01:02:03'), 3723)
+  t.is(secondsOfTime('2-03:04:05'), 2 * 86_400 + 11_045)
 })
 
 test('of a process that is not there nothing is known', (t) => {

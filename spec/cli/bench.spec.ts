@@ -81,6 +81,16 @@ test('--url measures a broker that runs, with --pid its CPU time too', async (t)
   t.true(JSON.parse(seeing.stdout).perSecond < 700)
 })
 
+test('a process whose CPU time cannot be read is told of', async (t) => {
+  const broker = await startProcess(t, ['--store', 'memory'])
+  const url = ['--url', `mqtt://127.0.0.1:${broker.port}`, '--pid', '1073741824']
+
+  const { code, stdout } = await run(t, [...one, ...url])
+
+  t.is(code, 0)
+  t.true(stdout.includes('  the CPU time of process 1073741824 cannot be read\n'))
+})
+
 test('over WebSocket all scenarios run that do not ask for something else', async (t) => {
   const broker = await startProcess(t, ['--store', 'memory'])
   const url = ['--url', `ws://127.0.0.1:${broker.wsPort}/mqtt`]
@@ -182,6 +192,7 @@ for (const [args, words] of [
   [['--url', 'mqtt://localhost/topic'], /--url has no topic/],
   [['--url', 'mqtt://localhost', '--store', 'memory'], /--store is for a broker of ours/],
   [['--pid', '1'], /--pid is the process of a broker that --url names/],
+  [['--scenarios', 'qos0-pairs'], /There is no flag --scenarios\. Did you mean --scenario\?/],
   [['--payload', '15'], /--payload takes a whole number from 16/],
   [['--duration', '0'], /--duration takes more than nothing/],
   [

@@ -86,11 +86,11 @@ function residentBytesOf(pid: number): number {
 function readPs(pid: number): Usage {
   const output = execFileSync('ps', ['-o', 'time=,rss=', '-p', String(pid)], { encoding: 'utf8' })
   const [time = '', kibibytes = ''] = output.trim().split(/\s+/)
-  return { cpuUs: secondsOf(time) * 1_000_000, residentBytes: Number(kibibytes) * 1024 }
+  return { cpuUs: secondsOfTime(time) * 1_000_000, residentBytes: Number(kibibytes) * 1024 }
 }
 
-/** `[[days-]hours:]minutes:seconds[.hundredths]`. */
-function secondsOf(time: string): number {
+/** What `ps` means by `[[days-]hours:]minutes:seconds[.hundredths]`. */
+export function secondsOfTime(time: string): number {
   const [clock = '', days = '0'] = time.split('-').toReversed()
   const parts = clock.split(':').map(Number)
   return Number(days) * 86_400 + parts.reduce((sum, part) => sum * 60 + part, 0)

@@ -40,6 +40,10 @@ export class Run implements Surroundings {
     })
     // Whoever runs it looks at it only after the load has begun.
     this.failed.catch(() => {})
+    for (const pid of [...job.watched.broker, ...job.watched.store]) {
+      if (readUsage([pid]) !== undefined) continue
+      this.notes.push(`the CPU time of process ${pid} cannot be read`)
+    }
   }
 
   fail(failure: Error): void {
