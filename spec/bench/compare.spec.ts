@@ -5,6 +5,7 @@ import { curves } from '../../bench/curves.ts'
 import { benchmarksDocument } from '../../bench/document.ts'
 import { details, median, overview } from '../../bench/tables.ts'
 import { scenarios } from '../../lib/cli/bench/scenarios.ts'
+import { requireProgram } from '../support/programs.ts'
 import { shrunk } from './small-loads.ts'
 
 const ours = contestants.find(({ name }) => name === 'noctule') as Contestant
@@ -43,6 +44,22 @@ test('a comparison measures all who take part, and becomes a page', async (t) =>
   for (const { title } of curves) t.true(page.includes(`### ${title}`))
   t.regex(page, /What these figures do not show/)
   t.notRegex(page, /undefined|NaN/)
+})
+
+test('a store that is a process of its own is measured apart', async (t) => {
+  if (requireProgram(t, 'redis-server', 'redis-server') === undefined) return
+  const durable = scenarios.filter(({ name }) => name === 'durable')
+  const entries = await compare({
+    ...quickly,
+    scenarios: durable.map((scenario) => ({ ...scenario, load: shrunk(scenario.load) })),
+    contestants: contestants.filter(({ name }) => name === 'noctule, Redis'),
+    tell: () => {},
+  })
+
+  t.false(hasFailed(entries))
+  const [{ span } = { span: undefined }] = entries[0]?.outcomes ?? []
+  t.true((span?.storeCpuUs ?? 0) > 0)
+  t.true((span?.brokerCpuUs ?? 0) > 0)
 })
 
 test('one who fails is told of, and only ours make it a failure', async (t) => {
