@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { scenarios } from '../lib/cli/bench/scenarios.ts'
+import { onStopSignal } from '../lib/cli/ending.ts'
 import { type ComparisonOptions, compare, hasFailed } from './compare.ts'
 import { contestants } from './contestants.ts'
 import { curves } from './curves.ts'
@@ -44,6 +45,8 @@ const common: Omit<ComparisonOptions, 'scenarios' | 'contestants'> = {
   tell: (line) => console.error(line),
 }
 
+// With us go those that we have started.
+onStopSignal(() => process.exit(1))
 process.exitCode = await (write ? writeDocument() : show())
 
 async function show(): Promise<number> {

@@ -16,6 +16,7 @@ import { showJson, tableOutput } from './bench/result-output.ts'
 import { type Scenario, scenarios } from './bench/scenarios.ts'
 import type { Subject } from './bench/subject.ts'
 import { textTable } from './bench/text-table.ts'
+import { onStopSignal } from './ending.ts'
 import { ExitCode } from './exit-codes.ts'
 import { UsageError } from './failures.ts'
 
@@ -50,6 +51,8 @@ async function bench(flags: BenchFlags): Promise<number> {
   const start = subjectsOf(flags, cores.broker)
   const show = flags.json ? showJson : tableOutput()
   let hasFaults = false
+  // With us go those that we have started.
+  const offSignals = onStopSignal(() => process.exit(ExitCode.Failure))
   for (const scenario of chosen) {
     const subject = await start(scenario)
     try {
@@ -65,6 +68,7 @@ async function bench(flags: BenchFlags): Promise<number> {
       await subject.stop()
     }
   }
+  offSignals()
   return hasFaults ? ExitCode.Failure : ExitCode.Success
 }
 

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import test from 'ava'
 import { scenarios } from '../../lib/cli/bench/scenarios.ts'
 import { startFaultyBroker } from '../bench/faulty-broker.ts'
 import { startProcess } from '../support/broker-process.ts'
-import { freePort, run } from '../support/processes.ts'
+import { freePort, run, spawnCli } from '../support/processes.ts'
 import { startScriptedBroker } from '../support/scripted-broker.ts'
 
-const briefly = ['--duration', '0.2', '--warmup', '0.1']
+const briefly = ['--duration', '0.4', '--warmup', '0.1']
 const one = ['bench', '-s', 'qos0-pairs', ...briefly]
 
 test('--list names all scenarios', async (t) => {
@@ -54,6 +54,22 @@ test('--json gives each result as a line', async (t) => {
   }
 })
 
+test('a signal ends what was started, too', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as { port: number }
+  const bench = spawnCli(t, [...one, '--url', `mqtt://127.0.0.1:${port}`])
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  socket.on('error', () => socket.destroy()).resume()
+  const closed = once(socket, 'close')
+
+  bench.child.kill('SIGTERM')
+
+  t.is((await bench.ended).code, 1)
+  await t.notThrowsAsync(closed)
+})
+
 test('--url measures a broker that runs, with --pid its CPU time too', async (t) => {
   const broker = await startProcess(t, ['--store', 'memory'])
   const url = ['--url', `mqtt://127.0.0.1:${broker.port}`, '--json']
@@ -78,7 +94,6 @@ test('--url measures a broker that runs, with --pid its CPU time too', async (t)
   t.true(JSON.parse(blind.stdout).counts.acknowledged > 0)
   t.is(seeing.code, 0, seeing.stderr)
   t.true(JSON.parse(seeing.stdout).brokerUs > 0)
-  t.true(JSON.parse(seeing.stdout).perSecond < 700)
 })
 
 test('a process whose CPU time cannot be read is told of', async (t) => {
