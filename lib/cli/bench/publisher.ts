@@ -35,7 +35,8 @@ export class Publisher extends Client {
   /** Packet Identifiers that are free, as a stack. */
   readonly #freeIds: Uint16Array
   #freeCount: number
-  readonly #isUnderWay: Uint8Array
+  /** By Packet Identifier: the type of the packet that has to come next; 0: it is free. */
+  readonly #awaited: Uint8Array
   readonly #releases = new Acknowledgements()
   #template: PublishTemplate
   #batch: Chunk
@@ -52,7 +53,7 @@ export class Publisher extends Client {
     this.#sequences = new Uint32Array(routes.isByChance ? around.load.subscribers : 1)
     this.#freeIds = Uint16Array.from({ length: windowMessages }, (_, i) => windowMessages - i)
     this.#freeCount = windowMessages
-    this.#isUnderWay = new Uint8Array(windowMessages + 1)
+    this.#awaited = new Uint8Array(windowMessages + 1)
     this.#template = this.#makeTemplate(undefined)
     const fitting = Math.floor(BATCH_BYTES_MAX / this.#template.bytes.length)
     const wanted = underWayMessages === 0 ? windowMessages : underWayMessages
@@ -113,13 +114,15 @@ export class Publisher extends Client {
     const packetId = chunk.view.getUint16(start)
     if (end - start > 2 && (chunk.bytes[start + 2] as number) >= ERROR_CODE_MIN) {
       this.complain(`refused a message with code ${chunk.bytes[start + 2]}`)
-    } else if (this.#isUnderWay[packetId] !== 1) {
-      this.complain(`acknowledged Packet Identifier ${packetId}, which is not under way`)
+    } else if (this.#awaited[packetId] !== type) {
+      const what = `sent packet type ${type >> 4} for Packet Identifier ${packetId}`
+      this.complain(`${what}, which does not wait for it`)
     } else if (type === Pubrec) {
+      this.#awaited[packetId] = Pubcomp
       this.#releases.add(PUBREL_FIRST_BYTE, packetId)
       this.around.turn.want(this)
     } else {
-      this.#isUnderWay[packetId] = 0
+      this.#awaited[packetId] = 0
       this.#freeIds[this.#freeCount++] = packetId
       this.#ledger.acknowledged++
       if (this.quota > 0) this.around.turn.want(this)
@@ -145,9 +148,10 @@ export class Publisher extends Client {
     if (numberAt !== -1) writeDigits(bytes, base + topicAt + numberAt, number, NUMBER_DIGITS)
     if (branchAt !== -1)
       writeDigits(bytes, base + topicAt + branchAt, number % BRANCHES, BRANCH_DIGITS)
-    if (this.around.load.qos > 0) {
+    const { qos } = this.around.load
+    if (qos > 0) {
       const packetId = this.#freeIds[--this.#freeCount] as number
-      this.#isUnderWay[packetId] = 1
+      this.#awaited[packetId] = qos === 1 ? PacketType.Puback : PacketType.Pubrec
       view.setUint16(base + packetIdAt, packetId)
     }
     const receiver = this.#routes.receiverOf(this.#index, number)
