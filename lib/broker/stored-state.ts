@@ -34,7 +34,7 @@ export class StoredState {
         else log.error({ rule }, 'the store takes nothing: nothing is acknowledged until it does')
       },
       lost,
-      emptied: () => this.#giveBack(),
+      emptied: (isLost) => this.#giveBack(isLost),
     })
     this.durability = opened.durability
     const { durability, detail } = opened
@@ -75,13 +75,14 @@ export class StoredState {
   }
 
   /** The store has come back empty: whatever is known here is written to it once more. */
-  async #giveBack(): Promise<void> {
-    const { registry, log } = this.#context
-    await registry.giveBack()
+  async #giveBack(isLost: (clientIdentifier: string) => boolean): Promise<void> {
+    const { registry, log, counters } = this.#context
+    const lostBefore = counters.storeLost
+    const sessions = await registry.giveBack(isLost)
     await this.#giveBackRetained()
     log.warn(
-      { sessions: registry.size },
-      'the store had lost all: sessions, subscriptions and retained messages were written again, messages that waited in it are lost',
+      { sessions, messages: counters.storeLost - lostBefore },
+      'the store had lost what it kept: sessions, subscriptions, wills and retained messages were written again, messages that waited in it alone are lost',
     )
   }
 
@@ -95,7 +96,8 @@ export class StoredState {
       if (!match.isCurrent) continue
       const { topic, qos, expiresAt } = match
       const body = retained.bodyOf(match)
-      page.push(writeUnit(store, { topic, qos, expiresAt, body, retain: 'set' }))
+      const message = { topic, qos, expiresAt, body, retain: 'set', isGivenBack: true } as const
+      page.push(writeUnit(store, message))
       pageBytes += body.length
       if (page.length < PAGE_MAX && pageBytes < PAGE_BYTES_MAX) continue
       await Promise.all(page)

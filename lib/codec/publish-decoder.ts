@@ -12,7 +12,9 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { PropertyCursor } from './property-cursor.ts'
 import { isWellFormedString } from './utf8.ts'
 
-/** What a PUBLISH says beside its message. One object serves every packet: read it at once. */
+/**
+ * What a PUBLISH says beside its message. One object serves every packet of a connection: read it at once.
+ */
 export class PublishHeader {
   isDuplicate = false
   /** 0 at QoS 0. */
@@ -21,7 +23,12 @@ export class PublishHeader {
   topicAlias = 0
   /** Payload Format Indicator 1: the payload says it is UTF-8. */
   isPayloadUtf8 = false
+  /** The last Topic Name if it was short and ASCII. Most clients publish on one topic, or on it again. */
+  lastTopic = ''
 }
+
+/** Longer Topic Names are decoded each time: comparing costs as much, and each connection keeps one. */
+const LAST_TOPIC_LENGTH_MAX = 128
 
 const PAYLOAD_FORMAT_INDICATOR = 0x01
 const MESSAGE_EXPIRY_INTERVAL = 0x02
@@ -54,7 +61,10 @@ export function decodePublish(
   if (bodyStart + 2 > end) throw new MalformedPacketError('PUBLISH without a Topic Name') // [MQTT-3.3.2-1]
   const topicEnd = bodyStart + 2 + ((bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!)
   if (topicEnd > end) throw new MalformedPacketError('PUBLISH whose Topic Name runs past its end')
-  const topic = readTopicName(bytes, bodyStart + 2, topicEnd)
+  const { lastTopic } = header
+  const topic = isAscii(bytes, bodyStart + 2, topicEnd, lastTopic)
+    ? lastTopic
+    : readTopicName(bytes, bodyStart + 2, topicEnd, header)
 
   let at = topicEnd
   header.packetIdentifier = 0
@@ -76,7 +86,7 @@ export function decodePublish(
   message.payloadStart = at
   message.payloadEnd = end
   message.frameStart = start
-  if (first === 0x30) message.frameShape = 4
+  message.frameShape = 4
   return message
 }
 
@@ -133,7 +143,7 @@ function decodeProperties(
     message.propertiesStart = cursor.start
     message.propertiesEnd = cursor.end
     message.frameStart = start
-    if (first === 0x30) message.frameShape = 5
+    message.frameShape = 5
   } else {
     cutProperties(message, bytes, cursor.start, cursor.end, expiryAt, aliasAt)
   }
@@ -167,8 +177,17 @@ function cutProperties(
   message.propertiesEnd = message.propertyBytes.length
 }
 
+/** Whether the bytes are those of `text`, which is ASCII. */
+function isAscii(bytes: Buffer, start: number, end: number, text: string): boolean {
+  const { length } = text
+  if (length !== end - start) return false
+  // From behind: names that differ mostly do so at their end.
+  for (let i = length - 1; i >= 0; i--) if (bytes[start + i] !== text.charCodeAt(i)) return false
+  return true
+}
+
 /** Checks and decodes a Topic Name in one pass when it is ASCII, as nearly all are. */
-function readTopicName(bytes: Buffer, start: number, end: number): string {
+function readTopicName(bytes: Buffer, start: number, end: number, header: PublishHeader): string {
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
     if (byte === 0x2b || byte === 0x23) {
@@ -176,7 +195,9 @@ function readTopicName(bytes: Buffer, start: number, end: number): string {
     }
     if (byte === 0 || byte >= 0x80) return readUnicodeTopicName(bytes, start, end)
   }
-  return bytes.toString('latin1', start, end)
+  const topic = bytes.toString('latin1', start, end)
+  if (topic.length <= LAST_TOPIC_LENGTH_MAX) header.lastTopic = topic
+  return topic
 }
 
 function readUnicodeTopicName(bytes: Buffer, start: number, end: number): string {

@@ -3,7 +3,8 @@
  *
  * A shape is version, QoS and RETAIN; DUP and the Packet Identifier are written into each receiver's own
  * copy afterwards. Receivers with Subscription Identifiers or a Topic Alias get an encoding of their own.
- * Where the bytes that came in are already right (QoS 0, same version), they are passed on as they are.
+ * Where the bytes that came in are right but for flags and Packet Identifier (same version, same QoS), they
+ * are passed on.
  */
 
 import { Buffer } from 'node:buffer'
@@ -43,6 +44,10 @@ export class PublishFrame {
   start = 0
   /** End of the bytes in `bytes`; the payload follows from elsewhere if `hasSharedPayload`. */
   end = 0
+  /** Whether `bytes` are those that came in. */
+  isPassedOn = false
+  /** Stands in front, where `bytes` that came in may have another. */
+  firstByte = 0
   /** Where the Packet Identifier goes, counted from `start`; 0 at QoS 0. */
   packetIdentifierAt = 0
   hasSharedPayload = false
@@ -75,8 +80,7 @@ export class PublishEncoder {
     const index = (shape.version === 5 ? 6 : 0) + shape.qos * 2 + (shape.retain ? 1 : 0)
     const frame = this.#frames[index]!
     if ((this.#encoded & (1 << index)) === 0) {
-      if (index === 0 && message.frameShape === 4) passOn(frame, message)
-      else if (index === 6 && message.frameShape === 5) passOn(frame, message)
+      if (mayPassOn(message, shape)) passOn(frame, message, shape)
       else this.#write(frame, message, shape, remaining)
       this.#encoded |= 1 << index
     }
@@ -105,8 +109,10 @@ export class PublishEncoder {
     const isShared = payloadLength >= SHARED_PAYLOAD_MIN_BYTES
     const bytes = this.#reserve(isShared ? headLength : headLength + payloadLength, frame)
 
+    frame.isPassedOn = false
+    frame.firstByte = firstByteOf(shape)
     let at = frame.start
-    bytes[at++] = 0x30 | (shape.qos << 1) | (shape.retain ? 1 : 0) // [MQTT-3.3.1-3] [MQTT-4.3.1-1]
+    bytes[at++] = frame.firstByte
     at = writeVariableByteInteger(bytes, at, remainingLength)
     at = writeTopic(bytes, at, message, topicLength)
     frame.packetIdentifierAt = 0
@@ -141,13 +147,32 @@ export class PublishEncoder {
   }
 }
 
-function passOn(frame: PublishFrame, message: Message): void {
-  frame.bytes = message.bytes
-  frame.start = message.frameStart
+/** Large packets are sent by reference, thus only if not a byte of them is to be replaced. */
+function mayPassOn(message: Message, shape: PublishShape): boolean {
+  if (message.frameShape !== (shape.version === 5 ? 5 : 4) || message.qos !== shape.qos)
+    return false
+  const isSmall = message.payloadEnd - message.frameStart < SHARED_PAYLOAD_MIN_BYTES
+  return isSmall || (shape.qos === 0 && shape.retain === message.retain)
+}
+
+function passOn(frame: PublishFrame, message: Message, shape: PublishShape): void {
+  const { bytes, frameStart, topicStart } = message
+  frame.bytes = bytes
+  frame.start = frameStart
   frame.end = message.payloadEnd
+  frame.isPassedOn = true
+  frame.firstByte = firstByteOf(shape)
   frame.packetIdentifierAt = 0
+  if (shape.qos > 0) {
+    const topicLength = (bytes[topicStart]! << 8) | bytes[topicStart + 1]!
+    frame.packetIdentifierAt = topicStart + 2 + topicLength - frameStart
+  }
   frame.hasSharedPayload = false
   frame.size = frame.end - frame.start
+}
+
+function firstByteOf({ qos, retain }: PublishShape): number {
+  return 0x30 | (qos << 1) | (retain ? 1 : 0) // [MQTT-3.3.1-3] [MQTT-4.3.1-1]
 }
 
 /** The Message Expiry Interval to send: what came less the time the message waited [MQTT-3.3.2-6]. */

@@ -13,7 +13,7 @@ import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/p
 import { PacketType } from '../protocol/packets.ts'
 import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Outlet } from '../session/outlet.ts'
-import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
+import { FLUSH_BYTES, Outbox, REFERENCE_MIN_BYTES } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { Pause } from './pause.ts'
@@ -136,15 +136,16 @@ export class ConnectionOutlet implements Outlet {
     const outbox = this.#outbox
     const length = frame.end - frame.start
     this.#connection.context.counters.bytesSent += frame.size
-    if (frame.bytes === message.bytes) {
+    if (frame.isPassedOn && length >= REFERENCE_MIN_BYTES) {
       outbox.append(frame.bytes, frame.start, frame.end)
-    } else if (packetIdentifier === 0) {
-      outbox.appendCopy(frame.bytes, frame.start, frame.end)
-    } else {
-      const at = outbox.reserve(length)
-      const block = outbox.block
-      frame.bytes.copy(block, at, frame.start, frame.end)
-      if (isDuplicate) block[at] = (block[at] as number) | 0x08 // [MQTT-3.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
+      return
+    }
+    const at = frame.isPassedOn
+      ? outbox.take(frame.bytes, frame.start, frame.end)
+      : outbox.copy(frame.bytes, frame.start, frame.end)
+    const { block } = outbox
+    block[at] = isDuplicate ? frame.firstByte | 0x08 : frame.firstByte // [MQTT-3.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
+    if (packetIdentifier !== 0) {
       block[at + frame.packetIdentifierAt] = packetIdentifier >> 8
       block[at + frame.packetIdentifierAt + 1] = packetIdentifier & 0xff
     }

@@ -31,10 +31,10 @@ import { reportDenied } from './log.ts'
 import { Pause } from './pause.ts'
 import { InboundAliases } from './topic-aliases.ts'
 
-const header = new PublishHeader()
-
 /** The client's messages of one connection: its aliases, and what we owe it. */
 export class InboundFlow implements PublicationObserver {
+  /** What the client's last PUBLISH said. */
+  readonly header: PublishHeader = new PublishHeader()
   readonly #owed: OwedAcknowledgements
   readonly #connection: Connection
   #version: MqttVersion = 4
@@ -148,6 +148,7 @@ export class InboundFlow implements PublicationObserver {
 
 export function handlePublish(connection: Connection): Promise<void> | undefined {
   const { context, decoder, inboundFlow } = connection
+  const { header } = inboundFlow
   const message = decodePublish(
     decoder.bytes,
     decoder.start,

@@ -16,7 +16,10 @@ import { Buffer } from 'node:buffer'
 import type { Qos } from './packets.ts'
 import { isTopicName } from './topics.ts'
 
-/** Which receivers may get the very bytes that came in: none, those of 3.x, those of 5.0. */
+/**
+ * Which receivers may get the bytes that came in, but for flags and Packet Identifier: none, those of 3.x,
+ * those of 5.0.
+ */
 export type FrameShape = 0 | 4 | 5
 
 const NOTHING = Buffer.alloc(0)
@@ -38,7 +41,7 @@ export class Message {
   propertyBytes: Buffer
   propertiesStart: number
   propertiesEnd: number
-  /** Whether, and to whom, `bytes` from `frameStart` to `payloadEnd` may be sent as it is. */
+  /** Whether, and to whom, `bytes` from `frameStart` to `payloadEnd` may be sent. */
   frameShape: FrameShape
   frameStart: number
   #isDetached: boolean

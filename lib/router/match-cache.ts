@@ -9,7 +9,7 @@
 import type { Subscription } from '../protocol/subscription.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { ownString } from '../util/own-string.ts'
-import type { Receivers } from './receivers.ts'
+import type { Receiver, Receivers } from './receivers.ts'
 import type { TopicTrie } from './topic-trie.ts'
 
 export interface MatchCacheLimits {
@@ -27,14 +27,40 @@ const TOPIC_LENGTH_MAX = 256
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536
 
-interface Entry<S, G> {
-  /** Undefined when void. */
-  receivers: Receivers<S, G> | undefined
-  references: number
+/** A topic that is remembered. What it says is what the trie said: a step less to memory for each message. */
+class Entry<S, G> implements Receivers<S, G> {
+  single: readonly Receiver<S>[] = NOBODY
+  groups: readonly G[] = NOBODY
+  only: Receiver<S> | undefined = undefined
+  /** False when void. */
+  isFilled = false
+  references = 0
   readonly branch: Branch<S, G>
   /** Whether `branch` lists it; it may do so when void. */
-  isListed: boolean
+  isListed = false
+
+  constructor(branch: Branch<S, G>) {
+    this.branch = branch
+  }
+
+  fill({ single, groups, only }: Receivers<S, G>, references: number): void {
+    this.single = single
+    this.groups = groups
+    this.only = only
+    this.references = references
+    this.isFilled = true
+  }
+
+  empty(): void {
+    this.single = NOBODY
+    this.groups = NOBODY
+    this.only = undefined
+    this.references = 0
+    this.isFilled = false
+  }
 }
+
+const NOBODY: readonly never[] = []
 
 /** The entries of one first level that may have to be made void. */
 type Branch<S, G> = Entry<S, G>[]
@@ -65,13 +91,13 @@ export class MatchCache<S, G> {
     return this.#references
   }
 
-  /** Returns who gets messages of `topicName`. The result never changes and may be kept. */
+  /** Returns who gets messages of `topicName`. What is in the result never changes, the result may. */
   receiversOf(topicName: string): Receivers<S, G> {
     const entry = this.#entries.get(topicName)
-    if (entry?.receivers !== undefined) return entry.receivers
+    if (entry?.isFilled === true) return entry
     const receivers = this.#trie.match(topicName)
     if (entry !== undefined) this.#fill(entry, receivers)
-    else if (this.#isSecondSight(topicName)) this.#add(topicName, receivers)
+    else if (this.#isWorthAPlace(topicName)) this.#add(topicName, receivers)
     return receivers
   }
 
@@ -102,9 +128,13 @@ export class MatchCache<S, G> {
     return existed
   }
 
-  /** Takes a topic when it comes again, as one that never comes again would only push others out. */
-  #isSecondSight(topicName: string): boolean {
+  /**
+   * Whether to remember a topic: while there is plenty of room each, then those that come again, as one that
+   * never comes again would only push others out.
+   */
+  #isWorthAPlace(topicName: string): boolean {
     if (topicName.length > TOPIC_LENGTH_MAX) return false
+    if (this.#entries.size < this.#limits.entriesMax / 2) return true
     const hash = hashOf(topicName)
     const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
     if (this.#sightings[slot] === hash) return true
@@ -120,7 +150,7 @@ export class MatchCache<S, G> {
       branch = []
       this.#branches.set(ownString(level), branch)
     }
-    const entry = { receivers: undefined, references: 0, branch, isListed: false }
+    const entry = new Entry(branch)
     this.#entries.set(ownString(topicName), entry)
     this.#fill(entry, receivers)
   }
@@ -133,8 +163,7 @@ export class MatchCache<S, G> {
       this.#clear()
       return
     }
-    entry.receivers = receivers
-    entry.references = references
+    entry.fill(receivers, references)
     this.#references += references
     if (entry.isListed) return
     entry.isListed = true
@@ -170,8 +199,7 @@ export class MatchCache<S, G> {
 
   #empty(entry: Entry<S, G>): void {
     this.#references -= entry.references
-    entry.receivers = undefined
-    entry.references = 0
+    entry.empty()
   }
 
   #clear(): void {

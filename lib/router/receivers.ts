@@ -28,6 +28,8 @@ export interface Receivers<S, G> {
   readonly single: readonly Receiver<S>[]
   /** Shared groups, each of which chooses one of its members. */
   readonly groups: readonly G[]
+  /** The receiver, where there is one and no group: as most topics have it, it is the shortest way there. */
+  readonly only: Receiver<S> | undefined
 }
 
 class MatchedReceiver<S> implements Receiver<S> {

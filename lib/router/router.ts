@@ -19,7 +19,7 @@ import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
 import { type DurableTarget, Publication, whenDurable } from './publication.ts'
-import type { Receiver, Receivers } from './receivers.ts'
+import type { Receiver } from './receivers.ts'
 import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
 import type { Share, Subscriber } from './subscriber.ts'
 import { TopicTrie } from './topic-trie.ts'
@@ -225,17 +225,11 @@ export class Router implements Sink {
   }
 
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
-    const receivers: Receivers<Subscriber, SharedGroup> = this.#cache.receiversOf(message.topic) // [MQTT-3.3.2-3]
-    const { single, groups } = receivers
+    const { only, single, groups } = this.#cache.receiversOf(message.topic) // [MQTT-3.3.2-3]
+    if (only !== undefined) return this.#deliverToOne(only, message, publisher)
     let count = 0
     for (let i = 0; i < single.length; i++) {
-      let receiver: Receiver<Subscriber> | undefined = single[i]
-      if (receiver?.subscriber === publisher) receiver = receiver?.own // [MQTT-3.8.3-3]
-      if (receiver === undefined) continue
-      count++
-      const qos = lowerQos(message.qos, receiver.qos) // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
-      const retain = message.retain && receiver.retainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-      this.#deliver(receiver.subscriber, message, qos, retain, receiver.identifiers, undefined)
+      count += this.#deliverToOne(single[i]!, message, publisher)
     }
     for (let i = 0; i < groups.length; i++) {
       const group = groups[i] as SharedGroup
@@ -247,6 +241,20 @@ export class Router implements Sink {
       this.#deliver(member.subscriber, message, qos, retain, member.identifiers, group) // [MQTT-3.3.4-5]
     }
     return count
+  }
+
+  /** Returns how many got it. */
+  #deliverToOne(
+    receiver: Receiver<Subscriber>,
+    message: Message,
+    publisher: Subscriber | undefined,
+  ): 0 | 1 {
+    const wanted = receiver.subscriber === publisher ? receiver.own : receiver // [MQTT-3.8.3-3]
+    if (wanted === undefined) return 0
+    const qos = lowerQos(message.qos, wanted.qos) // [MQTT-3.8.4-8] [MQTT-3.3.4-2]
+    const retain = message.retain && wanted.retainAsPublished // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+    this.#deliver(wanted.subscriber, message, qos, retain, wanted.identifiers, undefined)
+    return 1
   }
 
   #deliver(

@@ -18,7 +18,7 @@ import { ownString, StringPool } from '../util/own-string.ts'
 import { FilterNode } from './filter-node.ts'
 import { mergeReceivers, type Receiver, type Receivers, receiverOf } from './receivers.ts'
 
-const NO_RECEIVERS: Receivers<never, never> = { single: [], groups: [] }
+const NO_RECEIVERS: Receivers<never, never> = { single: [], groups: [], only: undefined }
 
 export class TopicTrie<S, G> {
   readonly #root = new FilterNode<S, G>('', undefined)
@@ -85,7 +85,8 @@ export class TopicTrie<S, G> {
     }
     const single = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
     matched.length = 0
-    return { single, groups }
+    const only = single.length === 1 && groups.length === 0 ? single[0] : undefined
+    return { single, groups, only }
   }
 
   /**

@@ -70,7 +70,7 @@ export class Exchanges {
   resume(): Delivery[] {
     const again: Delivery[] = []
     this.inFlight.forEach((seq, state) => {
-      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
+      if (isReceived(state)) {
         this.sendPubrelAgain(seq)
       } else {
         again.push(this.#resendOf(seq, state === Flight.AwaitsPuback ? 1 : 2)) // [MQTT-4.8.2-4]
@@ -139,7 +139,7 @@ export class Exchanges {
   handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
     const seq = this.inFlight.seqOf(packetIdentifier)
     const state = this.inFlight.stateOf(seq)
-    if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) {
+    if (isReceived(state)) {
       this.#outlet?.sendPubrel(packetIdentifier, ReasonCode.Success)
       return true
     }
@@ -159,7 +159,7 @@ export class Exchanges {
   handlePubcomp(packetIdentifier: number): boolean {
     const seq = this.inFlight.seqOf(packetIdentifier)
     const state = this.inFlight.stateOf(seq)
-    if (state !== Flight.AwaitsPubcomp && state !== Flight.AwaitsPubcompAgain) return false
+    if (!isReceived(state)) return false
     this.#complete(seq)
     return true
   }
@@ -178,13 +178,31 @@ export class Exchanges {
   released(): Seq[] {
     const released: Seq[] = []
     this.inFlight.forEach((seq, state) => {
-      if (state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain) released.push(seq)
+      if (isReceived(state)) released.push(seq)
     })
     return released
+  }
+
+  /** The store has lost what was sent and would have to be sent again. Returns how many messages that are. */
+  forgetUnreceived(): number {
+    const lost: Seq[] = []
+    this.inFlight.forEach((seq, state) => {
+      if (!isReceived(state)) lost.push(seq)
+    })
+    for (const seq of lost) {
+      this.inFlight.complete(seq)
+      this.#shared?.settle(seq)
+    }
+    return lost.length
   }
 
   /** Takes out, as the session ends, all that was sent of shared subscriptions. */
   takeShared(): Delivery[] {
     return this.#shared?.takeAll() ?? []
   }
+}
+
+/** Whether PUBREC came: PUBREL is due, or on its way. */
+function isReceived(state: Flight): boolean {
+  return state === Flight.AwaitsPubcomp || state === Flight.AwaitsPubcompAgain
 }

@@ -313,12 +313,18 @@ export class Sender {
   } {
     const { inFlight } = this.#exchanges
     const { sentTo } = this
+    const underWay = this.#isOnline ? 0 : this.#exchanges.forgetUnreceived()
+    const backlog = this.#backlog.count
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
-    this.#queue.removeIf(({ message }) => message === undefined)
+    const gone = this.#queue.removeIf(({ message }) => message === undefined)
+    for (const { seq } of gone) inFlight.complete(seq)
     const entries = this.#queue.entries()
     const lastSeq = Math.max(sentTo, this.#lastTold)
+    this.#parts.counters.storeLost += backlog + gone.length + underWay
     const { lowWaterMark } = inFlight
-    return { lastSeq, lowWaterMark, sentTo, released: this.#exchanges.released(), entries }
+    const released = this.#exchanges.released()
+    // A client that is connected is sent more than the store will know of.
+    return { lastSeq, lowWaterMark, sentTo: this.#isOnline ? undefined : sentTo, released, entries }
   }
 
   get hasUnsentShared(): boolean {

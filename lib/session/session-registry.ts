@@ -283,16 +283,20 @@ export class SessionRegistry {
     await Promise.allSettled(this.#endings.values())
   }
 
-  /** Gives the store, which has lost all it had, every session as it is known here. */
-  async giveBack(): Promise<void> {
+  /** Gives the store every session that it has lost as it is known here. Resolves to how many there are. */
+  async giveBack(isLost: (clientIdentifier: string) => boolean): Promise<number> {
+    let count = 0
     let pending: Promise<void>[] = []
-    for (const life of this.#lives.values()) {
+    for (const [clientIdentifier, life] of this.#lives) {
+      if (!isLost(clientIdentifier)) continue
+      count++
       pending.push(life.giveBack())
       if (pending.length < GIVE_BACK_BATCH) continue
       await Promise.all(pending)
       pending = []
     }
     await Promise.all(pending)
+    return count
   }
 
   /** Ends a session that has no connection, or closes the one it has: for administrators. */

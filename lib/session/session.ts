@@ -114,7 +114,8 @@ export class Session implements Subscriber {
     const { will, expirySeconds } = this
     const { entries, ...progress } = this.#sender.giveBack()
     const subscriptions = [...this.subscriptions.values()]
-    const inbound = [...this.inbound]
+    // What is not in the store yet comes there with its message.
+    const inbound = [...this.inbound].filter((each) => !this.pendingInbound.has(each))
     const kept = { ref, subscriptions, will, expirySeconds, left, inbound }
     return { stored: { ...kept, ...progress, queued: 0, queuedBytes: 0 }, entries }
   }

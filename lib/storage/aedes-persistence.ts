@@ -79,7 +79,7 @@ export class AedesPersistence implements AedesPersistenceInterface {
     const store = await openStore(
       this.#options,
       (error) => this.#broker?.emit?.('error', error),
-      () => this.#writeAgain(),
+      (isLost) => this.#writeAgain(isLost),
     )
     const sessions = new AedesSessions(store)
     this.#opened = { store, sessions }
@@ -322,11 +322,11 @@ export class AedesPersistence implements AedesPersistenceInterface {
     }
   }
 
-  async #writeAgain(): Promise<void> {
-    await this.#sessions.adoptAll()
+  async #writeAgain(isLost: (clientId: string) => boolean): Promise<void> {
+    await this.#sessions.adoptAll(isLost)
     for (const message of this.#retained.values()) {
       // oxlint-disable-next-line no-await-in-loop -- There may be very many.
-      await writeUnit(this.#store, { ...message, retain: 'set' })
+      await writeUnit(this.#store, { ...message, retain: 'set', isGivenBack: true })
     }
   }
 }

@@ -7,7 +7,8 @@ import { KEPT_OVERHEAD_BYTES } from '../protocol/message.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import type { Clock } from '../util/clock.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
-import { type PackedBytes, packBytes, unpackBytes } from '../util/packed-bytes.ts'
+import { EntryQueue } from './entry-queue.ts'
+import { KeptRetained } from './kept-retained.ts'
 import {
   type Claimed,
   type ClaimOptions,
@@ -33,8 +34,7 @@ import {
 interface KeptSession {
   ref: SessionRef
   readonly subscriptions: Map<string, Subscription>
-  /** In order of seq, as entries are only ever added behind the last. */
-  readonly queue: Map<Seq, QueueEntry>
+  readonly queue: EntryQueue
   lastSeq: Seq
   lowWaterMark: Seq
   readonly released: Set<Seq>
@@ -47,25 +47,13 @@ interface KeptSession {
   queuedBytes: number
 }
 
-type KeptRetained = Pick<Unit, 'qos' | 'expiresAt'> & { readonly body: PackedBytes }
-
-/** Map entry, record and topic of a retained message, beside its body. */
-const RETAINED_OVERHEAD_BYTES = 256
-
-const NEVER = Number.POSITIVE_INFINITY
-
-/** How many retained messages there are before those that have expired are looked for. */
-const SWEEP_MIN = 1_024
-
 export class MemoryStore implements Store {
   readonly #clock: Clock
   readonly #budget: MemoryBudget
   readonly #sessions = new Map<string, KeptSession>()
-  /** In how many queues each body stands. */
+  /** In how many queues a body stands, if it is more than one. */
   readonly #references = new WeakMap<Buffer, number>()
-  readonly #retained = new Map<string, KeptRetained>()
-  /** With so many retained messages the expired ones are removed. */
-  #sweepAt = SWEEP_MIN
+  readonly #retained: KeptRetained
   #incarnations = 0
   #batch: { unit: Unit; sink: Sink }[] = []
   protected readonly currentPressure = { pendingUnits: 0, pendingBytes: 0, isHealthy: true }
@@ -74,6 +62,7 @@ export class MemoryStore implements Store {
   constructor(clock: Clock, budget: MemoryBudget) {
     this.#clock = clock
     this.#budget = budget
+    this.#retained = new KeptRetained(budget)
   }
 
   async open(): Promise<Opened> {
@@ -92,16 +81,14 @@ export class MemoryStore implements Store {
     for (const session of this.#sessions.values()) {
       onItem({ kind: 'session', session: describe(session) })
     }
-    this.#sweep()
-    for (const [topic, { body, qos, expiresAt }] of this.#retained) {
-      onItem({ kind: 'retained', message: { topic, body: unpackBytes(body), qos, expiresAt } })
-    }
+    this.#retained.sweep(this.#clock.now())
+    for (const message of this.#retained) onItem({ kind: 'retained', message })
   }
 
   async claim(clientIdentifier: string, options: ClaimOptions): Promise<Claimed> {
     this.#assertOpen()
     let session = this.#sessions.get(clientIdentifier)
-    const isGone = (session?.left?.expiresAt ?? NEVER) <= this.#clock.now()
+    const isGone = (session?.left?.expiresAt ?? Number.POSITIVE_INFINITY) <= this.#clock.now()
     if (session !== undefined && (options.cleanStart || isGone)) {
       this.#discardSession(session)
       session = undefined
@@ -161,6 +148,7 @@ export class MemoryStore implements Store {
     for (const seq of seqs) {
       const entry = source.queue.get(seq)
       if (entry === undefined) continue
+      this.#references.set(entry.body, (this.#references.get(entry.body) ?? 1) + 1)
       const moved = { ...entry, qos, retain, subscriptionIdentifiers, share }
       const standing = this.#append(target, moved)
       this.#remove(source, seq)
@@ -178,8 +166,7 @@ export class MemoryStore implements Store {
     const entries: QueueEntry[] = []
     if (session === undefined) return entries
     let bytes = 0
-    for (const entry of session.queue.values()) {
-      if (entry.seq <= after) continue
+    for (const entry of session.queue.behind(after)) {
       bytes += entry.body.length
       if (entries.length >= max || (bytes > maxBytes && entries.length > 0)) break
       entries.push(entry)
@@ -190,11 +177,7 @@ export class MemoryStore implements Store {
   acknowledgeTo(ref: SessionRef, lowWaterMark: Seq): void {
     const session = this.#sameLife(ref)
     if (session === undefined || lowWaterMark <= session.lowWaterMark) return
-    // By what is there, not number by number: a queue may have lost millions.
-    for (const seq of session.queue.keys()) {
-      if (seq > lowWaterMark) break
-      this.#remove(session, seq)
-    }
+    this.#removeUpTo(session, lowWaterMark)
     session.lowWaterMark = lowWaterMark
   }
 
@@ -205,14 +188,14 @@ export class MemoryStore implements Store {
   }
 
   discardRetained(topics: readonly string[]): void {
-    for (const topic of topics) this.#clearRetained(topic)
+    for (const topic of topics) this.#retained.clear(topic)
   }
 
   async markReleased(ref: SessionRef, seqs: readonly Seq[]): Promise<void> {
     this.#assertOpen()
     const session = this.#ownedBy(ref)
     if (session === undefined) return
-    for (const seq of seqs) if (session.queue.has(seq)) session.released.add(seq)
+    for (const seq of seqs) if (session.queue.get(seq) !== undefined) session.released.add(seq)
   }
 
   async forgetInbound(ref: SessionRef, packetIdentifier: number): Promise<void> {
@@ -242,7 +225,11 @@ export class MemoryStore implements Store {
   async adoptQueue(ref: SessionRef, entries: readonly QueueEntry[]): Promise<void> {
     this.#assertOpen()
     const session = this.#sameLife(ref)
-    if (session !== undefined) for (const entry of entries) this.#add(session, entry)
+    if (session === undefined) return
+    for (const entry of entries) {
+      this.#budget.hold(entry.body.length)
+      this.#add(session, entry)
+    }
   }
 
   async check(): Promise<StoreFinding[]> {
@@ -274,41 +261,24 @@ export class MemoryStore implements Store {
     }
     const willOf = unit.willOf === undefined ? undefined : this.#ownedBy(unit.willOf)
     if (willOf !== undefined) willOf.will = undefined
-    if (unit.retain !== undefined) this.#clearRetained(unit.topic)
-    if (unit.retain === 'set') this.#setRetained(unit)
-    for (let i = 0; i < unit.targets.length; i++) {
-      const target = unit.targets[i]!
+    if (unit.retain === 'set') this.#retained.set(unit, this.#clock.now())
+    else if (unit.retain === 'clear') this.#retained.clear(unit.topic)
+    const { expiresAt, body, targets } = unit
+    // A body counts once, in however many queues it stands; its places count each.
+    if (targets.length > 0) this.#budget.hold(body.length)
+    if (targets.length > 1) this.#references.set(body, targets.length)
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
       const session = this.#sameLife(target.session)
-      if (session === undefined) continue
+      if (session === undefined) {
+        this.#releaseBody(body)
+        continue
+      }
       const { qos, retain, subscriptionIdentifiers, share } = target
-      const { expiresAt, body } = unit
       const entry = { seq: 0, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
       sink.stored(unit, i, this.#append(session, entry).seq)
     }
     sink.done(unit)
-  }
-
-  #setRetained({ topic, body, qos, expiresAt }: Unit): void {
-    if (this.#retained.size >= this.#sweepAt) this.#sweep()
-    const retained = { body: packBytes(body), qos, expiresAt }
-    this.#retained.set(topic, retained)
-    this.#budget.hold(retainedBytes(retained))
-  }
-
-  #clearRetained(topic: string): void {
-    const retained = this.#retained.get(topic)
-    if (retained === undefined) return
-    this.#retained.delete(topic)
-    this.#budget.release(retainedBytes(retained))
-  }
-
-  /** Nobody clears what has expired: ever new topics would fill the memory. */
-  #sweep(): void {
-    const now = this.#clock.now()
-    for (const [topic, { expiresAt }] of this.#retained) {
-      if (expiresAt <= now) this.#clearRetained(topic)
-    }
-    this.#sweepAt = Math.max(SWEEP_MIN, this.#retained.size * 2)
   }
 
   #append(session: KeptSession, entry: QueueEntry): QueueEntry {
@@ -318,37 +288,44 @@ export class MemoryStore implements Store {
   }
 
   #add(session: KeptSession, entry: QueueEntry): void {
-    session.queue.set(entry.seq, entry)
+    session.queue.push(entry)
     session.queuedBytes += entry.body.length
-    this.#countBody(entry.body, 1)
+    this.#budget.hold(KEPT_OVERHEAD_BYTES)
     this.added(session.ref.clientIdentifier, entry)
   }
 
   #remove(session: KeptSession, seq: Seq): void {
-    const entry = session.queue.get(seq)
+    const entry = session.queue.delete(seq)
     if (entry === undefined) return
-    session.queue.delete(seq)
     session.queuedBytes -= entry.body.length
     session.released.delete(seq)
-    this.#countBody(entry.body, -1)
+    this.#budget.release(KEPT_OVERHEAD_BYTES)
+    this.#releaseBody(entry.body)
     this.removed(session.ref.clientIdentifier, seq)
   }
 
-  /** A body counts once, in however many queues it stands; its places count each. */
-  #countBody(body: Buffer, change: 1 | -1): void {
-    const before = this.#references.get(body) ?? 0
-    const after = before + change
-    if (after === 0) this.#references.delete(body)
-    else this.#references.set(body, after)
-    const isFirstOrLast = before === 0 || after === 0
-    this.#budget.hold(change * (KEPT_OVERHEAD_BYTES + (isFirstOrLast ? body.length : 0)))
+  /** By what is there, not number by number: a queue may have lost millions. */
+  #removeUpTo(session: KeptSession, seq: Seq): void {
+    let { first } = session.queue
+    while (first !== undefined && first.seq <= seq) {
+      this.#remove(session, first.seq)
+      first = session.queue.first
+    }
+  }
+
+  /** The body stands in one queue less. */
+  #releaseBody(body: Buffer): void {
+    const others = (this.#references.get(body) ?? 1) - 1
+    if (others === 0) this.#budget.release(body.length)
+    else if (others === 1) this.#references.delete(body)
+    else this.#references.set(body, others)
   }
 
   #createSession(clientIdentifier: string): KeptSession {
     const session: KeptSession = {
       ref: { clientIdentifier, incarnation: ++this.#incarnations, epoch: 0 },
       subscriptions: new Map(),
-      queue: new Map(),
+      queue: new EntryQueue(),
       lastSeq: 0,
       lowWaterMark: 0,
       released: new Set(),
@@ -364,7 +341,7 @@ export class MemoryStore implements Store {
   }
 
   #discardSession(session: KeptSession): void {
-    for (const seq of session.queue.keys()) this.#remove(session, seq)
+    this.#removeUpTo(session, session.lastSeq)
     this.#sessions.delete(session.ref.clientIdentifier)
   }
 
@@ -398,6 +375,3 @@ function describe(session: KeptSession): StoredSession {
 }
 
 /** A large body is the very `Buffer` that the broker's own retained messages hold and count. */
-function retainedBytes({ body }: KeptRetained): number {
-  return (typeof body === 'string' ? body.length : 0) + RETAINED_OVERHEAD_BYTES
-}

@@ -66,6 +66,8 @@ export interface Unit {
     | undefined
   /** Set when this is the Will Message of a session: the session has none from now on. */
   readonly willOf: SessionRef | undefined
+  /** Set for a retained message that a store has lost, see `StoreEvents.emptied`. */
+  readonly isGivenBack?: boolean
 }
 
 export interface Sink {
@@ -180,11 +182,12 @@ export interface StoreEvents {
   /** The store cannot go on, or belongs to somebody else now: whoever uses it must stop. */
   readonly lost: (error: StoreError) => void
   /**
-   * What is behind the store has come back without what it kept. Whoever uses it gives back by `adopt`,
-   * `adoptQueue` and units that only set retained messages what it still knows; everything else waits until
-   * the promise resolves. An adopted session keeps its `ref`, so what was written for it still fits.
+   * What is behind the store has come back without what it kept, which may be all or a part. Whoever uses it
+   * gives back by `adopt` and `adoptQueue` what it still knows of the sessions that `isLost` names, and all
+   * retained messages by units that say so; everything else waits until the promise resolves. An adopted
+   * session keeps its `ref`, so what was written for it still fits.
    */
-  readonly emptied: () => Promise<void>
+  readonly emptied: (isLost: (clientIdentifier: string) => boolean) => Promise<void>
 }
 
 /** What was found that should not be there. */

@@ -8,6 +8,9 @@
  *
  *     slab  | written, of A | written, of B | A's region: start..end..limit | free |
  *
+ * Packets that stand one behind the other where they came in, as those of one publisher do, are copied
+ * together, ahead of their turn: behind `end` stands what probably comes next.
+ *
  * A view keeps its whole slab alive. A transport that is already blocked may keep it for long, so it gets
  * a copy of its own size instead; a transport that blocks on a view pins one slab at most.
  */
@@ -42,6 +45,12 @@ export class Outbox {
   #isListed: boolean
   /** What the transport has not taken, as far as the budget knows. */
   #heldBytes: number
+  /** Where the bytes behind `end` were copied from, if any were: `source` from `sourceAt` to `sourceEnd`. */
+  #source: Buffer | undefined
+  #sourceAt: number
+  #sourceEnd: number
+  /** How many bytes of `source` were appended one behind the other. */
+  #runBytes: number
 
   /** What the transport does not take counts in `budget`, if there is one. */
   constructor(transport: Transport, flusher: Flusher, budget?: MemoryBudget) {
@@ -54,6 +63,10 @@ export class Outbox {
     this.#limit = 0
     this.#isListed = false
     this.#heldBytes = 0
+    this.#source = undefined
+    this.#sourceAt = 0
+    this.#sourceEnd = 0
+    this.#runBytes = 0
   }
 
   /** Where the last `reserve` made room. Changes with every call of the outbox. */
@@ -76,11 +89,11 @@ export class Outbox {
 
   /**
    * Sends `bytes` from `start` to `end`: a copy if it is small. From REFERENCE_MIN_BYTES on the memory
-   * itself is written at once, and must never change afterwards; `appendCopy` is for buffers that do.
+   * itself is written at once, and must never change afterwards.
    */
   append(bytes: Buffer, start: number, end: number): void {
     if (end - start < REFERENCE_MIN_BYTES) {
-      this.appendCopy(bytes, start, end)
+      this.copy(bytes, start, end)
       return
     }
     this.flush()
@@ -88,10 +101,38 @@ export class Outbox {
     this.noteBlocked()
   }
 
-  /** Sends a copy of `bytes` from `start` to `end`, however large it is. */
-  appendCopy(bytes: Buffer, start: number, end: number): void {
+  /**
+   * Copies `bytes` from `start` to `end`, and returns where they stand in `block`: the caller may change
+   * them before anything else is done with the outbox.
+   */
+  copy(bytes: Buffer, start: number, end: number): number {
     const at = this.reserve(end - start)
     bytes.copy(this.#block, at, start, end)
+    return at
+  }
+
+  /** As `copy`, for `bytes` that never change: what stands one behind the other is copied together. */
+  take(bytes: Buffer, start: number, end: number): number {
+    if (bytes !== this.#source || start !== this.#sourceAt || end > this.#sourceEnd)
+      this.#copyAhead(bytes, start, end)
+    const at = this.#end
+    this.#end = at + end - start
+    this.#sourceAt = end
+    this.#runBytes += end - start
+    return at
+  }
+
+  /** Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. */
+  #copyAhead(bytes: Buffer, start: number, end: number): void {
+    const isNext = bytes === this.#source && start === this.#sourceAt
+    if (!isNext) this.#runBytes = 0
+    const used = this.#end - this.#start
+    let size = Math.min(end - start + this.#runBytes, bytes.length - start)
+    if (used + size > FLUSH_BYTES) size = end - start
+    if (this.#end + size > this.#limit) this.#makeRoom(size)
+    bytes.copy(this.#block, this.#end, start, start + size)
+    this.#source = bytes
+    this.#sourceEnd = start + size
   }
 
   /**
@@ -99,6 +140,7 @@ export class Outbox {
    * anything else is done with the outbox.
    */
   reserve(size: number): number {
+    this.#source = undefined
     let at = this.#end
     if (at + size > this.#limit) {
       this.#makeRoom(size)
@@ -125,6 +167,7 @@ export class Outbox {
     this.#start = 0
     this.#end = 0
     this.#limit = 0
+    this.#source = undefined
     this.#transport.write(bytes)
     this.noteBlocked()
   }

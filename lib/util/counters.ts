@@ -14,6 +14,8 @@ export class Counters {
   publishExpired = 0
   /** QoS 2 messages of a shared subscription that died with their session [MQTT-4.8.2-5]. */
   sharedLost = 0
+  /** Messages that waited in a store which came back without them; each counts for everybody it waited for. */
+  storeLost = 0
   /** Connections accepted, and CONNECT packets that led to a session. */
   socketsOpened = 0
   connectionsOpened = 0

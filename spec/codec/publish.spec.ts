@@ -10,6 +10,7 @@ import {
   type PublishShape,
   SHARED_PAYLOAD_MIN_BYTES,
 } from '../../lib/codec/publish-encoder.ts'
+import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { composeBody, Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { refuses } from '../support/check.ts'
@@ -53,6 +54,19 @@ function messageWith(
 ): Message {
   return Message.fromBody(composeBody('t', list, payload), 1, false, expiresAt)
 }
+
+test('a Topic Name is judged by its own bytes, whatever the one before was', (t) => {
+  const header = new PublishHeader()
+  const read = (name: Buffer): string =>
+    decode(frame(3, 0, Buffer.concat([twoBytes(name.length), name])), 4, header).topic
+
+  for (const name of ['a/b', 'a/c', 'a/c', 'a/cd', 'b/cd', 'é', 'é', 'aé', 'a/b'])
+    t.is(read(Buffer.from(name)), name)
+  read(Buffer.from('é'))
+  t.throws(() => read(Buffer.from([0xe9])), { instanceOf: ProtocolError })
+  read(Buffer.from('a/b'))
+  t.throws(() => read(Buffer.from('a/+')), { instanceOf: ProtocolError })
+})
 
 const topic = text('t')
 const refusals: readonly (readonly [string, MqttVersion, Buffer, number, string])[] = [
@@ -157,14 +171,41 @@ for (const [version, others] of [
       t.not(encoder.encode(message, shapeOf({ version: other }), NOW).bytes, packet)
     }
     t.not(encoder.encode(message, shapeOf({ version, qos: 1 }), NOW).bytes, packet)
-    t.not(encoder.encode(message, shapeOf({ version, retain: true }), NOW).bytes, packet)
+  })
+
+  test(`a PUBLISH of version ${version} that differs in its flags alone is passed on with those of its receiver`, (t) => {
+    // QoS 1, DUP, RETAIN.
+    const packet = frame(3, 0x0b, topic, id, version === 5 ? [0] : [], 0x70)
+    const encoder = new PublishEncoder()
+    const message = decode(packet, version)
+
+    const passedOn = encoder.encode(message, shapeOf({ version, qos: 1 }), NOW)
+
+    t.is(passedOn.bytes, packet)
+    t.true(passedOn.isPassedOn)
+    t.is(passedOn.firstByte, 0x32)
+    t.is(passedOn.packetIdentifierAt, packet.indexOf(id))
+    t.is(encoder.encode(message, shapeOf({ version, qos: 1, retain: true }), NOW).firstByte, 0x33)
+    t.false(encoder.encode(message, shapeOf({ version, qos: 0 }), NOW).isPassedOn)
   })
 }
+
+test('a large PUBLISH, which is not copied, is passed on only as it came', (t) => {
+  const payload = Buffer.alloc(SHARED_PAYLOAD_MIN_BYTES)
+  const message = (flags: number): Message =>
+    decode(frame(3, flags, topic, flags > 1 ? id : [], payload), 4)
+  const encode = (of: Message, wanted: Partial<PublishShape>): boolean =>
+    new PublishEncoder().encode(of, shapeOf({ version: 4, ...wanted }), NOW).isPassedOn
+
+  t.true(encode(message(0), {}))
+  t.true(encode(message(1), { retain: true }))
+  t.false(encode(message(1), {}))
+  t.false(encode(message(2), { qos: 1 }))
+})
 
 const differing: Record<string, readonly [flags: number, of: Properties]> = {
   'with a Topic Alias': [0, { topicAlias: 1 }],
   'with a Message Expiry Interval': [0, { messageExpiryInterval: 60 }],
-  'with RETAIN': [1, {}],
   'at QoS 1': [2, {}],
 }
 

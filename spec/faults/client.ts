@@ -7,9 +7,14 @@ import type { Buffer } from 'node:buffer'
 import { createConnection, type Socket } from 'node:net'
 import mqttPacket, { type Packet } from 'mqtt-packet'
 
-/** Where the broker listens at the moment. */
+/** Where the broker is, and what all clients together have to do with it. */
 export interface Address {
-  port: number
+  /** Where it listens at the moment. */
+  readonly port: number
+  /** How many packets have come from it. */
+  heard: number
+  /** How many connections to it are open. */
+  connections: number
 }
 
 export interface Received {
@@ -33,10 +38,21 @@ export abstract class FaultClient {
   readonly #address: Address
   #socket: Socket | undefined
   #isWanted = false
+  #isConnected = false
+  #pinged: () => void = () => {}
 
   constructor(address: Address, clientId: string) {
     this.#address = address
     this.clientId = clientId
+  }
+
+  /** Whether the broker has accepted the present connection. */
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  get isStopped(): boolean {
+    return !this.#isWanted
   }
 
   protected get isClean(): boolean {
@@ -60,6 +76,16 @@ export abstract class FaultClient {
   stop(): void {
     this.#isWanted = false
     this.#socket?.destroy()
+    this.#disconnected()
+  }
+
+  /** Resolves when the broker has answered, so that all it sent before is here, or the connection is gone. */
+  async ping(): Promise<void> {
+    if (!this.#isConnected) return
+    this.send({ cmd: 'pingreq' })
+    await new Promise<void>((resolve) => {
+      this.#pinged = resolve
+    })
   }
 
   send(packet: Record<string, unknown>): void {
@@ -74,11 +100,14 @@ export abstract class FaultClient {
     this.#socket = socket
     const parser = mqttPacket.parser({ protocolVersion: 4 })
     parser.on('packet', (packet: Packet) => {
+      this.#address.heard++
       if (this.#socket === socket) this.#take(packet as unknown as Received)
     })
     socket.on('data', (chunk) => parser.parse(chunk))
     socket.on('error', () => {})
     socket.on('connect', () => {
+      this.#address.connections++
+      socket.once('close', () => this.#address.connections--)
       const { clientId, will, isClean: clean } = this
       this.send({
         cmd: 'connect',
@@ -90,20 +119,28 @@ export abstract class FaultClient {
         ...(will && { will }),
       })
     })
-    socket.on('close', () => setTimeout(() => this.#socket === socket && this.#connect(), RETRY_MS))
+    socket.on('close', () => {
+      if (this.#socket !== socket) return
+      this.#disconnected()
+      setTimeout(() => this.#socket === socket && this.#connect(), RETRY_MS)
+    })
+  }
+
+  #disconnected(): void {
+    this.#isConnected = false
+    this.#pinged()
   }
 
   #take(packet: Received): void {
-    if (packet.cmd !== 'connack') {
-      this.received(packet)
-      return
-    }
+    if (packet.cmd === 'pingresp') return this.#pinged()
+    if (packet.cmd !== 'connack') return this.received(packet)
     if (packet.returnCode !== 0) {
       this.#socket?.destroy()
       return
     }
     if (this.#hadSession && !packet.sessionPresent && !this.isClean) this.lostSessions++
     this.#hadSession = true
+    this.#isConnected = true
     this.connected(packet.sessionPresent)
   }
 }

@@ -9,7 +9,25 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../lib/util/random.ts'
 import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
+import type { Verdict } from './verdict.ts'
 import type { World } from './world.ts'
+
+/** What a fault may do with the clients while it strikes. */
+export interface Clients {
+  /** The broker is down: a client that has a will and was killed with it does not come back. */
+  died(): void
+  /** Publishes nothing until all is acknowledged and nothing waits for those who are connected. */
+  catchUp(): Promise<void>
+  /** The store has lost what waits in it: the others may miss what was acknowledged by now. */
+  concede(): Promise<void>
+}
+
+export interface Report {
+  /** Sentences for people. */
+  readonly remarks: readonly string[]
+  /** Promises that were broken. */
+  readonly broken: readonly string[]
+}
 
 export interface Fault {
   readonly name: string
@@ -18,15 +36,17 @@ export interface Fault {
   readonly killsBroker: boolean
   /** Makes the store ready; returns the broker's flags. */
   prepare(): Promise<readonly string[]>
-  /** Does it, and makes everything work again. `died` is called while the broker is down. */
-  strike(world: World, random: Random, died: () => void): Promise<void>
+  /** Does it, and makes everything work again. */
+  strike(world: World, random: Random, clients: Clients): Promise<void>
+  /** What it has found in the end, beside what became of the messages. */
+  report?(world: World, verdict: Verdict): Report
   remove(): Promise<void>
 }
 
-async function killBroker(world: World, _: Random, died: () => void): Promise<void> {
+async function killBroker(world: World, _: Random, clients: Clients): Promise<void> {
   await world.killBroker()
   world.strikes++
-  died()
+  clients.died()
   await world.startBroker()
 }
 
@@ -43,7 +63,7 @@ export function brokerKilled(url: string, flags: readonly string[] = []): Fault 
 }
 
 /** What the broker logs when its store takes nothing any more. */
-const TAKES_NOTHING = 'the store takes nothing'
+export const TAKES_NOTHING = 'the store takes nothing'
 
 /** How long a disk stays full. */
 const FULL_MS = 1_500
@@ -97,7 +117,7 @@ function fill(path: string): void {
 
 type Appending = 'always' | 'everysec'
 
-abstract class RedisFault implements Fault {
+export abstract class RedisFault implements Fault {
   abstract readonly name: string
   abstract readonly killsBroker: boolean
   readonly store: string
@@ -118,7 +138,7 @@ abstract class RedisFault implements Fault {
     return [`--store=${this.#redis.url}`]
   }
 
-  abstract strike(world: World, random: Random, died: () => void): Promise<void>
+  abstract strike(world: World, random: Random, clients: Clients): Promise<void>
 
   async remove(): Promise<void> {
     await this.#redis?.remove()

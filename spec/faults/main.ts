@@ -21,7 +21,7 @@ const flags = await yargs(process.argv.slice(2))
   .parseAsync()
 
 const { rounds, seed, only = '' } = flags
-const chosen = campaigns.filter((make) => {
+const chosen = campaigns.filter(({ make }) => {
   const { name, store } = make()
   return `${name} ${store}`.includes(only)
 })
@@ -36,10 +36,11 @@ if (!(rounds >= 1) || Number.isNaN(seed) || chosen.length === 0) {
 console.log(`seed ${seed}, ${rounds} rounds of each fault`)
 const rows: Row[] = []
 let isBroken = false
-for (const make of chosen) {
+for (const { make } of chosen) {
   const fault = make()
   const row = await run(fault, { rounds, seed, settleTimeoutMs: 60_000 })
   console.log(`${isKept(row) ? 'kept  ' : 'BROKEN'}  ${fault.name}, ${fault.store}`)
+  for (const remark of row.remarks) console.log(`        ${remark}`)
   if (!isKept(row)) console.log(row)
   isBroken ||= !isKept(row)
   rows.push(row)

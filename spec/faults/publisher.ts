@@ -19,21 +19,22 @@ export class Publisher extends FaultClient {
   readonly acknowledged: Set<number> = new Set()
   readonly #isRetained: boolean
   readonly #window: number
+  readonly #most: number
   readonly #underWay = new Map<number, Step>()
   #isPaused = false
-  #isConnected = false
   #wake: () => void = () => {}
 
   constructor(
     address: Address,
     clientId: string,
-    options: { topic: string; qos: 1 | 2; window: number; isRetained?: boolean },
+    options: { topic: string; qos: 1 | 2; window: number; isRetained?: boolean; most?: number },
   ) {
     super(address, clientId)
     this.topic = options.topic
     this.qos = options.qos
     this.#window = options.window
     this.#isRetained = options.isRetained ?? false
+    this.#most = options.most ?? Number.POSITIVE_INFINITY
   }
 
   /** Messages whose exchange is not over. */
@@ -51,8 +52,13 @@ export class Publisher extends FaultClient {
     }
   }
 
+  /** Sends new messages again. */
+  goOn(): void {
+    this.#isPaused = false
+    this.#fill()
+  }
+
   protected connected(sessionPresent: boolean): void {
-    this.#isConnected = true
     // In the order of the first time [MQTT-4.4.0-1]; numbers are identifiers but for the wrap.
     for (const [number, step] of this.#underWay) {
       if (step === 'publish') this.#publish(number, true)
@@ -83,11 +89,15 @@ export class Publisher extends FaultClient {
   }
 
   #fill(): void {
-    while (this.#isConnected && !this.#isPaused && this.#underWay.size < this.#window) {
+    while (this.#isFree && this.#underWay.size < this.#window && this.sent < this.#most) {
       this.sent++
       this.#underWay.set(this.sent, 'publish')
       this.#publish(this.sent, false)
     }
+  }
+
+  get #isFree(): boolean {
+    return this.isConnected && !this.#isPaused
   }
 
   #publish(number: number, dup: boolean): void {

@@ -4,10 +4,12 @@
  */
 
 import { type Address, FaultClient, type Received } from './client.ts'
+import { type Numbered, NumberedSet } from './numbered.ts'
 
 export class Subscriber extends FaultClient {
   /** Topic → numbers in the order in which they came. */
   readonly got: Map<string, number[]> = new Map()
+  readonly #seen = new NumberedSet()
   readonly #filters: readonly string[]
   /** QoS 2 messages whose PUBREL has not come. */
   readonly #unreleased = new Set<number>()
@@ -21,6 +23,11 @@ export class Subscriber extends FaultClient {
   constructor(address: Address, clientId: string, filters: readonly string[]) {
     super(address, clientId)
     this.#filters = filters
+  }
+
+  /** Whether a message has come. */
+  has(message: Numbered): boolean {
+    return this.#seen.has(message)
   }
 
   /** Resolves when everything that `isComplete` looks for is there. */
@@ -55,6 +62,7 @@ export class Subscriber extends FaultClient {
     const numbers = this.got.get(topic)
     if (numbers === undefined) this.got.set(topic, [number])
     else numbers.push(number)
+    this.#seen.add({ topic, number })
     this.#wake()
   }
 }

@@ -1,7 +1,7 @@
 /** What became of every message, and the table that says so. */
 
-import type { Publisher } from './publisher.ts'
-import type { Subscriber, WillClient } from './subscriber.ts'
+import type { Audience } from './audience.ts'
+import type { Report } from './fault.ts'
 
 export interface Verdict {
   /** Messages that publishers were told are taken over, wills of clients that were connected. */
@@ -14,6 +14,8 @@ export interface Verdict {
   readonly duplicated: number
   /** Acknowledged, and did not come. */
   readonly lost: number
+  /** Acknowledged, and did not come, as is said of the fault beforehand. */
+  readonly conceded: number
   /** Came after a later one of its topic did. */
   readonly misordered: number
   /** Exchanges of publishers that did not come to their end. */
@@ -22,43 +24,16 @@ export interface Verdict {
   readonly lostRetained: number
 }
 
-/** Everything that somebody waits for on a topic. */
-export interface Expected {
-  readonly topic: string
-  readonly qos: 1 | 2
-  readonly numbers: ReadonlySet<number>
-}
-
-/** Those who are to get `expected`: one subscriber, or all members of a group together. */
-export interface Audience {
-  readonly subscribers: readonly Subscriber[]
-  readonly expected: readonly Expected[]
-}
-
-export function expectedOf(publishers: readonly Publisher[]): Expected[] {
-  return publishers.map(({ topic, qos, acknowledged }) => ({ topic, qos, numbers: acknowledged }))
-}
-
-export function expectedWills(wills: readonly WillClient[]): Expected[] {
-  const connected = wills.filter(({ hasConnected }) => hasConnected)
-  return connected.map(({ topic }) => ({ topic, qos: 2, numbers: new Set([1]) }))
-}
-
-/** How many expected messages have not come. */
-export function countLost(audiences: readonly Audience[]): number {
-  return audiences.reduce((sum, audience) => sum + judgeAudience(audience).lost, 0)
-}
-
 /** What is missing, for people: `s1: t/3 17, 18`. */
 export function listLost(audiences: readonly Audience[]): string[] {
-  return audiences.flatMap(({ subscribers, expected }) =>
-    expected.flatMap(({ topic, numbers }) => {
-      const seen = new Set(subscribers.flatMap(({ got }) => got.get(topic) ?? []))
-      const missing = [...numbers].filter((number) => !seen.has(number))
-      const names = subscribers.map(({ clientId }) => clientId).join(' and ')
-      return missing.length === 0 ? [] : [`${names}: ${topic} ${missing.slice(0, 10).join(', ')}`]
-    }),
-  )
+  return audiences.flatMap((audience) => {
+    const names = audience.subscribers.map(({ clientId }) => clientId).join(' and ')
+    return audience.expected.flatMap((expected) => {
+      const numbers = audience.missing([expected]).map(({ number }) => number)
+      if (numbers.length === 0) return []
+      return [`${names}: ${expected.topic} ${numbers.slice(0, 10).join(', ')}`]
+    })
+  })
 }
 
 type Judged = Omit<Verdict, 'unfinished' | 'lostSessions' | 'lostRetained'>
@@ -73,12 +48,14 @@ export function judge(audiences: readonly Audience[]): Judged {
     repeated: sum('repeated'),
     duplicated: sum('duplicated'),
     lost: sum('lost'),
+    conceded: sum('conceded'),
     misordered: sum('misordered'),
   }
 }
 
-function judgeAudience({ subscribers, expected }: Audience): Judged {
-  let [acknowledged, delivered, repeated, duplicated, lost, misordered] = [0, 0, 0, 0, 0, 0]
+function judgeAudience(audience: Audience): Judged {
+  const { subscribers, expected } = audience
+  let [acknowledged, delivered, repeated, duplicated, misordered, conceded] = [0, 0, 0, 0, 0, 0]
   for (const { topic, qos, numbers } of expected) {
     const seen = new Set<number>()
     let count = 0
@@ -96,23 +73,26 @@ function judgeAudience({ subscribers, expected }: Audience): Judged {
     delivered += count
     if (qos === 1) repeated += count - seen.size
     else duplicated += count - seen.size
-    for (const number of numbers) if (!seen.has(number)) lost++
+    for (const number of numbers)
+      if (!seen.has(number) && audience.isConceded({ topic, number })) conceded++
   }
-  return { acknowledged, delivered, repeated, duplicated, lost, misordered }
+  const lost = audience.missing().length
+  return { acknowledged, delivered, repeated, duplicated, lost, conceded, misordered }
 }
 
-/** Whether all promises were kept. */
-export function isKept(verdict: Verdict): boolean {
-  const { duplicated, lost, misordered, unfinished, lostSessions, lostRetained } = verdict
-  return duplicated + lost + misordered + unfinished + lostSessions + lostRetained === 0
-}
-
-export interface Row extends Verdict {
+export interface Row extends Verdict, Report {
   /** What is missing, for people. */
   readonly missing: readonly string[]
   readonly fault: string
   readonly store: string
   readonly strikes: number
+}
+
+/** Whether all promises were kept. */
+export function isKept({ broken, ...verdict }: Row): boolean {
+  const { duplicated, lost, misordered, unfinished, lostSessions, lostRetained } = verdict
+  const failures = duplicated + lost + misordered + unfinished + lostSessions + lostRetained
+  return failures === 0 && broken.length === 0
 }
 
 /** Draws the rows as a table for a terminal. */
@@ -126,6 +106,7 @@ export function tableOf(rows: readonly Row[]): string {
     'repeated',
     'duplicated',
     'lost',
+    'conceded',
     'misordered',
     'unfinished',
     'lostSessions',

@@ -2,19 +2,20 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { until } from '../support/turns.ts'
 import type { Address } from './client.ts'
 
-const CLI = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
+export const CLI: string = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))
 
 /** Bounds that nothing here reaches: what a policy drops is not lost by a fault. */
 const FLAGS = [
   '--port=0',
   '--ws-port=0',
-  '--log-level=error',
+  '--log-level=warn',
   '--log-format=json',
   '--session.queueMessagesMax=10000000',
   '--session.queueBytesMax=10000000000',
@@ -28,9 +29,22 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/** A broker that ended before it listened. */
+export class BrokerEnded extends Error {
+  readonly code: number | null
+  readonly output: string
+
+  constructor(code: number | null, output: string) {
+    super(`the broker ended with ${code}:\n${output}`)
+    this.code = code
+    this.output = output
+  }
+}
+
 export class World implements Address {
-  /** Where the broker listens now. */
   port = 0
+  heard = 0
+  connections = 0
   strikes = 0
   readonly directory: string = mkdtempSync(join(tmpdir(), 'noctule-faults-'))
   /** All that brokers have logged. */
@@ -65,9 +79,15 @@ export class World implements Address {
       }
       child.stdout.setEncoding('utf8').on('data', hear)
       child.stderr.setEncoding('utf8').on('data', hear)
-      child.once('close', (code) => reject(new Error(`the broker ended with ${code}:\n${output}`)))
+      child.once('close', (code) => reject(new BrokerEnded(code, output)))
     })
     await listening
+  }
+
+  /** The lines that were logged and have this text. */
+  linesWith(text: string): Readonly<Record<string, unknown>>[] {
+    const lines = this.log.split('\n').filter((line) => line.includes(text))
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
   /** Does something, and resolves when the broker has logged `text` since. */
@@ -79,6 +99,22 @@ export class World implements Address {
         this.#heard = resolve
       })
     }
+  }
+
+  /** Stops the broker in the middle of whatever it does, until `thaw`. */
+  async freeze(): Promise<void> {
+    this.#child?.kill('SIGSTOP')
+    const tasks = `/proc/${this.#child?.pid}/task`
+    await until(() => readdirSync(tasks).every((task) => isStopped(`${tasks}/${task}/stat`)))
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT')
+  }
+
+  /** Resolves when all clients know that the broker is gone. */
+  untilDeserted(): Promise<void> {
+    return until(() => this.connections === 0)
   }
 
   /** Ends the broker as a power cut would end its process. */
@@ -93,5 +129,15 @@ export class World implements Address {
   async remove(): Promise<void> {
     await this.killBroker()
     rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** Whether a thread stands still: its state is the first letter behind its name. */
+function isStopped(stat: string): boolean {
+  try {
+    const text = readFileSync(stat, 'latin1')
+    return text[text.lastIndexOf(')') + 2] === 'T'
+  } catch {
+    return false // It has just ended, and is not there when it is looked at again.
   }
 }

@@ -41,7 +41,12 @@ function decodeFast(packet: Buffer, version: MqttVersion): Decoded {
     topicAlias: 9,
     isPayloadUtf8: true,
   })
-  const message = decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, header)
+  const decode = (): Message =>
+    decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, header)
+  const { topic } = decode()
+  const message = decode()
+  // By then it is the Topic Name of the packet before.
+  if (message.topic !== topic) throw new Error(`${topic} has become ${message.topic}`)
   return { message, header }
 }
 
@@ -268,6 +273,7 @@ function sent(
 ): Buffer {
   const encoded = encoder.encode(message, wanted, now)
   const head = Buffer.from(encoded.bytes.subarray(encoded.start, encoded.end))
+  head[0] = encoded.firstByte
   if (wanted.qos > 0) head.writeUInt16BE(0x0102, encoded.packetIdentifierAt)
   const packet = encoded.hasSharedPayload ? join(head, message.payload) : head
   if (packet.length !== encoded.size) throw new Error('size is not that of the packet')
@@ -323,6 +329,7 @@ test('[MQTT-3.3.2-18] [MQTT-3.3.1-3] every shape of one message stays right whil
       })
       for (const { encoded, shared } of frames) {
         const head = Buffer.from(encoded.bytes.subarray(encoded.start, encoded.end))
+        head[0] = encoded.firstByte
         if (shared.qos > 0) head.writeUInt16BE(0x0102, encoded.packetIdentifierAt)
         const packet = encoded.hasSharedPayload ? join(head, one.message.payload) : head
         const decoded = decodePublishInFull(packet, 0, packet.length, shared.version)

@@ -3,21 +3,23 @@
 import { once } from 'node:events'
 import test from 'ava'
 import { type Broker, createBroker, StoreError } from '../../lib/index.ts'
+import { RESIDENT_MAX } from '../../lib/session/page-reader.ts'
 import { MemoryStore } from '../../lib/storage/memory.ts'
-import type {
-  Claimed,
-  ClaimOptions,
-  Opened,
-  Sink,
-  StoreEvents,
-  Unit,
+import {
+  type Claimed,
+  type ClaimOptions,
+  type Opened,
+  packetIdentifierOf,
+  type Sink,
+  type StoreEvents,
+  type Unit,
 } from '../../lib/storage/storage.ts'
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
 import { ManualClock } from '../support/clock.ts'
 import { HeldStore } from '../support/held-store.ts'
-import { arrived, durable, versions } from '../support/messages.ts'
+import { arrived, durable, payloads, versions } from '../support/messages.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 
 /** A store in memory that a test can make ill. */
@@ -181,6 +183,15 @@ test('a broker whose store is lost closes itself and says so', async (t) => {
   t.is(logger.find('the store is lost: the broker stops').length, 1)
 })
 
+/** A store loses all it had; returns the one that has its place. */
+async function emptied(storage: IllStore, clock: ManualClock): Promise<IllStore> {
+  const empty = new IllStore(clock)
+  const names = ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue', 'acknowledgeTo'] as const
+  for (const name of names) Object.assign(storage, { [name]: empty[name].bind(empty) })
+  await storage.events?.emptied(() => true)
+  return empty
+}
+
 test('a store that has lost all is given sessions, retained messages and what waits in memory', async (t) => {
   const { storage, clock } = makeStore()
   const { broker } = await startBroker(t, { storage, clock })
@@ -191,17 +202,13 @@ test('a store that has lost all is given sessions, retained messages and what wa
     publisher.publish('a', payload, { qos: 1, messageId: i + 1, retain: true })
   }
   await arrived(publisher)
-  const empty = new IllStore(clock)
-  for (const name of ['adopt', 'adoptQueue', 'write', 'claim', 'readQueue'] as const) {
-    Object.assign(storage, { [name]: empty[name].bind(empty) })
-  }
 
-  await storage.events?.emptied()
+  const empty = await emptied(storage, clock)
 
   const items: unknown[] = []
   await empty.replay((item) => items.push(item))
   t.like(items, [
-    { kind: 'session', session: { lastSeq: 3, lowWaterMark: 0, sentTo: 1, queued: 2 } },
+    { kind: 'session', session: { lastSeq: 3, lowWaterMark: 0, queued: 2 } },
     { kind: 'retained', message: { topic: 'a' } },
   ])
   slow.destroy()
@@ -214,6 +221,106 @@ test('a store that has lost all is given sessions, retained messages and what wa
       ['3', false],
     ],
   )
+})
+
+test('of a store that has lost some sessions the others keep what waits for them', async (t) => {
+  const { storage, clock } = makeStore()
+  const logger = recordingLogger()
+  const { broker } = await startBroker(t, { storage, clock, logger })
+  const publisher = await connectClient(t, broker)
+  for (const name of ['lost', 'kept']) {
+    const subscriber = await connectClient(t, broker, durable(5, name))
+    await subscriber.subscribe(t, 'a', { qos: 1 })
+    publisher.publish('a', name, { qos: 1, messageId: 1 })
+    t.deepEqual(payloads(await arrived(subscriber)), [name])
+    subscriber.destroy()
+    await subscriber.closed()
+  }
+
+  await storage.events?.emptied((clientIdentifier) => clientIdentifier === 'lost')
+
+  const [lost, kept] = [
+    await connectClient(t, broker, durable(5, 'lost')),
+    await connectClient(t, broker, durable(5, 'kept')),
+  ]
+  t.deepEqual(await lost.settled(), [])
+  t.deepEqual(payloads(await arrived(kept)), ['kept'])
+  // The one that was under way to it, and the one that waited.
+  const told = logger.lines.filter(({ message }) => message.startsWith('the store had lost'))
+  t.like(told, [{ level: 'warn', fields: { sessions: 1, messages: 2 } }])
+})
+
+test('what a member was sent since its store has lost all goes to no other after a crash', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  const member = await connectClient(t, broker, durable(5, 'member'))
+  await member.subscribe(t, '$share/g/a', { qos: 2 })
+  const other = await connectClient(t, broker, durable(5, 'other'))
+  await other.subscribe(t, '$share/g/a', { qos: 2 })
+  other.destroy()
+  await other.closed()
+  const empty = await emptied(storage, clock)
+  const publisher = await connectClient(t, broker)
+  publisher.publish('a', 'x', { qos: 2, messageId: 1 })
+  await member.expect(t, 'publish', { qos: 2 })
+
+  const { broker: next } = await startBroker(t, { storage: empty, clock })
+  const after = await connectClient(t, next, durable(5, 'other'))
+
+  t.deepEqual(await after.settled(), [])
+})
+
+test('messages under way that the store has lost hold up nothing that comes behind them', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  const before = await connectClient(t, broker, durable(5, 'c'))
+  await before.subscribe(t, 'a', { qos: 1 })
+  const publisher = await connectClient(t, broker)
+  // One more than is in memory when they are to be sent again.
+  for (let i = 1; i <= RESIDENT_MAX + 1; i++) {
+    publisher.publish('a', String(i), { qos: 1, messageId: i })
+  }
+  t.is((await arrived(before)).length, RESIDENT_MAX + 1)
+  before.destroy()
+  await before.closed()
+  const client = await connectClient(t, broker, durable(5, 'c', { receiveMaximum: 1 }))
+  await client.expect(t, 'publish', { dup: true })
+
+  const empty = await emptied(storage, clock)
+  for (let i = 1; i <= RESIDENT_MAX; i++) {
+    client.send({ cmd: 'puback', messageId: packetIdentifierOf(i) })
+  }
+  publisher.publish('a', 'after', { qos: 1, messageId: 1 })
+  const last = (await arrived(client)).at(-1)
+  t.is(String(last?.payload), 'after')
+  client.send({ cmd: 'puback', messageId: last?.messageId })
+  await client.settled()
+
+  const marks: number[] = []
+  await empty.replay((item) => {
+    if (item.kind === 'session') marks.push(item.session.lowWaterMark)
+  })
+  t.deepEqual(marks, [RESIDENT_MAX + 2])
+})
+
+test('a message that is on its way is not known as received to a store that has lost all', async (t) => {
+  const { storage, clock } = makeStore()
+  const { broker } = await startBroker(t, { storage, clock })
+  await addSubscriber(t, broker)
+  const publisher = await connectClient(t, broker, durable(5, 'publisher'))
+  publisher.publish('a', 'x', { qos: 2, messageId: 7 })
+  await publisher.expect(t, 'pubrec', { messageId: 7 })
+  storage.write = () => {}
+  publisher.publish('a', 'y', { qos: 2, messageId: 8 })
+  t.deepEqual(await publisher.settled(), [])
+
+  const empty = await emptied(storage, clock)
+
+  const inbound: unknown[] = []
+  await empty.replay((item) => {
+    if (item.kind === 'session') inbound.push(item.session.inbound)
+  })
+  t.deepEqual(inbound, [[], [7]])
 })
 
 for (const [asked, allowWeaker, isRefused] of [

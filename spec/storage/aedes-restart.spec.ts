@@ -230,7 +230,7 @@ test('a store that comes back empty is given what is known, but for the messages
   await persistence.storeRetained(packetOf(1, { topic: 'kept', retain: true }))
   await persistence.outgoingEnqueue(to, packetOf(2))
 
-  await store.events!.emptied()
+  await store.events!.emptied(() => true)
 
   const [session] = (await sessionsOf(store)) as [StoredSession]
   t.like(session, { inbound: [3], queued: 0 })
@@ -240,6 +240,16 @@ test('a store that comes back empty is given what is known, but for the messages
   )
   await persistence.outgoingEnqueue(to, packetOf(3))
   t.deepEqual(await outgoing(persistence), [['3', undefined]])
+})
+
+test('of a store that has lost some sessions the others keep their messages', async (t) => {
+  const { store, persistence } = await watched()
+  await persistence.addSubscriptions(client, [{ topic: 'a', qos: 1 }])
+  await persistence.outgoingEnqueue(to, packetOf(2))
+
+  await store.events!.emptied(() => false)
+
+  t.deepEqual(await outgoing(persistence), [['2', undefined]])
 })
 
 test('Aedes hears of a store that is lost, and whoever asks too early or too late is told', async (t) => {

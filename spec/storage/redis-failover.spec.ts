@@ -2,6 +2,7 @@
 
 import type { ExecutionContext } from 'ava'
 import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
+import type { StoreEvents } from '../../lib/storage/storage.ts'
 import { RedisCluster, SentinelSetup, untilReply } from '../support/redis-cluster.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
@@ -222,8 +223,9 @@ redisTest(
     t.teardown(() => own.remove())
     const keyPrefix = freshPrefix()
     const known: RedisStore[] = []
-    const emptied = async (): Promise<void> => {
-      for (const { present: _, ...session } of claimed) await known[0]!.adopt(session)
+    const emptied: StoreEvents['emptied'] = async (isLost) => {
+      for (const { present: _, ...session } of claimed)
+        if (isLost(session.ref.clientIdentifier)) await known[0]!.adopt(session)
     }
     const store = await openStore(t, own.url, { keyPrefix, events: { emptied } })
     known.push(store)

@@ -4,7 +4,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
-import type { RedisStore } from '../../lib/storage/redis/redis-store.ts'
 import { seededRandom } from '../../lib/util/random.ts'
 import { certificates } from '../support/certificates.ts'
 import { freePort, temporaryDirectory } from '../support/processes.ts'
@@ -15,10 +14,8 @@ import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
 import { redisTest } from '../support/redis-test.ts'
 import {
   claim,
-  queueOf,
   Recorder,
   release,
-  retainedOf,
   sessionsOf,
   targetOf,
   unitOf,
@@ -352,57 +349,6 @@ redisTest(
     t.deepEqual(await waiting(second, claimed), [])
   },
 )
-
-redisTest(
-  'a Redis that comes back empty is given back what the broker knows, before anything that waited',
-  async (t) => {
-    const server = await startServer(t)
-    const { events, down } = listen()
-    const stores: RedisStore[] = []
-    const emptied = async (): Promise<void> => {
-      const store = stores[0]!
-      const adopted = await store.adopt(stood)
-      t.deepEqual(adopted, stood.ref)
-      await store.adoptQueue(adopted, kept)
-      await write(store, unitOf('r', [], { retain: 'set' }))
-    }
-    const store = await openStore(t, server.url, { events: { ...events, emptied } })
-    stores.push(store)
-    const { ref, present: _, ...claimed } = await claim(store)
-    await writeEach(store, ref, 'a', 'b', 'c')
-    const kept = await queueOf(store, ref, 1)
-    const stood = { ...claimed, ref, lastSeq: 2, lowWaterMark: 1 }
-
-    await server.kill()
-    await down
-    const written = write(store, unitOf('d', [targetOf(ref)]))
-    await server.start()
-
-    // The store knows itself that 3 was given out.
-    t.deepEqual(await written, [4])
-    t.deepEqual(await waiting(store, ref), ['2:b', '3:c', '4:d'])
-    t.deepEqual(
-      (await retainedOf(store)).map(({ topic }) => topic),
-      ['r'],
-    )
-    const another = await claim(store, 'another')
-    t.true(another.ref.incarnation > ref.incarnation)
-  },
-)
-
-redisTest('a Redis that comes back empty ends the store where that is refused', async (t) => {
-  const server = await startServer(t)
-  const { events, lost, down } = listen()
-  const store = await openStore(t, server.url, { events, onEmpty: 'refuse' })
-  await claim(store)
-
-  await server.kill()
-  await down
-  await server.start()
-
-  t.is((await lost).code, 'unusable')
-  await t.throwsAsync(claim(store), { code: 'closed' })
-})
 
 redisTest(
   'a Redis that has lost what it had confirmed does not give out a number again',

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -96,6 +96,12 @@ export class RedisServer {
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
+  }
+
+  /** Loses what it has kept. To be called while it does not run. */
+  forget(): void {
+    for (const name of readdirSync(this.#directory))
+      rmSync(join(this.#directory, name), { recursive: true })
   }
 
   /** Stops it in the middle of whatever it does, until `continue`. */

@@ -155,19 +155,34 @@ test('large pieces are written by reference between the small ones', (t) => {
   t.is(sink.writes[1]?.byteOffset, large.byteOffset + 5)
 })
 
-test('a copy is appended from memory that changes afterwards, however large', (t) => {
+test('packets of one chunk are copied, each for the caller to change', (t) => {
   const { flusher, endTurn } = manualFlusher()
-  const sink = new Sink()
-  const outbox = new Outbox(sink, flusher)
-  const scratch = Buffer.alloc(100_000, 'a')
+  const sinks = [new Sink(), new Sink()] as const
+  const [all, half] = sinks.map((sink) => new Outbox(sink, flusher)) as [Outbox, Outbox]
+  const chunk = Buffer.alloc(1_000 * 64, '.'.repeat(64))
+  const before = Buffer.from(chunk)
+  const take = (outbox: Outbox, packet: number): void => {
+    const at = outbox.take(chunk, packet * 64, (packet + 1) * 64)
+    outbox.block.writeUInt16BE(packet, at)
+  }
+  const taken = (sink: Sink): number[] =>
+    Array.from({ length: sink.text.length / 64 }, (_, i) =>
+      Buffer.from(sink.text, 'latin1').readUInt16BE(i * 64),
+    )
 
-  outbox.appendCopy(scratch, 0, 20_000)
-  scratch.fill('b')
-  outbox.appendCopy(scratch, 0, 100_000)
-  scratch.fill('c')
+  for (let i = 0; i < 1_000; i++) {
+    take(all, i)
+    if (i % 2 === 0) take(half, i)
+  }
   endTurn()
 
-  t.is(sink.text, 'a'.repeat(20_000) + 'b'.repeat(100_000))
+  const numbers = Array.from({ length: 1_000 }, (_, i) => i)
+  t.deepEqual(taken(sinks[0]), numbers)
+  t.deepEqual(
+    taken(sinks[1]),
+    numbers.filter((i) => i % 2 === 0),
+  )
+  t.deepEqual(chunk, before)
 })
 
 test('pending bytes count what is gathered, blocked bytes only what the socket has not taken', (t) => {
@@ -266,8 +281,18 @@ class Lane {
     }
     if (action === 2) this.#outbox.flush()
     if (action === 3) appendText(this.#outbox, text)
+    else if (action === 4) this.#takeInPieces(text)
     else reserveText(this.#outbox, text)
     this.expected += text
+  }
+
+  /** As packets that stand one behind the other. */
+  #takeInPieces(text: string): void {
+    const bytes = Buffer.from(text, 'latin1')
+    const piece = 1 + Math.floor(bytes.length / 7)
+    for (let at = 0; at < bytes.length; at += piece) {
+      this.#outbox.take(bytes, at, Math.min(at + piece, bytes.length))
+    }
   }
 }
 

@@ -25,7 +25,7 @@ export interface AedesPersistenceOptions extends Partial<Omit<StoreConfiguration
 export async function openStore(
   options: AedesPersistenceOptions,
   onLost: (error: StoreError) => void,
-  onEmptied: () => Promise<void>,
+  onEmptied: StoreEvents['emptied'],
 ): Promise<Store> {
   const { store: wanted, logger: log = silentLogger, clock = systemClock, ...rest } = options
   const url = typeof wanted === 'string' ? wanted : 'memory'

@@ -98,9 +98,10 @@ export class AedesSessions {
     return this.#sessions.has(clientId) ? this.use([clientId], work) : undefined
   }
 
-  /** Writes all that is known, but for the messages, to a store that has lost everything. */
-  async adoptAll(): Promise<void> {
-    for (const session of this.#sessions.values()) {
+  /** Writes what is known of the sessions that the store has lost, but for the messages. */
+  async adoptAll(isLost: (clientIdentifier: string) => boolean): Promise<void> {
+    for (const [clientId, session] of this.#sessions) {
+      if (!isLost(clientId)) continue
       const { stored, will } = session
       const queue = { lowWaterMark: stored.lastSeq, released: [], queued: 0, queuedBytes: 0 }
       const subscriptions = [...session.subscriptions.values()].map(toOurs)

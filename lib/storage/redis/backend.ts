@@ -243,7 +243,7 @@ export class Backend {
       this.#writeBack = 'under way'
       try {
         // oxlint-disable-next-line no-await-in-loop -- Redis may have become empty again meanwhile.
-        await this.#events.emptied()
+        await this.#events.emptied((client) => this.laneOf(client).isHeld)
       } catch (error) {
         this.#parts.log.error({ error }, 'Redis could not be written back as a whole')
       }

@@ -229,8 +229,6 @@ export class RedisStore implements Store {
     let ref = stored.ref
     let lastSeq = stored.lastSeq
     if (this.#backend.isWritingBack) {
-      // Of a Cluster only some may have lost what they kept: what the others have is worth more.
-      if (!this.#backend.laneOf(clientIdentifier).isHeld) return ref
       // It is called what it was called, as much that waits is meant for it.
       const known = sessions.of(ref)
       if (known.incarnation === ref.incarnation) lastSeq = Math.max(lastSeq, known.lastSeq)
@@ -248,11 +246,8 @@ export class RedisStore implements Store {
   }
 
   async adoptQueue(session: SessionRef, entries: readonly QueueEntry[]): Promise<void> {
-    const { sessions, isWritingBack } = this.#backend
-    const { clientIdentifier } = session
-    if (isWritingBack && !this.#backend.laneOf(clientIdentifier).isHeld) return
-    const request = adoptQueueRequest(sessions.of(session), session, entries)
-    await this.#backend.request(clientIdentifier, request)
+    const request = adoptQueueRequest(this.#backend.sessions.of(session), session, entries)
+    await this.#backend.request(session.clientIdentifier, request)
   }
 
   async check({ repair }: { readonly repair: boolean }): Promise<StoreFinding[]> {

@@ -36,8 +36,7 @@ export class WholeUnit implements Operation {
     const grows = targets.length > 0 || publisher !== undefined || retain === 'set'
     this.growth = grows ? 'needed' : 'none'
     this.bytes = unit.body.length
-    // Retained messages need no session that would have to be back first.
-    this.writesBack = targets.length === 0 && publisher === undefined && unit.willOf === undefined
+    this.writesBack = unit.isGivenBack === true
   }
 
   encode(batch: Batch): void {
