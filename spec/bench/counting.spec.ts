@@ -65,6 +65,6 @@ test('at a rate, all messages are late that were due while nothing went on', asy
 
   // One in five was due then. If messages waited for those before them, only one of 100 would be late.
   t.is(counts.lost, 0)
-  t.true(counts.sent >= 90 && counts.sent <= 101)
+  t.true(counts.sent >= 90)
   t.true((latency?.p99Us ?? 0) > 0.8 * STANDSTILL_MS * 1000)
 })
