@@ -9,6 +9,7 @@ import { type Curve, curves } from './curves.ts'
 import {
   brokerUsOf,
   details,
+  isQuiet,
   markdownTable,
   medianOf,
   namesOf,
@@ -36,6 +37,7 @@ export function benchmarksDocument(measured: Measured): string {
     'A message is counted as lost, doubled, out of order or damaged by what it says about itself, and every one is looked at. Where nothing is said, there was no such message.',
     machine(measured),
     '```console\n$ npm run bench -- --write        # this page\n$ npm run bench -- --quick        # what matters most, in two minutes\n$ npx noctule bench --list        # the scenarios\n$ npx noctule bench --url mqtt://HOST --pid PID -s qos1-pairs    # any broker\n```',
+    ...(areMostQuiet(entries) ? [] : [NOISY]),
     '## At a glance',
     'CPU microseconds of the broker for each message delivered; for `churn` and `idle`, for each connection. The last column sets our broker against the relay in the same scenario, or in pairs with the same payload where the relay cannot do it.',
     overview(entries),
@@ -54,6 +56,9 @@ export function benchmarksDocument(measured: Measured): string {
   return `${parts.join('\n\n')}\n`
 }
 
+const NOISY =
+  '**Most of these runs were not quiet: others kept the machine busy, and the figures are worth little. Make this page again.**'
+
 const CAVEATS = [
   'All of it ran on one machine over its loopback device: there was no network, with its latency, its losses and its interrupts, and the kernel’s share of the work is smaller than on a real interface.',
   'Broker and generator had a core each but shared caches and memory, and a virtual machine shares more than that with strangers; compare the columns of one table, not figures of different days.',
@@ -62,6 +67,11 @@ const CAVEATS = [
   'Redis ran on the same machine and synced each write to its disk; what that takes depends on the disk. Memory is what the system counts as resident at the end of a run, with what a garbage collector has not yet given back.',
   'Nothing here says what survives a crash: that is in [stores.md](stores.md).',
 ].join(' ')
+
+function areMostQuiet(entries: readonly Entry[]): boolean {
+  const outcomes = entries.flatMap((entry) => entry.outcomes)
+  return outcomes.filter(isQuiet).length * 2 >= outcomes.length
+}
 
 function pinning(): string {
   const { broker } = chooseCores()

@@ -35,7 +35,7 @@ function countedOf({ outcomes }: Entry): readonly Outcome[] {
   return quiet.length === 0 ? outcomes : quiet
 }
 
-function isQuiet({ span }: Outcome): boolean {
+export function isQuiet({ span }: Outcome): boolean {
   return (span.othersShare ?? 0) < QUIET_SHARE
 }
 
