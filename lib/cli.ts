@@ -2,6 +2,8 @@
 /** The program `noctule`: hands the command line to its commands, tells mistakes in one sentence. */
 
 import yargs, { type CommandModule, type Options } from 'yargs'
+import { benchOptions } from './cli/bench/options.ts'
+import { benchCommand } from './cli/bench.ts'
 import { configCommand } from './cli/config.ts'
 import { ExitCode } from './cli/exit-codes.ts'
 import { CommandFailure, UsageError } from './cli/failures.ts'
@@ -28,6 +30,7 @@ const commands: readonly Command[] = [
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
   { module: configCommand as CommandModule<object, never> },
   { module: storeCommand as CommandModule<object, never> },
+  { module: benchCommand as CommandModule<object, never>, options: benchOptions },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */

@@ -14,38 +14,43 @@ export interface BrokerUrl {
 
 const SHAPE = /^(mqtts?|wss?):\/\/([^/?#]+)(?:\/(.*))?$/s
 
-export function parseBrokerUrl(url: string): BrokerUrl {
+/** `flag` is what mistakes are told of. */
+export function parseBrokerUrl(url: string, flag = '-L'): BrokerUrl {
   const [, protocol, authority = '', rest] = SHAPE.exec(url) ?? []
   if (protocol === undefined) {
-    throw new UsageError('-L is mqtt://[user[:password]@]host[:port]/topic (or mqtts, ws, wss)')
+    throw new UsageError(
+      `${flag} is mqtt://[user[:password]@]host[:port]${flag === '-L' ? '/topic' : ''} (or mqtts, ws, wss)`,
+    )
   }
-  const { hostname, port, username, password } = parseAuthority(authority)
+  const { hostname, port, username, password } = parseAuthority(authority, flag)
   return {
     protocol: protocol as BrokerUrl['protocol'],
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: port === '' ? undefined : Number(port),
-    username: username === '' ? undefined : decode(username),
-    password: password === '' ? undefined : decode(password),
+    username: username === '' ? undefined : decode(username, flag),
+    password: password === '' ? undefined : decode(password, flag),
     // Not through URL: "a/#" would lose its "#", "a/../b" two levels.
-    rest: rest === undefined || rest === '' ? undefined : decode(rest),
+    rest: rest === undefined || rest === '' ? undefined : decode(rest, flag),
   }
 }
 
-function parseAuthority(authority: string): URL {
+function parseAuthority(authority: string, flag: string): URL {
   try {
     return new URL(`mqtt://${authority}`)
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError('-L has no valid host and port')
+    if (error instanceof TypeError) throw new UsageError(`${flag} has no valid host and port`)
     throw error
   }
 }
 
-function decode(written: string): string {
+function decode(written: string, flag: string): string {
   try {
     return decodeURIComponent(written)
   } catch (error) {
     if (error instanceof URIError) {
-      throw new UsageError('-L has a "%" that is not followed by two hexadecimal digits of UTF-8')
+      throw new UsageError(
+        `${flag} has a "%" that is not followed by two hexadecimal digits of UTF-8`,
+      )
     }
     throw error
   }

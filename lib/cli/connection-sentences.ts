@@ -7,6 +7,9 @@ import type { ConnectRequest } from './connect-request.ts'
 /** What `error` can be: a system error, one of OpenSSL's, or MQTT.js's own without a code. */
 export type ConnectionError = Error & { readonly code?: string | number; readonly reason?: unknown }
 
+/** What a sentence needs to know of whoever wanted to connect. */
+type Attempt = Pick<ConnectRequest, 'url' | 'isLocal' | 'options'>
+
 const RETURN_CODES: Readonly<Record<number, string>> = {
   1: 'unacceptable protocol version',
   2: 'Client Identifier rejected',
@@ -45,12 +48,12 @@ const SENTENCES: Readonly<Record<string, string>> = {
 }
 
 /** `error` is undefined when the other side closed the connection without a word. */
-export function cannotConnect(request: ConnectRequest, error: ConnectionError | undefined): string {
+export function cannotConnect(request: Attempt, error: ConnectionError | undefined): string {
   return `Cannot connect to ${request.url}: ${explain(request, error)}`
 }
 
 /** A CONNACK with a code that is not zero. */
-export function connectionRefused(request: ConnectRequest, packet: IConnackPacket): string {
+export function connectionRefused(request: Attempt, packet: IConnackPacket): string {
   const isVersion5 = request.options.protocolVersion === 5
   const code = (isVersion5 ? packet.reasonCode : packet.returnCode) ?? packet.returnCode ?? 0
   const name = RETURN_CODES[code]
@@ -74,7 +77,7 @@ export function quoteReason(reasonString: string | undefined): string {
   return reasonString === undefined ? '' : ` (${JSON.stringify(reasonString)})`
 }
 
-function explain({ isLocal, options }: ConnectRequest, error: ConnectionError | undefined): string {
+function explain({ isLocal, options }: Attempt, error: ConnectionError | undefined): string {
   if (error === undefined) return SENTENCES.ECONNRESET as string
   if (error.code === 'ECONNREFUSED') {
     const hint = isLocal ? ' Start one with: noctule start' : ''

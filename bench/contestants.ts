@@ -1,0 +1,235 @@
+/** Who takes part in a comparison: ours with each of its stores, the bare relay, and peers that are on the machine. */
+
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Cores, findProgram } from '../lib/cli/bench/cores.ts'
+import { startOwnBroker } from '../lib/cli/bench/own-broker.ts'
+import type { Scenario } from '../lib/cli/bench/scenarios.ts'
+import { ServerProcess } from '../lib/cli/bench/server-process.ts'
+import { localTarget, type Subject, watchedOn } from '../lib/cli/bench/subject.ts'
+import { VERSION } from '../lib/util/version.ts'
+
+export interface Contestant {
+  readonly name: string
+  /** Of what is measured; undefined when it is not on this machine. */
+  readonly version: string | undefined
+  /** What a failure of it means: ours must run. */
+  readonly isOurs: boolean
+  takes(scenario: Scenario): boolean
+  /** Starts a fresh one. */
+  start(cores: Cores): Promise<Subject>
+}
+
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
+const require = createRequire(import.meta.url)
+
+const ownVersion = `${VERSION}, Node ${process.versions.node}`
+
+const memory: Contestant = {
+  name: 'noctule',
+  version: ownVersion,
+  isOurs: true,
+  takes: () => true,
+  start: ({ broker: core }) =>
+    startOwnBroker({ store: 'memory', storePids: [], core, wantsTls: true }),
+}
+
+const disk: Contestant = {
+  name: 'noctule, disk',
+  version: ownVersion,
+  isOurs: true,
+  takes: isForStores,
+  start: ({ broker: core }) => startOwnBroker({ store: 'disk:data', storePids: [], core }),
+}
+
+const redis: Contestant = {
+  name: 'noctule, Redis',
+  version: versionOf('redis-server', ['--version'], /v=(\S+)/),
+  isOurs: true,
+  takes: isForStores,
+  start: (cores) =>
+    withRedis(cores, (port, pid) =>
+      startOwnBroker({
+        store: `redis://127.0.0.1:${port}`,
+        storePids: [pid],
+        core: cores.broker,
+      }),
+    ),
+}
+
+/** It knows exact topics and QoS 0 only. */
+export const relay: Contestant = {
+  name: 'bare relay',
+  version: `Node ${process.versions.node}`,
+  isOurs: true,
+  takes: ({ load, transport }) =>
+    transport === undefined &&
+    load.shape === 'messages' &&
+    (load.topology === 'pairs' || load.topology === 'fan-out') &&
+    load.qos === 0 &&
+    load.protocolVersion === 4 &&
+    load.topics === 1 &&
+    load.deadSubscribers === 0 &&
+    load.deliveriesPerResubscribe === 0,
+  start: (cores) => startProgram(cores, process.execPath, [here('relay.js')]),
+}
+
+const mosquitto: Contestant = {
+  name: 'mosquitto',
+  version: versionOf('mosquitto', ['-h'], /version (\S+)/),
+  isOurs: false,
+  takes: ({ transport }) => transport === undefined,
+  start: startMosquitto,
+}
+
+const aedes: Contestant = {
+  name: 'aedes',
+  version: packageVersion('aedes'),
+  isOurs: false,
+  takes: ({ transport, load }) =>
+    transport === undefined && load.protocolVersion === 4 && load.topology !== 'shared',
+  start: (cores) => startProgram(cores, process.execPath, [here('aedes-broker.js')]),
+}
+
+const aedesRedis: Contestant = {
+  name: 'aedes, Redis',
+  version: redis.version && packageVersion('aedes-persistence-redis'),
+  isOurs: false,
+  takes: (scenario) => aedes.takes(scenario) && isForStores(scenario),
+  start: (cores) =>
+    withRedis(cores, async (port, pid) => {
+      const words = [here('aedes-broker.js'), '--redis', String(port)]
+      const subject = await startProgram(cores, process.execPath, words)
+      return { ...subject, watched: { ...subject.watched, store: [pid] } }
+    }),
+}
+
+/** All that there can be; those without a version are not on this machine. */
+export const contestants: readonly Contestant[] = [
+  relay,
+  memory,
+  disk,
+  redis,
+  mosquitto,
+  aedes,
+  aedesRedis,
+]
+
+function isForStores(scenario: Scenario): boolean {
+  return scenario.isForStores === true
+}
+
+/** A program that says where it listens. */
+async function startProgram(
+  cores: Cores,
+  command: string,
+  args: readonly string[],
+): Promise<Subject> {
+  const core = cores.broker
+  const ready = /mqtt:\/\/127\.0\.0\.1:(\d+) /
+  const server = await ServerProcess.start({ command, args, ready, core, directory: tmpdir() })
+  const port = Number(ready.exec(server.output)?.[1])
+  return {
+    targets: { tcp: localTarget('mqtt', port) },
+    watched: watchedOn(core, [server.pid]),
+    stop: () => server.stop(),
+  }
+}
+
+async function startMosquitto({ broker: core }: Cores): Promise<Subject> {
+  const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
+  const port = await freePort()
+  const lines = [
+    `listener ${port} 127.0.0.1`,
+    'allow_anonymous true',
+    'persistence false',
+    'connection_messages false',
+    'max_queued_messages 0',
+    ...(process.getuid?.() === 0 ? ['user root'] : []),
+  ]
+  const file = join(directory, 'mosquitto.conf')
+  writeFileSync(file, lines.join('\n'))
+  const server = await ServerProcess.start({
+    command: findProgram('mosquitto') as string,
+    args: ['-c', file],
+    ready: /version \S+ running/,
+    core,
+    directory,
+  })
+  return {
+    targets: { tcp: localTarget('mqtt', port) },
+    watched: watchedOn(core, [server.pid]),
+    stop: async () => {
+      await server.stop()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Redis that syncs each write before it answers, on the core of the generator. */
+async function withRedis(
+  { generator: core }: Cores,
+  start: (port: number, pid: number) => Promise<Subject>,
+): Promise<Subject> {
+  const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
+  const port = await freePort()
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory]
+  const server = await ServerProcess.start({
+    command: 'redis-server',
+    args: [...place, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'],
+    ready: /Ready to accept connections/,
+    core,
+    directory,
+  })
+  const stop = async () => {
+    await server.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+  try {
+    const subject = await start(port, server.pid)
+    return {
+      ...subject,
+      stop: async () => {
+        await subject.stop()
+        await stop()
+      },
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** One where nothing listens, unless somebody takes it now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function versionOf(name: string, args: readonly string[], pattern: RegExp): string | undefined {
+  const program = findProgram(name)
+  if (program === undefined) return undefined
+  const { stdout } = spawnSync(program, args, { encoding: 'utf8' })
+  return pattern.exec(stdout)?.[1]
+}
+
+/** Undefined when it is not installed. */
+function packageVersion(name: string): string | undefined {
+  try {
+    const path = require.resolve(name)
+    const folder = path.slice(0, path.lastIndexOf(`/${name}/`) + name.length + 1)
+    return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version as string
+  } catch {
+    return undefined
+  }
+}

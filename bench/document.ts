@@ -1,0 +1,120 @@
+/** Writes docs/benchmarks.md: what was measured, where, how, and what it does not say. */
+
+import { cpus, release, totalmem, type } from 'node:os'
+import { chooseCores } from '../lib/cli/bench/cores.ts'
+import { byteFigure, figure } from '../lib/cli/bench/text-table.ts'
+import type { Entry } from './compare.ts'
+import type { Contestant } from './contestants.ts'
+import { type Curve, curves } from './curves.ts'
+import {
+  brokerUsOf,
+  details,
+  isQuiet,
+  markdownTable,
+  medianOf,
+  namesOf,
+  overview,
+  QUIET_SHARE,
+  scenariosOf,
+} from './tables.ts'
+
+export interface Measured {
+  readonly contestants: readonly Contestant[]
+  readonly entries: readonly Entry[]
+  readonly curveEntries: readonly Entry[]
+  readonly rounds: number
+  readonly warmupSeconds: number
+  readonly durationSeconds: number
+}
+
+export function benchmarksDocument(measured: Measured): string {
+  const { entries, curveEntries, rounds, warmupSeconds, durationSeconds } = measured
+  const parts = [
+    '# Benchmarks',
+    'Written by `npm run bench -- --write`; nobody edits it by hand.',
+    '## What is measured',
+    `The headline is **CPU microseconds of the broker for each message delivered**: the CPU time of all its threads over the measured time, divided by the deliveries in it. Of all figures it depends least on what else a machine does. Each broker is started afresh for each run${pinning()}, and all take turns: every scenario with every broker, ${rounds === 1 ? 'once' : `${rounds} times over`}, ${warmupSeconds} s to warm up and ${durationSeconds} s that count. Shown are medians over the runs that were *quiet*, which means that others used less than ${100 * QUIET_SHARE} % of the broker's core (over all runs where none was), and the range from the lowest to the highest. *Bare relay* is \`bench/relay.ts\`: the least a program on Node can do to move messages, without any check; it sets the scale.`,
+    'A message is counted as lost, doubled, out of order or damaged by what it says about itself, and every one is looked at. Where nothing is said, there was no such message.',
+    machine(measured),
+    '```console\n$ npm run bench -- --write        # this page\n$ npm run bench -- --quick        # what matters most, in two minutes\n$ npx noctule bench --list        # the scenarios\n$ npx noctule bench --url mqtt://HOST --pid PID -s qos1-pairs    # any broker\n```',
+    ...(areMostQuiet(entries) ? [] : [NOISY]),
+    '## At a glance',
+    'CPU microseconds of the broker for each message delivered; for `churn` and `idle`, for each connection. The last column sets our broker against the relay in the same scenario, or in pairs with the same payload where the relay cannot do it.',
+    overview(entries),
+    '## Scenarios',
+    ...scenariosOf(entries).flatMap((scenario) => [
+      `### ${scenario.name}`,
+      `${scenario.title}.`,
+      details(entries, scenario),
+    ]),
+    '## How cost grows',
+    'One number at a time, the rest as in the scenario of that kind. CPU microseconds of the broker for each message delivered.',
+    ...curves.map((curve) => drawCurve(curve, curveEntries)),
+    '## What these figures do not show',
+    CAVEATS,
+  ]
+  return `${parts.join('\n\n')}\n`
+}
+
+const NOISY =
+  '**Most of these runs were not quiet: others kept the machine busy, and the figures are worth little. Make this page again.**'
+
+const CAVEATS = [
+  'All of it ran on one machine over its loopback device: there was no network, with its latency, its losses and its interrupts, and the kernel’s share of the work is smaller than on a real interface.',
+  'Broker and generator had a core each but shared caches and memory, and a virtual machine shares more than that with strangers; compare the columns of one table, not figures of different days.',
+  'Under full load many messages travel in one read and one write, which makes each of them cheap; `trickle` and `one-at-a-time` show what a message costs that travels alone. Latencies under full load are the time spent in queues that the generator itself fills; only those of `trickle` say how fast a broker answers.',
+  'Peers ran as they are packaged, with the settings that `bench/contestants.ts` shows; who knows them well may get more out of them. A broker that uses several cores would move more messages than one core allows, at no lower price for each.',
+  'Redis ran on the same machine and synced each write to its disk; what that takes depends on the disk. Memory is what the system counts as resident at the end of a run, with what a garbage collector has not yet given back.',
+  'Nothing here says what survives a crash: that is in [stores.md](stores.md).',
+].join(' ')
+
+function areMostQuiet(entries: readonly Entry[]): boolean {
+  const outcomes = entries.flatMap((entry) => entry.outcomes)
+  return outcomes.filter(isQuiet).length * 2 >= outcomes.length
+}
+
+function pinning(): string {
+  const { broker } = chooseCores()
+  return broker === undefined ? '' : ', on a core of its own with the generator on another'
+}
+
+function machine({ contestants }: Measured): string {
+  const [{ model } = { model: 'unknown' }] = cpus()
+  const rows = [
+    ['Machine', `${cpus().length} x ${model.trim()}, ${byteFigure(totalmem())} of memory`],
+    ['System', `${type()} ${release()}`],
+    ['Day', new Date().toISOString().slice(0, 10)],
+    ...contestants.flatMap(({ name, version }) => (version === undefined ? [] : [[name, version]])),
+  ]
+  return ['|   |   |', '|---|---|', ...rows.map(([key, value]) => `| ${key} | ${value} |`)].join(
+    '\n',
+  )
+}
+
+function drawCurve({ name, title, points }: Curve, entries: readonly Entry[]): string {
+  const names = namesOf(entries)
+  const valuesOf = (contestant: string) =>
+    points.map(({ scenario }) => {
+      const entry = entries.find(
+        (one) => one.scenario.name === scenario.name && one.contestant.name === contestant,
+      )
+      return entry && medianOf(entry, brokerUsOf)
+    })
+  const shown = names.map((each) => [each, valuesOf(each)] as const)
+  const present = shown.filter(([, values]) => values.some((value) => value !== undefined))
+  const head = [name, ...points.map(({ value }) => value.toLocaleString('en'))]
+  const table = markdownTable([
+    head,
+    ...present.map(([each, values]) => [each, ...values.map(figure)]),
+  ])
+  const ours = valuesOf('noctule').map((value) => (value ?? 0).toFixed(2))
+  const chart = [
+    '```mermaid',
+    'xychart-beta',
+    `  x-axis "${title}" [${points.map(({ value }) => `"${value.toLocaleString('en')}"`).join(', ')}]`,
+    '  y-axis "CPU µs for each message" 0 --> ' + Math.ceil(Math.max(...ours.map(Number), 1) * 1.2),
+    `  line [${ours.join(', ')}]`,
+    '```',
+  ]
+  return [`### ${title}`, table, chart.join('\n')].join('\n\n')
+}

@@ -1,0 +1,94 @@
+/**
+ * The least that a program on Node can do and still look like a broker to a generator: it knows CONNECT, SUBSCRIBE to
+ * exact topics, and PUBLISH at QoS 0, whose bytes it hands on as they are. It checks nothing. What a broker
+ * costs beyond it is the price of being one.
+ */
+
+import { createServer, type Socket } from 'node:net'
+
+const CONNACK = Buffer.from([0x20, 2, 0, 0])
+
+class Receiver {
+  readonly #socket: Socket
+  #parts: Buffer[] = []
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** All that was put in a turn of the event loop leaves in one write. */
+  put(bytes: Buffer): void {
+    if (this.#parts.push(bytes) === 1 && due.push(this) === 1) setImmediate(flushAll)
+  }
+
+  flush(): void {
+    const parts = this.#parts
+    this.#parts = []
+    this.#socket.write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts))
+  }
+}
+
+const receivers = new Map<string, Receiver[]>()
+let due: Receiver[] = []
+
+function flushAll(): void {
+  const flushed = due
+  due = []
+  for (const receiver of flushed) receiver.flush()
+}
+
+/** Takes the packet from `at` to `end`, whose Remaining Length ends before `start`. */
+function takePacket(own: Receiver, bytes: Buffer, at: number, start: number, end: number): void {
+  switch ((bytes[at] as number) >> 4) {
+    case 1:
+      own.put(CONNACK)
+      return
+    case 3: {
+      const topic = bytes.toString('latin1', start + 2, start + 2 + bytes.readUInt16BE(start))
+      const packet = bytes.subarray(at, end)
+      for (const receiver of receivers.get(topic) ?? []) receiver.put(packet)
+      return
+    }
+    case 8: {
+      const topic = bytes.toString('latin1', start + 4, start + 4 + bytes.readUInt16BE(start + 2))
+      receivers.set(topic, [...(receivers.get(topic) ?? []), own])
+      own.put(Buffer.from([0x90, 3, bytes[start] as number, bytes[start + 1] as number, 0]))
+      return
+    }
+    case 12:
+      own.put(Buffer.from([0xd0, 0]))
+  }
+}
+
+/** Returns where the packet begins that is not whole. */
+function walk(own: Receiver, bytes: Buffer): number {
+  let at = 0
+  while (at + 2 <= bytes.length) {
+    let start = at + 1
+    let length = 0
+    let digit = 0x80
+    for (let shift = 0; digit & 0x80; shift += 7) {
+      if (start === bytes.length) return at
+      digit = bytes[start++] as number
+      length |= (digit & 0x7f) << shift
+    }
+    if (start + length > bytes.length) return at
+    takePacket(own, bytes, at, start, start + length)
+    at = start + length
+  }
+  return at
+}
+
+const server = createServer({ noDelay: true }, (socket) => {
+  const own = new Receiver(socket)
+  let begun: Buffer | undefined
+  socket.on('error', () => socket.destroy())
+  socket.on('data', (chunk: Buffer) => {
+    const bytes = begun === undefined ? chunk : Buffer.concat([begun, chunk])
+    const at = walk(own, bytes)
+    begun = at < bytes.length ? bytes.subarray(at) : undefined
+  })
+})
+server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
+  console.log(`listens on mqtt://127.0.0.1:${(server.address() as { port: number }).port} `)
+})

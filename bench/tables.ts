@@ -1,0 +1,177 @@
+/** What a comparison found, as tables that read well in a terminal and in Markdown. */
+
+import { faultsOf, figuresOf, isGeneratorBound } from '../lib/cli/bench/figures.ts'
+import type { Outcome } from '../lib/cli/bench/load.ts'
+import type { Scenario } from '../lib/cli/bench/scenarios.ts'
+import { byteFigure, figure } from '../lib/cli/bench/text-table.ts'
+import type { Entry } from './compare.ts'
+import { contestants, relay } from './contestants.ts'
+
+export function median(values: readonly number[]): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1]
+  const upper = sorted[Math.floor(sorted.length / 2)]
+  return lower === undefined || upper === undefined ? undefined : (lower + upper) / 2
+}
+
+/** The median of something over the rounds; undefined where it was not measured. */
+export function medianOf(
+  entry: Entry,
+  read: (outcome: Outcome) => number | undefined,
+): number | undefined {
+  return median(
+    countedOf(entry)
+      .map(read)
+      .filter((value) => value !== undefined),
+  )
+}
+
+/** A run is quiet when others used less of the broker's core than this. */
+export const QUIET_SHARE = 0.15
+
+/** The quiet runs, or all of them if none was quiet. */
+function countedOf({ outcomes }: Entry): readonly Outcome[] {
+  const quiet = outcomes.filter(isQuiet)
+  return quiet.length === 0 ? outcomes : quiet
+}
+
+export function isQuiet({ span }: Outcome): boolean {
+  return (span.othersShare ?? 0) < QUIET_SHARE
+}
+
+export const brokerUsOf = (outcome: Outcome): number | undefined => figuresOf(outcome.span).brokerUs
+
+/** The first row is the head; all columns but the first are figures. */
+export function markdownTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) =>
+    Math.max(3, ...rows.map((row) => row[i]?.length ?? 0)),
+  )
+  const line = (row: readonly string[]) => {
+    const cells = row.map((cell, i) =>
+      i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0),
+    )
+    return `| ${cells.join(' | ')} |`
+  }
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  const [head = [], ...body] = rows
+  return [line(head), line(rule), ...body.map(line)].join('\n')
+}
+
+/** Broker CPU of everybody in every scenario, at a glance. */
+export function overview(entries: readonly Entry[]): string {
+  const names = namesOf(entries)
+  const rows = scenariosOf(entries).map((scenario) => {
+    const cells = names.map((name) => {
+      const entry = find(entries, scenario.name, name)
+      return entry === undefined ? '' : figure(medianOf(entry, brokerUsOf))
+    })
+    const ours = find(entries, scenario.name, 'noctule')
+    const ratio = ours === undefined ? undefined : ratioOf(entries, ours)
+    return [scenario.name, ...cells, ratio === undefined ? '' : `${ratio.toFixed(2)} x`]
+  })
+  return markdownTable([['', ...names, 'noctule / relay'], ...rows])
+}
+
+/** All that was measured in one scenario. */
+export function details(entries: readonly Entry[], scenario: Scenario): string {
+  const own = entries.filter((entry) => entry.scenario.name === scenario.name)
+  const isIdle = scenario.load.shape === 'idle'
+  const head = [
+    '',
+    'broker µs',
+    'min..max',
+    'quiet',
+    '/ relay',
+    'store µs',
+    'per s',
+    'generator µs',
+    'p50 µs',
+    'p99 µs',
+    'p99.9 µs',
+    'max µs',
+    isIdle ? 'memory each' : 'memory',
+  ]
+  const rows = own.map((entry) => {
+    const spread = countedOf(entry)
+      .map(brokerUsOf)
+      .filter((value) => value !== undefined)
+    const of = (read: (outcome: Outcome) => number | undefined) => medianOf(entry, read)
+    const ratio = ratioOf(entries, entry)
+    return [
+      entry.contestant.name,
+      figure(of(brokerUsOf)),
+      spread.length === 0 ? '-' : `${figure(Math.min(...spread))}..${figure(Math.max(...spread))}`,
+      `${entry.outcomes.filter(isQuiet).length}/${entry.outcomes.length}`,
+      ratio === undefined ? '-' : ratio.toFixed(2),
+      figure(of(({ span }) => figuresOf(span).storeUs)),
+      figure(of(({ span }) => figuresOf(span).perSecond)),
+      figure(of(({ span }) => figuresOf(span).generatorUs)),
+      figure(of(({ latency }) => latency?.p50Us)),
+      figure(of(({ latency }) => latency?.p99Us)),
+      figure(of(({ latency }) => latency?.p999Us)),
+      figure(of(({ latency }) => latency?.maxUs)),
+      byteFigure(of(isIdle ? bytesEach : ({ residentBytes }) => residentBytes)),
+    ]
+  })
+  const filled = head.map((_, column) => column === 0 || rows.some((row) => row[column] !== '-'))
+  const keep = (row: readonly string[]) => row.filter((_, column) => filled[column])
+  const remarks = own.flatMap(remarksOn).map((remark) => `- ${remark}`)
+  const table = markdownTable([head, ...rows].map(keep))
+  return remarks.length === 0 ? table : `${table}\n\n${remarks.join('\n')}`
+}
+
+/** Who took part, in the order of the list of contestants. */
+export function namesOf(entries: readonly Entry[]): string[] {
+  const present = new Set(entries.map(({ contestant }) => contestant))
+  const listed = contestants.filter((contestant) => present.has(contestant))
+  return [...new Set([...listed, ...present])].map(({ name }) => name)
+}
+
+export function scenariosOf(entries: readonly Entry[]): Scenario[] {
+  return [...new Map(entries.map(({ scenario }) => [scenario.name, scenario])).values()]
+}
+
+/** To the relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
+function ratioOf(entries: readonly Entry[], entry: Entry): number | undefined {
+  const { name, load } = entry.scenario
+  // What waits in a queue, or travels alone, does not cost what it costs in a stream.
+  if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
+  const { payloadBytes } = load
+  const base =
+    find(entries, name, relay.name) ??
+    entries.find(
+      ({ contestant, scenario }) =>
+        contestant === relay &&
+        scenario.load.topology === 'pairs' &&
+        scenario.load.payloadBytes === payloadBytes,
+    )
+  const baseUs = base && medianOf(base, brokerUsOf)
+  const ownUs = medianOf(entry, brokerUsOf)
+  return baseUs === undefined || ownUs === undefined ? undefined : ownUs / baseUs
+}
+
+function find(entries: readonly Entry[], scenario: string, contestant: string): Entry | undefined {
+  return entries.find(
+    (entry) => entry.scenario.name === scenario && entry.contestant.name === contestant,
+  )
+}
+
+function bytesEach({ grownBytes, span }: Outcome): number | undefined {
+  return grownBytes === undefined ? undefined : grownBytes / span.operations
+}
+
+function remarksOn({ contestant, outcomes, failures, scenario }: Entry): string[] {
+  const isBound = outcomes.some((outcome) => isGeneratorBound(outcome, scenario.load))
+  const fillings = outcomes.flatMap(({ filling }) =>
+    filling === undefined ? [] : [figuresOf(filling)],
+  )
+  const fillingUs = median(fillings.flatMap(({ brokerUs }) => brokerUs ?? []))
+  const remarks = [
+    ...outcomes.flatMap((outcome) => faultsOf(outcome, scenario.load)),
+    ...outcomes.flatMap(({ notes }) => notes),
+    ...failures,
+    ...(fillingUs === undefined ? [] : [`${figure(fillingUs)} µs to take each message before`]),
+    ...(isBound ? ['the generator was the limit'] : []),
+  ]
+  return [...new Set(remarks)].map((remark) => `${contestant.name}: ${remark}`)
+}
