@@ -7,12 +7,16 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { checkBinary, checkString, checkTopicName } from './fields.ts'
 import { skipProperties } from './property-cursor.ts'
 
-const USER_NAME_FLAG = 0x80
-const PASSWORD_FLAG = 0x40
-const WILL_RETAIN_FLAG = 0x20
-const WILL_QOS_MASK = 0x18
-const WILL_FLAG = 0x04
-const RESERVED_FLAG = 0x01
+/** Connect Flags (section 3.1.2.3). */
+export const ConnectFlag = {
+  UserName: 0x80,
+  Password: 0x40,
+  WillRetain: 0x20,
+  WillQosMask: 0x18,
+  Will: 0x04,
+  CleanStart: 0x02,
+  Reserved: 0x01,
+} as const
 
 /**
  * Checks a CONNECT from `bodyStart` to `end`. Returns its Connect Flags, without those for a User Name or
@@ -32,11 +36,6 @@ export function connectPropertiesAt(bodyStart: number, version: MqttVersion): nu
   return bodyStart + 2 + (version === 3 ? 'MQIsdp' : 'MQTT').length + 4
 }
 
-/** Returns where the Connect Flags stand, of a CONNECT that was checked. */
-export function connectFlagsAt(bodyStart: number, version: MqttVersion): number {
-  return connectPropertiesAt(bodyStart, version) - 3
-}
-
 function checkVersion(bytes: Buffer, nameAt: number, levelAt: number): MqttVersion {
   const name = bytes.toString('latin1', nameAt + 2, Math.min(levelAt, nameAt + 9))
   const level = bytes[levelAt]
@@ -49,15 +48,17 @@ function checkVersion(bytes: Buffer, nameAt: number, levelAt: number): MqttVersi
 }
 
 function checkFlags(flags: number, version: MqttVersion): void {
-  if ((flags & RESERVED_FLAG) !== 0) throw new MalformedPacketError('reserved Connect Flag is set') // [MQTT-3.1.2-3]
-  if ((flags & WILL_FLAG) === 0) {
-    if ((flags & WILL_QOS_MASK) !== 0) throw new MalformedPacketError('Will QoS without a Will') // [MQTT-3.1.2-11]
-    if ((flags & WILL_RETAIN_FLAG) !== 0)
+  if ((flags & ConnectFlag.Reserved) !== 0)
+    throw new MalformedPacketError('reserved Connect Flag is set') // [MQTT-3.1.2-3]
+  if ((flags & ConnectFlag.Will) === 0) {
+    if ((flags & ConnectFlag.WillQosMask) !== 0)
+      throw new MalformedPacketError('Will QoS without a Will') // [MQTT-3.1.2-11]
+    if ((flags & ConnectFlag.WillRetain) !== 0)
       throw new MalformedPacketError('Will Retain without a Will') // [MQTT-3.1.2-13]
-  } else if ((flags & WILL_QOS_MASK) === WILL_QOS_MASK) {
+  } else if ((flags & ConnectFlag.WillQosMask) === ConnectFlag.WillQosMask) {
     throw new MalformedPacketError('Will QoS 3') // [MQTT-3.1.2-12]
   }
-  if (version < 5 && (flags & PASSWORD_FLAG) !== 0 && (flags & USER_NAME_FLAG) === 0) {
+  if (version < 5 && (flags & ConnectFlag.Password) !== 0 && (flags & ConnectFlag.UserName) === 0) {
     throw new MalformedPacketError('Password without a User Name') // [3.1.1: MQTT-3.1.2-22]
   }
 }
@@ -73,13 +74,13 @@ function checkPayload(
   let at = start
   if (version === 5) at = skipProperties(bytes, at, end, 'connect')
   at = checkString(bytes, at, end, 'Client Identifier') // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
-  if ((flags & WILL_FLAG) !== 0) at = checkWill(bytes, at, end, version) // [MQTT-3.1.2-9]
+  if ((flags & ConnectFlag.Will) !== 0) at = checkWill(bytes, at, end, version) // [MQTT-3.1.2-9]
 
   let present = flags
-  if (version === 3 && at === end) present &= ~(USER_NAME_FLAG | PASSWORD_FLAG)
-  if ((present & USER_NAME_FLAG) !== 0) at = checkString(bytes, at, end, 'User Name') // [MQTT-3.1.2-17] [MQTT-3.1.3-12]
-  if (version === 3 && at === end) present &= ~PASSWORD_FLAG
-  if ((present & PASSWORD_FLAG) !== 0) at = checkBinary(bytes, at, end, 'Password') // [MQTT-3.1.2-19]
+  if (version === 3 && at === end) present &= ~(ConnectFlag.UserName | ConnectFlag.Password)
+  if ((present & ConnectFlag.UserName) !== 0) at = checkString(bytes, at, end, 'User Name') // [MQTT-3.1.2-17] [MQTT-3.1.3-12]
+  if (version === 3 && at === end) present &= ~ConnectFlag.Password
+  if ((present & ConnectFlag.Password) !== 0) at = checkBinary(bytes, at, end, 'Password') // [MQTT-3.1.2-19]
   if (at !== end) throw new MalformedPacketError('bytes behind the last field of CONNECT') // [MQTT-3.1.2-16] [MQTT-3.1.2-18]
   return present
 }

@@ -1,5 +1,5 @@
 /**
- * Every packet but PUBLISH, through mqtt-packet: whole frames that `checkPacket` accepted become our
+ * Every packet but CONNECT and PUBLISH, through mqtt-packet: whole frames that `checkPacket` accepted become our
  * packet types, and ours become bytes. Properties are read from and written to the bytes by our own
  * table, so that their order and types are ours.
  */

@@ -56,15 +56,6 @@ export function parseFrame(frame: Buffer, version: MqttVersion): Packet {
   }
 }
 
-/** Like `parseFrame`, but for CONNECT: its parser keeps the packet, password and all, so it is let go. */
-export function parseConnectFrame(frame: Buffer, version: MqttVersion): Packet {
-  try {
-    return new WholeFrameParser(version).parse(frame)
-  } catch (error) {
-    throw refused(error)
-  }
-}
-
 function refused(error: unknown): MalformedPacketError {
   const reason = error instanceof Error ? error.message : 'no packet in the frame'
   return new MalformedPacketError(`mqtt-packet refuses it: ${reason}`)
