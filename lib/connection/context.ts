@@ -47,6 +47,8 @@ export interface ConnectionEnd {
   readonly reasonCode: number
   readonly rule: string
   readonly by: 'client' | 'broker' | 'network'
+  /** What whoever runs the broker may do about it. */
+  readonly hint?: string
 }
 
 export interface ConnectionContext {
