@@ -12,6 +12,7 @@ import { startCommand } from './cli/start.ts'
 import { storeCommand } from './cli/store.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
+import { userCommand } from './cli/user.ts'
 import { nearest } from './util/nearest.ts'
 import { VERSION } from './util/version.ts'
 
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   { module: subscribeCommand as CommandModule<object, never>, options: subscribeOptions },
   { module: configCommand as CommandModule<object, never> },
   { module: storeCommand as CommandModule<object, never> },
+  { module: userCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */
