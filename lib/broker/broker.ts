@@ -39,6 +39,7 @@ import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
+import { onRuleChange } from './rule-change.ts'
 import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
 
@@ -93,7 +94,9 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#hooks = parts.hooks ?? {}
     const clock = parts.clock ?? systemClock
     const limitedLog = new LimitedLog(this.#log, clock)
-    this.#files = new FileAccess(configuration.security, { clock, log: this.#log, limitedLog })
+    const rulesChanged = onRuleChange(this.#connections)
+    const fileParts = { clock, log: this.#log, limitedLog, rulesChanged }
+    this.#files = new FileAccess(configuration.security, fileParts)
     this.#context = this.#createContext(parts, limitedLog, makeStore)
     this.#stored = new StoredState(this.#context, configuration)
     this.#systemTopics = new SystemTopics(
@@ -158,6 +161,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     return {
       limits: limitsOf(configuration, undefined, this.#hooks),
       hooks: this.#files.behind(this.#hooks),
+      hasLiveRules: this.#files.hasRules,
       observers: observersOf(this, tell, () => this.#systemTopics),
       router,
       registry,
@@ -279,7 +283,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const putInForce of await Promise.all(prepared)) putInForce()
     this.#configuration = reloaded
     for (const reload of this.#limitReloads) reload()
-    await this.#files.check()
+    await this.#files.reload(reloaded.security)
   }
 
   /**

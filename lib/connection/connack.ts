@@ -12,6 +12,7 @@ import type { ConnectionLimits } from './context.ts'
 import { reportConnected } from './log.ts'
 import type { Negotiated } from './negotiated.ts'
 import { toReasonString } from './reason-string.ts'
+import { recheckSubscriptions } from './recheck.ts'
 
 const publicationProperties = [
   'payloadFormatIndicator',
@@ -58,13 +59,14 @@ export async function accept(
   }
   connection.context.counters.connectionsOpened++
   establish(connection, session, present)
+  if (present && connection.context.hasLiveRules) await recheckSubscriptions(connection, session)
+  if ((connection.state as string) !== 'closed') registry.resume(session)
 }
 
 function establish(connection: Connection, session: Session, present: boolean): void {
   connection.establish(session)
   reportConnected(connection, present)
   connection.context.observers.connected(connection, present)
-  connection.context.registry.resume(session)
 }
 
 /** What CONNACK tells an MQTT 5.0 client: every limit that is not the standard's default. */

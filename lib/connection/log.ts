@@ -60,6 +60,20 @@ export function reportProtocolError(connection: Connection, error: ProtocolError
   connection.context.limitedLog.warn('protocol error', fields, 'protocol error')
 }
 
+/** A subscription that rules do not allow any more has ended. */
+export function reportEnded(
+  connection: Connection,
+  topic: string,
+  { rule = 'not authorized', hint }: Decision,
+): void {
+  const fields = { ...who(connection), topic, rule, hint }
+  connection.context.limitedLog.warn(
+    'subscription ended',
+    fields,
+    'subscription ended by the rules',
+  )
+}
+
 export function reportDenied(
   connection: Connection,
   action: 'publish' | 'subscribe',

@@ -1,58 +1,94 @@
 /** What the files of `security` say about clients: opened with the broker, live while it runs. */
 
+import { basename } from 'node:path'
 import type { SecurityConfiguration } from '../config/options.ts'
 import type { Clock } from '../util/clock.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
-import { LiveFile } from './live-file.ts'
+import { AccessList } from './access-list.ts'
+import { DryRun } from './dry-run.ts'
+import { LiveFile, type LiveFileParts } from './live-file.ts'
 import { PasswordSource } from './password-source.ts'
 
 export interface FileAccessParts {
   readonly clock: Clock
   readonly log: Logger
   readonly limitedLog: LimitedLog
+  /** A changed ACL file is in force. */
+  readonly rulesChanged: () => void
 }
 
 export class FileAccess {
+  readonly #parts: FileAccessParts
   readonly #users: PasswordSource | undefined
+  readonly #rules: DryRun | undefined
   readonly #files: LiveFile[] = []
+  #isOpen = false
 
-  constructor(security: SecurityConfiguration, { clock, log }: FileAccessParts) {
-    const { passwordFile } = security
-    if (passwordFile !== undefined) {
-      const users = new PasswordSource(security, clock)
-      this.#users = users
-      this.#files.push(
-        new LiveFile({
-          option: 'security.passwordFile',
-          path: passwordFile,
-          hint: `Make it with: noctule user add NAME --file ${passwordFile}`,
-          use: (text) => users.use(text),
-          clock,
-          log,
-        }),
-      )
-    }
+  constructor(security: SecurityConfiguration, parts: FileAccessParts) {
+    this.#parts = parts
+    const { passwordFile, aclFile } = security
+    if (passwordFile !== undefined) this.#users = this.#usersIn(passwordFile, security)
+    if (aclFile !== undefined) this.#rules = this.#rulesIn(aclFile, security)
+  }
+
+  get hasRules(): boolean {
+    return this.#rules !== undefined
   }
 
   /** Returns all who are asked, the host's hooks first. */
   behind(hooks: AccessHooks): AccessHooks {
-    return chainAccess(hooks, { users: this.#users })
+    return chainAccess(hooks, { users: this.#users, rules: this.#rules })
   }
 
   /** Reads the files; rejects with a `ConfigurationError` if one cannot be used. */
   async open(): Promise<void> {
     for (const file of this.#files) await file.open()
+    this.#isOpen = true
   }
 
-  /** Looks at once whether a file has changed. */
-  async check(): Promise<void> {
+  /** Takes over what may change while running, and looks at once whether a file has changed. */
+  async reload({ aclDryRun }: SecurityConfiguration): Promise<void> {
+    if (this.#rules !== undefined && this.#rules.isOn !== aclDryRun) {
+      this.#rules.isOn = aclDryRun
+      this.#parts.rulesChanged()
+    }
     await Promise.all(this.#files.map((file) => file.check()))
   }
 
   close(): void {
     for (const file of this.#files) file.close()
+  }
+
+  #usersIn(path: string, security: SecurityConfiguration): PasswordSource {
+    const users = new PasswordSource(security, this.#parts.clock)
+    this.#watch({
+      option: 'security.passwordFile',
+      path,
+      hint: `Make it with: noctule user add NAME --file ${path}`,
+      use: (text) => users.use(text),
+    })
+    return users
+  }
+
+  #rulesIn(path: string, { aclDryRun }: SecurityConfiguration): DryRun {
+    const list = new AccessList(basename(path))
+    this.#watch({
+      option: 'security.aclFile',
+      path,
+      hint: 'docs/security.md says what it looks like',
+      use: (text) => {
+        list.use(text)
+        if (this.#isOpen) this.#parts.rulesChanged()
+      },
+    })
+    return new DryRun(list, aclDryRun, this.#parts.limitedLog)
+  }
+
+  #watch(file: Pick<LiveFileParts, 'option' | 'path' | 'hint' | 'use'>): void {
+    const { clock, log } = this.#parts
+    this.#files.push(new LiveFile({ ...file, clock, log }))
   }
 }
