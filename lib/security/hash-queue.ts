@@ -3,36 +3,36 @@
  * those that also read and write files for the store, so passwords must not take them all.
  */
 
+import type { Clock } from '../util/clock.ts'
+
+/** Who has waited longer is refused: before it gives up by itself, and without work for nobody. */
+export const WAIT_MAX_MS: number = 5000
+
 export class HashQueue {
   readonly #concurrency: number
   readonly #waitingMax: number
+  readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  constructor(concurrency: number, waitingMax: number) {
+  constructor(concurrency: number, waitingMax: number, clock: Clock) {
     this.#concurrency = concurrency
     this.#waitingMax = waitingMax
+    this.#clock = clock
   }
 
-  /** Whether `run` would refuse. */
-  get isFull(): boolean {
-    return this.#running >= this.#concurrency && this.#waiting.length >= this.#waitingMax
-  }
-
-  /** Does `work` when its turn comes; returns undefined, at once, if the queue is full. */
-  run<T>(work: () => Promise<T>): Promise<T> | undefined {
-    if (this.isFull) return undefined
-    return this.#turn()
-      .then(work)
-      .finally(() => this.#next())
-  }
-
-  #turn(): Promise<void> {
-    if (this.#running < this.#concurrency) {
-      this.#running++
-      return Promise.resolve()
+  /** Does `work` when its turn comes; resolves with undefined if too many wait, or its turn came too late. */
+  async run<T>(work: () => Promise<T>): Promise<T | undefined> {
+    const askedAt = this.#clock.now()
+    if (this.#running < this.#concurrency) this.#running++
+    else if (this.#waiting.length >= this.#waitingMax) return undefined
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      const isLate = this.#clock.now() - askedAt > WAIT_MAX_MS
+      return isLate ? undefined : await work()
+    } finally {
+      this.#next()
     }
-    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   /** Hands the place on, or gives it back. */

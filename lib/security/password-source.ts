@@ -21,7 +21,7 @@ const ALLOWED: Decision = { isAllowed: true, rule: 'password file' }
 const BUSY: Decision = {
   isAllowed: false,
   reasonCode: ReasonCode.ServerBusy,
-  rule: 'security.hashingQueueMax is reached',
+  rule: 'too many passwords wait to be compared (security.hashingQueueMax)',
   hint: 'many clients connect at once; if they are yours, raise security.hashingQueueMax or hashingConcurrency',
 }
 
@@ -40,7 +40,7 @@ export class PasswordSource {
   #hashes: readonly PasswordHash[] = []
 
   constructor(limits: Limits, clock: Clock) {
-    this.#queue = new HashQueue(limits.hashingConcurrency, limits.hashingQueueMax)
+    this.#queue = new HashQueue(limits.hashingConcurrency, limits.hashingQueueMax, clock)
     this.#verified = new VerifiedPasswords(
       clock,
       limits.passwordCacheMax,
@@ -69,9 +69,9 @@ export class PasswordSource {
     const hash = users.get(userName)
     const given = password ?? Buffer.alloc(0)
     if (hash !== undefined && this.#verified.has(userName, given)) return ALLOWED
-    const matches = this.#queue.run(() => (hash ?? this.#decoyFor(userName)).matches(given))
-    if (matches === undefined) return BUSY
-    const isRight = await matches
+    const compared = hash ?? this.#decoyFor(userName)
+    const isRight = await this.#queue.run(() => compared.matches(given))
+    if (isRight === undefined) return BUSY
     // While it was compared, the file may have changed.
     if (users !== this.#users) return this.authenticate({ userName, password })
     if (hash === undefined) return undefined

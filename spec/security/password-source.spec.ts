@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { defaultConfiguration } from '../../lib/config/load.ts'
-import { HashQueue } from '../../lib/security/hash-queue.ts'
+import { HashQueue, WAIT_MAX_MS } from '../../lib/security/hash-queue.ts'
 import { hashPassword } from '../../lib/security/password-hash.ts'
 import { PasswordSource } from '../../lib/security/password-source.ts'
 import { VerifiedPasswords } from '../../lib/security/verified-passwords.ts'
@@ -80,7 +80,7 @@ test('pairs of user and password are forgotten in time, and the oldest when ther
 })
 
 test('the queue does so much at once, keeps the order, and refuses what is beyond', async (t) => {
-  const queue = new HashQueue(2, 1)
+  const queue = new HashQueue(2, 1, new ManualClock())
   const works = [defer<string>(), defer<string>(), defer<string>()]
   const begun: number[] = []
   const results = works.map((work, i) =>
@@ -90,19 +90,26 @@ test('the queue does so much at once, keeps the order, and refuses what is beyon
     }),
   )
 
-  t.is(
-    queue.run(async () => 'never'),
-    undefined,
-  )
-  await Promise.resolve()
+  t.is(await queue.run(async () => 'never'), undefined)
   t.deepEqual(begun, [0, 1])
   works[1]?.resolve('two')
   t.is(await results[1], 'two')
   works[2]?.resolve('three')
   t.is(await results[2], 'three')
-  const failing = queue.run(async () => {
-    throw new Error('no')
-  })
-  await t.throwsAsync(failing as Promise<never>)
-  t.false(queue.isFull)
+  await t.throwsAsync(queue.run(() => Promise.reject(new Error('no'))))
+  t.is(await queue.run(async () => 'four'), 'four')
+})
+
+test('whose turn comes too late is refused, and keeps nobody waiting', async (t) => {
+  const clock = new ManualClock()
+  const queue = new HashQueue(1, 2, clock)
+  const slow = defer<string>()
+  const first = queue.run(() => slow.promise)
+  const late = queue.run(async () => 'never')
+  await clock.advance(WAIT_MAX_MS + 1)
+  const inTime = queue.run(async () => 'done')
+
+  slow.resolve('slow')
+
+  t.deepEqual(await Promise.all([first, late, inTime]), ['slow', undefined, 'done'])
 })
