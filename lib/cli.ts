@@ -2,6 +2,7 @@
 /** The program `noctule`: hands the command line to its commands, tells mistakes in one sentence. */
 
 import yargs, { type CommandModule, type Options } from 'yargs'
+import { aclCommand } from './cli/acl.ts'
 import { configCommand } from './cli/config.ts'
 import { ExitCode } from './cli/exit-codes.ts'
 import { CommandFailure, UsageError } from './cli/failures.ts'
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   { module: configCommand as CommandModule<object, never> },
   { module: storeCommand as CommandModule<object, never> },
   { module: userCommand as CommandModule<object, never> },
+  { module: aclCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */

@@ -26,7 +26,7 @@ interface House {
   readonly passwordFile: string
   readonly aclFile: string
   /** Connects with user name and password, both the same. */
-  enter(userName: string, options?: IClientOptions): Promise<MqttJsClient>
+  readonly enter: (userName: string, options?: IClientOptions) => Promise<MqttJsClient>
 }
 
 const users = ['alice', 'bob', 'admin']
@@ -84,10 +84,10 @@ function publish({ client }: MqttJsClient, topic: string, qos: 1 | 2): Promise<n
   return new Promise((resolve) => {
     const take = (packet: { cmd: string; reasonCode?: number }) => {
       if (packet.cmd !== (qos === 1 ? 'puback' : 'pubrec')) return
-      client.off('packetreceive', take as never)
+      client.off('packetreceive', take)
       resolve(packet.reasonCode ?? 0)
     }
-    client.on('packetreceive', take as never)
+    client.on('packetreceive', take)
     client.publish(topic, 'x', { qos }, () => {})
   })
 }
