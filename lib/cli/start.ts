@@ -182,7 +182,7 @@ function listenerSettings(
 
 /** Says where the broker listens and how to try it. Keeps out of the way of a log in JSON. */
 function greet(broker: Broker): void {
-  const { log, listeners } = broker.configuration
+  const { log, listeners, security } = broker.configuration
   const isQuiet = ['warn', 'error', 'silent'].includes(log.level)
   // A port that the system chose is known from here alone.
   const isPortChosen = listeners.some((listener) => listener.type !== 'unix' && listener.port === 0)
@@ -192,7 +192,8 @@ function greet(broker: Broker): void {
   for (const url of broker.urls) say(`Noctule listens on ${url}`)
   const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
   if (port === undefined || isQuiet) return
-  const where = port === '1883' ? '' : ` -p ${port}`
+  const account = security.passwordFile === undefined ? '' : ' -u USER -P PASSWORD'
+  const where = `${port === '1883' ? '' : ` -p ${port}`}${account}`
   say('Try it:')
   say(`  npx noctule sub${where} -t 'hello/#' -v`)
   say(`  npx noctule pub${where} -t hello/world -m 'Hi there'`)

@@ -193,6 +193,7 @@ test('the first start makes an administrator with a password that is shown once,
   await knock({ username: 'admin', password }, 0)
   await knock({ username: 'admin', password: 'guess' }, 0x86)
   await knock({}, 0x87)
+  t.regex(first.output(), /noctule sub -p \d+ -u USER -P PASSWORD -t/)
   t.regex(readFileSync(passwordFile, 'utf8'), /^admin:\$scrypt\$[^\n]*\n$/)
   t.is(statSync(passwordFile).mode & 0o777, 0o600)
   t.is(first.output().split(password).length, 2)
