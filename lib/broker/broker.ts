@@ -37,9 +37,9 @@ import { DropReport } from './drop-report.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
+import { applyTo } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
-import { onRuleChange } from './rule-change.ts'
 import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
 
@@ -94,8 +94,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#hooks = parts.hooks ?? {}
     const clock = parts.clock ?? systemClock
     const limitedLog = new LimitedLog(this.#log, clock)
-    const rulesChanged = onRuleChange(this.#connections)
-    const fileParts = { clock, log: this.#log, limitedLog, rulesChanged }
+    const changes = applyTo(this.#connections)
+    const fileParts = { clock, log: this.#log, limitedLog, changes }
     this.#files = new FileAccess(configuration.security, fileParts)
     this.#context = this.#createContext(parts, limitedLog, makeStore)
     this.#stored = new StoredState(this.#context, configuration)
@@ -189,7 +189,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async start(): Promise<void> {
     try {
       checkReach(this.configuration, this.#hooks)
-      await this.#files.open()
+      await this.#files.open(this.#hooks)
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#listeners = await openListeners(

@@ -1,16 +1,29 @@
-/** Changed rules apply to clients that are connected: their subscriptions are judged again, a few at a time. */
+/**
+ * Changed files apply to clients that are connected: subscriptions are judged again, a few at a time, and
+ * whose user is gone, or has another password, is disconnected.
+ */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.ts'
 import { recheckSubscriptions } from '../connection/recheck.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { FileChanges } from '../security/file-access.ts'
 
 /** After so many connections the others have their turn. */
 const CONNECTIONS_PER_TURN = 20
 
-/** Returns what is to be called when rules have changed. */
-export function onRuleChange(connections: ReadonlySet<Connection>): () => void {
+/** Returns what is to be called when a file has changed. */
+export function applyTo(connections: ReadonlySet<Connection>): FileChanges {
   const change = new RuleChange(connections)
-  return () => void change.apply()
+  return {
+    rulesChanged: () => void change.apply(),
+    usersChanged(userNames) {
+      for (const connection of Array.from(connections)) {
+        if (!userNames.has(connection.client?.userName ?? '')) continue
+        connection.end(ReasonCode.NotAuthorized, 'its user was removed, or has another password')
+      }
+    },
+  }
 }
 
 class RuleChange {

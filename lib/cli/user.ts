@@ -95,7 +95,7 @@ const removeCommand: CommandModule<object, NameFlags> = {
     const path = fileOf(flags)
     assertKnown(path, readUserFile(path), flags.name)
     changeUserFile(path, (text) => withoutUser(text, flags.name))
-    console.log(`User ${JSON.stringify(flags.name)} is removed. A connection it has stays.`)
+    console.log(`User ${JSON.stringify(flags.name)} is removed.`)
   },
 }
 

@@ -12,12 +12,19 @@ import { DryRun } from './dry-run.ts'
 import { LiveFile, type LiveFileParts } from './live-file.ts'
 import { PasswordSource } from './password-source.ts'
 
+/** What has to happen to clients that are connected. */
+export interface FileChanges {
+  /** A changed ACL file is in force. */
+  readonly rulesChanged: () => void
+  /** These users are gone from a changed password file, or have another line there. */
+  readonly usersChanged: (userNames: ReadonlySet<string>) => void
+}
+
 export interface FileAccessParts {
   readonly clock: Clock
   readonly log: Logger
   readonly limitedLog: LimitedLog
-  /** A changed ACL file is in force. */
-  readonly rulesChanged: () => void
+  readonly changes: FileChanges
 }
 
 export class FileAccess {
@@ -44,8 +51,18 @@ export class FileAccess {
   }
 
   /** Reads the files; rejects with a `ConfigurationError` if one cannot be used. */
-  async open(): Promise<void> {
+  async open(hooks: AccessHooks): Promise<void> {
     for (const file of this.#files) await file.open()
+    if (
+      this.#rules !== undefined &&
+      this.#users === undefined &&
+      hooks.authenticate === undefined
+    ) {
+      this.#parts.log.warn(
+        { option: 'security.aclFile' },
+        'nothing verifies user names, so a client may call itself what a rule wants to see: set security.passwordFile',
+      )
+    }
     this.#isOpen = true
   }
 
@@ -53,7 +70,7 @@ export class FileAccess {
   async reload({ aclDryRun }: SecurityConfiguration): Promise<void> {
     if (this.#rules !== undefined && this.#rules.isOn !== aclDryRun) {
       this.#rules.isOn = aclDryRun
-      this.#parts.rulesChanged()
+      this.#parts.changes.rulesChanged()
     }
     await Promise.all(this.#files.map((file) => file.check()))
   }
@@ -68,7 +85,7 @@ export class FileAccess {
       option: 'security.passwordFile',
       path,
       hint: `Make it with: noctule user add NAME --file ${path}`,
-      use: (text) => users.use(text),
+      use: async (text) => this.#parts.changes.usersChanged(await users.use(text)),
     })
     return users
   }
@@ -81,7 +98,7 @@ export class FileAccess {
       hint: 'docs/security.md says what it looks like',
       use: (text) => {
         list.use(text)
-        if (this.#isOpen) this.#parts.rulesChanged()
+        if (this.#isOpen) this.#parts.changes.rulesChanged()
       },
     })
     return new DryRun(list, aclDryRun, this.#parts.limitedLog)

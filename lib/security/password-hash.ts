@@ -23,7 +23,7 @@ import {
 import { promisify } from 'node:util'
 import type { VerifyArgon2 } from './argon2.ts'
 
-/** log2 of the work that `noctule user` makes a password cost: 14 is 16 MiB and some 40 ms. */
+/** log2 of the work that `noctule user` makes a password cost: 14 is 16 MiB and some 50 ms. */
 export const SCRYPT_COST = 14
 export const SCRYPT_COST_MIN = 10
 export const SCRYPT_COST_MAX = 20
@@ -40,7 +40,8 @@ const ARGON2_KIBIBYTES_MAX = 1024 ** 2
 const ARGON2_PASSES_MAX = 100
 
 export interface PasswordHash {
-  readonly format: 'scrypt' | 'PBKDF2' | 'SHA-512' | 'argon2id'
+  /** As it stands in the file. */
+  readonly text: string
   /** Compares in constant time; takes as long for a wrong password as for the right one. */
   matches(password: Buffer): Promise<boolean>
 }
@@ -63,7 +64,10 @@ export async function hashPassword(password: Buffer, cost: number = SCRYPT_COST)
 /** A hash that no password has: what an unknown user is compared with while a file knows nobody. */
 export function hashOfNobody(): PasswordHash {
   const parameters = { cost: SCRYPT_COST, blockSize: SCRYPT_BLOCK_SIZE, parallelism: 1 }
-  return scryptHash(randomBytes(SALT_BYTES), randomBytes(KEY_BYTES), parameters)
+  return {
+    text: '',
+    matches: matchScrypt(randomBytes(SALT_BYTES), randomBytes(KEY_BYTES), parameters),
+  }
 }
 
 /**
@@ -78,6 +82,17 @@ export function parsePasswordHash(
   if (!text.startsWith('$') || format === undefined) {
     throw new Error('the password is not hashed: set it with noctule user passwd')
   }
+  return { text, matches: matcherOf(format, fields, text, verifyArgon2) }
+}
+
+type Matcher = PasswordHash['matches']
+
+function matcherOf(
+  format: string,
+  fields: readonly string[],
+  text: string,
+  verifyArgon2: VerifyArgon2 | undefined,
+): Matcher {
   switch (format) {
     case 'scrypt':
       return parseScrypt(fields)
@@ -102,7 +117,7 @@ interface ScryptParameters {
   readonly parallelism: number
 }
 
-function parseScrypt([parameters = '', salt, key, ...rest]: readonly string[]): PasswordHash {
+function parseScrypt([parameters = '', salt, key, ...rest]: readonly string[]): Matcher {
   const match = /^ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})$/.exec(parameters)
   if (match === null || rest.length > 0) throw new Error('not $scrypt$ln=…,r=…,p=…$SALT$KEY')
   const [cost = 0, blockSize = 0, parallelism = 0] = match.slice(1).map(Number)
@@ -110,15 +125,12 @@ function parseScrypt([parameters = '', salt, key, ...rest]: readonly string[]): 
   if (!isPossible || scryptBytes({ cost, blockSize, parallelism }) > SCRYPT_BYTES_MAX) {
     throw new Error(`scrypt cannot work with ${parameters}`)
   }
-  return scryptHash(decode(salt), decode(key), { cost, blockSize, parallelism })
+  return matchScrypt(decode(salt), decode(key), { cost, blockSize, parallelism })
 }
 
-function scryptHash(salt: Buffer, key: Buffer, parameters: ScryptParameters): PasswordHash {
-  return {
-    format: 'scrypt',
-    matches: async (password) =>
-      timingSafeEqual(await deriveScrypt(password, salt, key.length, parameters), key),
-  }
+function matchScrypt(salt: Buffer, key: Buffer, parameters: ScryptParameters): Matcher {
+  return async (password) =>
+    timingSafeEqual(await deriveScrypt(password, salt, key.length, parameters), key)
 }
 
 function deriveScrypt(
@@ -142,32 +154,26 @@ function scryptBytes({ cost, blockSize, parallelism }: ScryptParameters): number
   return 128 * blockSize * (2 ** cost + parallelism)
 }
 
-function parsePbkdf2([count = '', saltText, keyText, ...rest]: readonly string[]): PasswordHash {
+function parsePbkdf2([count = '', saltText, keyText, ...rest]: readonly string[]): Matcher {
   const iterations = /^\d{1,8}$/.test(count) ? Number(count) : 0
   if (iterations < 1 || iterations > PBKDF2_ITERATIONS_MAX || rest.length > 0) {
     throw new Error('not $7$ITERATIONS$SALT$KEY')
   }
   const salt = decode(saltText)
   const key = decode(keyText)
-  return {
-    format: 'PBKDF2',
-    matches: async (password) =>
-      timingSafeEqual(await pbkdf2(password, salt, iterations, key.length, 'sha512'), key),
-  }
+  return async (password) =>
+    timingSafeEqual(await pbkdf2(password, salt, iterations, key.length, 'sha512'), key)
 }
 
-function parseSha512([saltText, keyText, ...rest]: readonly string[]): PasswordHash {
+function parseSha512([saltText, keyText, ...rest]: readonly string[]): Matcher {
   const salt = decode(saltText)
   const key = decode(keyText)
   if (key.length !== 64 || rest.length > 0) throw new Error('not $6$SALT$KEY with 64 bytes of KEY')
-  return {
-    format: 'SHA-512',
-    matches: async (password) =>
-      timingSafeEqual(createHash('sha512').update(password).update(salt).digest(), key),
-  }
+  return async (password) =>
+    timingSafeEqual(createHash('sha512').update(password).update(salt).digest(), key)
 }
 
-function parseArgon2(text: string, verify: VerifyArgon2 | undefined): PasswordHash {
+function parseArgon2(text: string, verify: VerifyArgon2 | undefined): Matcher {
   const form =
     /^\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$[\w+/-]{11,128}\$[\w+/-]{16,256}$/
   const [kibibytes = 0, passes = 0] = form.exec(text)?.slice(1).map(Number) ?? []
@@ -176,7 +182,7 @@ function parseArgon2(text: string, verify: VerifyArgon2 | undefined): PasswordHa
     throw new Error(`argon2id with m=${kibibytes},t=${passes} would take too much of this machine`)
   }
   if (verify === undefined) throw new Error('argon2id is not loaded')
-  return { format: 'argon2id', matches: (password) => verify(text, password) }
+  return (password) => verify(text, password)
 }
 
 function decode(base64 = ''): Buffer {

@@ -48,12 +48,18 @@ export class PasswordSource {
     )
   }
 
-  /** Takes a file's text into force; rejects with a `FileProblem`, and then nothing has changed. */
-  async use(text: string): Promise<void> {
+  /**
+   * Takes a file's text into force; rejects with a `FileProblem`, and then nothing has changed. Returns
+   * the users whose line is gone or another one.
+   */
+  async use(text: string): Promise<ReadonlySet<string>> {
     const users = await parsePasswordFile(text)
+    const before = [...this.#users]
     this.#users = users
     this.#hashes = users.size > 0 ? [...users.values()] : [hashOfNobody()]
     this.#verified.clear()
+    const changed = before.filter(([name, { text: old }]) => users.get(name)?.text !== old)
+    return new Set(changed.map(([name]) => name))
   }
 
   /**

@@ -289,6 +289,36 @@ test('the hooks of the host program are asked first; what they leave open the fi
   t.deepEqual(asked, ['home/alice/mail', 'home/alice/other'])
 })
 
+test('who is connected as a user that is removed, or gets another password, is disconnected', async (t) => {
+  const { enter, passwordFile } = await open(t, rules)
+  const clients = await Promise.all(users.map((name) => enter(name)))
+  const [alice, bob] = clients.map(
+    ({ client }) =>
+      new Promise<number | undefined>((resolve) =>
+        client.once('disconnect', ({ reasonCode }) => resolve(reasonCode)),
+      ),
+  )
+
+  const another = `alice:${await hashPassword(Buffer.from('another'), 10)}\n`
+  writeFileSync(
+    passwordFile,
+    [another, ...passwords.filter((line) => line.startsWith('admin'))].join(''),
+  )
+
+  t.is(await alice, 0x87)
+  t.is(await bob, 0x87)
+  t.is(await publish(clients[2] as MqttJsClient, 'home/admin/x', 1), 0x10)
+})
+
+test('where nothing verifies user names, the log warns of rules that trust them', async (t) => {
+  const log = recordingLogger()
+  const aclFile = join(temporaryDirectory(t), 'acl.conf')
+  writeFileSync(aclFile, rules)
+  await startListeningBroker(t, { security: { aclFile }, logger: log })
+
+  t.true(log.lines.some(({ message }) => message.startsWith('nothing verifies user names')))
+})
+
 test('a password file is live: who is added may come, who is removed may not come again', async (t) => {
   const { enter, passwordFile, log } = await open(t, rules)
   await enter('bob')
