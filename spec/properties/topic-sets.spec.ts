@@ -42,7 +42,7 @@ function check<T>(t: ExecutionContext, property: fc.IProperty<T>): void {
   t.notThrows(() => fc.assert(property, { numRuns: 3000 }))
 }
 
-test('covers says what trying every topic says', (t) => {
+test('[MQTT-4.7.2-1] covers says what trying every topic says', (t) => {
   check(
     t,
     fc.property(filters, filters, (outer, inner) => {

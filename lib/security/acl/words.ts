@@ -1,7 +1,7 @@
 /** The words of a line: separated by spaces; quotes keep spaces and commas together. */
 
 const WORD = /(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g
-const PIECE = /(?:"((?:[^"\\]|\\.)*)"|([^,"]+))(,|$)/y
+const PIECE = /\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^,"]+))(,|$)/y
 
 /** Returns the words as they stand, quotes included; undefined if a quote is not closed. */
 export function wordsOf(line: string): string[] | undefined {
