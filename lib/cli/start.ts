@@ -68,6 +68,10 @@ export const startCommand: CommandModule<object, StartArguments> = {
       .options(optionFlags())
       .example('noctule start --port 0 --ws-port 0', 'on any free ports')
       .example('noctule start --host 0.0.0.0 --allow-anonymous', 'open to the network')
+      .example(
+        'noctule start --host 0.0.0.0 --security.passwordFile passwords',
+        'for the users of a file',
+      )
       .epilogue(
         'Every option of the configuration file is a flag too (--session.queueMessagesMax 500) and an environment variable:\n' +
           'see `noctule config show`, or --show-hidden.\n' +

@@ -35,7 +35,7 @@ export function changeUserFile(path: string, change: (text: string) => string): 
   const beside = `${target}${BESIDE}`
   reserve(beside)
   try {
-    writeFileSync(beside, change(readUserFile(target) ?? ''))
+    writeFileSync(beside, change(readUserFile(target) ?? ''), { flush: true })
     keepOwner(target, beside)
     renameSync(beside, target)
   } catch (error) {

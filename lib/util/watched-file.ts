@@ -50,15 +50,10 @@ export class WatchedFile {
     return text
   }
 
-  /** Looks whether it has changed; resolves when that has been told. */
+  /** Looks whether it has changed; resolves when that has been told. While it looks, it will look again. */
   check(): Promise<void> {
-    if (this.#check === undefined) {
-      this.#check = this.#look().finally(() => {
-        this.#check = undefined
-        if (this.#isAskedAgain) void this.check()
-      })
-    }
-    this.#isAskedAgain = false
+    this.#isAskedAgain = true
+    this.#check ??= this.#lookUntilCalm()
     return this.#check
   }
 
@@ -71,23 +66,26 @@ export class WatchedFile {
   /** The folder, since editors and `mv` put another file in its place. */
   #watch(): void {
     try {
-      this.#watcher = watch(dirname(this.path), { persistent: false }, () => this.#noteEvent())
+      this.#watcher = watch(dirname(this.path), { persistent: false }, () => void this.check())
       this.#watcher.on('error', () => this.#watcher?.close())
     } catch {
       // The system watches no more files: the clock does.
     }
   }
 
-  #noteEvent(): void {
-    if (this.#check === undefined) void this.check()
-    else this.#isAskedAgain = true
-  }
-
   #checkLater(): void {
     this.#cancelCheck = this.#clock.after(FILE_CHECK_MS, () => {
-      this.#noteEvent()
+      void this.check()
       this.#checkLater()
     })
+  }
+
+  async #lookUntilCalm(): Promise<void> {
+    while (this.#isAskedAgain && !this.#isClosed) {
+      this.#isAskedAgain = false
+      await this.#look()
+    }
+    this.#check = undefined
   }
 
   async #look(): Promise<void> {

@@ -8,8 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import mqttPacket from 'mqtt-packet'
 import { hashPassword } from '../../lib/security/password-hash.ts'
+import { startBroker } from '../support/broker.ts'
 import { startProcess } from '../support/broker-process.ts'
-import { openTcpClient, type TestClient } from '../support/client.ts'
+import { openClient, openTcpClient, type TestClient } from '../support/client.ts'
 import { temporaryDirectory } from '../support/processes.ts'
 
 const PER_SECOND = 2000
@@ -84,6 +85,22 @@ async function measure(
   }
   return latencies
 }
+
+test('beyond the queue the answer is that the broker is busy, in every version', async (t) => {
+  const passwordFile = join(temporaryDirectory(t), 'passwords')
+  writeFileSync(passwordFile, `alice:${await hashPassword(Buffer.from('secret'))}\n`)
+  const security = { passwordFile, hashingConcurrency: 1, hashingQueueMax: 0 }
+  const { broker } = await startBroker(t, { security })
+  const [first, ...others] = ([5, 3, 4, 5] as const).map((version) => {
+    const client = openClient(broker, version)
+    client.connect({ username: 'alice', password: 'secret', clientId: `v${version}` })
+    return client
+  })
+
+  const busy = [{ returnCode: 3 }, { returnCode: 3 }, { reasonCode: BUSY }]
+  for (const [i, client] of others.entries()) await client.expect(t, 'connack', busy[i])
+  await first?.expect(t, 'connack', { reasonCode: 0 })
+})
 
 test(`${PER_SECOND} wrong passwords a second do not hold up what is delivered meanwhile`, async (t) => {
   const passwordFile = join(temporaryDirectory(t), 'passwords')

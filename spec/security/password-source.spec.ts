@@ -30,6 +30,23 @@ test('a user is let in with the right password, refused with a wrong one, and no
   t.is(await ask(undefined, right), undefined)
 })
 
+test('an unknown user takes as long as a wrong password', async (t) => {
+  const source = await sourceOf(`alice:${await hashPassword(right)}\n`)
+  const shortest = async (userName: string) => {
+    let best = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 7; i++) {
+      const begin = performance.now()
+      await source.authenticate({ userName, password: Buffer.from('wrong') })
+      best = Math.min(best, performance.now() - begin)
+    }
+    return best
+  }
+
+  const ratio = (await shortest('mallory')) / (await shortest('alice'))
+
+  t.true(ratio > 0.3 && ratio < 3, `${ratio}`)
+})
+
 test('while no more may wait, the answer is that the broker is busy, known user or not', async (t) => {
   const source = await sourceOf(alice, { ...security, hashingConcurrency: 1, hashingQueueMax: 1 })
   const password = Buffer.from('wrong')
