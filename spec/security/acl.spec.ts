@@ -84,6 +84,19 @@ test('a name that is no level of a topic allows nothing, and evades no denial', 
   }
 })
 
+test('nobody comes to $SYS by calling itself so', (t) => {
+  const rules = rulesFor('allow all %c/#\nallow all %u', {
+    clientIdentifier: '$SYS',
+    userName: '$x',
+  })
+
+  t.false(rules.maySubscribe('$SYS/#', 0).isAllowed)
+  t.false(rules.mayPublish('$x', 0, false).isAllowed)
+  t.true(
+    rulesFor('allow all $SYS/%c', { clientIdentifier: '$a' }).mayReceive('$SYS/$a', 0).isAllowed,
+  )
+})
+
 test('QoS and RETAIN can be conditions', (t) => {
   const rules = rulesFor(
     'allow write t qos<=1 retain=no\nallow write r retain=yes\nallow write q qos=2',
@@ -248,6 +261,14 @@ test('quotes keep spaces, commas and quotes in a word', (t) => {
   const text = 'allow write "my desk/#" user="a, \\"b\\""'
 
   t.true(allows(text, { userName: 'a, "b"' }, 'my desk/x'))
+})
+
+test('a subscription that takes too many comparisons is refused', (t) => {
+  const many = (verb: string) => Array.from({ length: 5000 }, (_, i) => `${verb} read a/${i}\n`)
+  const rules = rulesFor([...many('allow'), ...many('deny')].join(''))
+
+  t.like(rules.maySubscribe('a/#', 0), { isAllowed: false, rule: 'acl too many rules overlap' })
+  t.true(rules.maySubscribe('a/7', 0).isAllowed)
 })
 
 test('a file has a bounded number of rules', (t) => {

@@ -2,7 +2,7 @@
 
 import { BlockList, isIP } from 'node:net'
 import type { Qos } from '../../protocol/packets.ts'
-import { nearest } from '../../util/nearest.ts'
+import { didYouMean } from '../../util/nearest.ts'
 import type { RuleClient } from './rules.ts'
 import { listOf } from './words.ts'
 
@@ -78,10 +78,7 @@ function roleTest(names: readonly string[], roles: Roles): Test {
   const members = names.map((name) => {
     const users = roles.get(name)
     if (users !== undefined) return users
-    const near = nearest(name, [...roles.keys()])
-    throw new Error(
-      `there is no role ${name}${near === undefined ? '' : `; did you mean ${near}?`}`,
-    )
+    throw new Error(`there is no role ${name}${didYouMean(name, [...roles.keys()])}`)
   })
   return ({ userName }) => userName !== undefined && members.some((users) => users.has(userName))
 }
@@ -122,8 +119,7 @@ function parseRetain(value: string): boolean {
 }
 
 function unknown(word: string, key: string): Error {
-  const near = keys.includes(key) ? undefined : nearest(key, keys)
-  const hint = near === undefined ? '' : `; did you mean ${near}?`
+  const hint = keys.includes(key) ? '' : didYouMean(key, keys)
   return new Error(
     `${word} is no condition${hint} (user=, role=, client=, address=, listener=, cn=, anonymous, qos<=, retain=)`,
   )

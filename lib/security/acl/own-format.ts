@@ -4,7 +4,7 @@
  */
 
 import { isTopicFilter } from '../../protocol/topics.ts'
-import { nearest } from '../../util/nearest.ts'
+import { didYouMean } from '../../util/nearest.ts'
 import { FileProblem } from '../file-problem.ts'
 import { parseConditions, type Roles } from './conditions.ts'
 import type { Action, Rule, RuleClient } from './rules.ts'
@@ -56,10 +56,7 @@ function parseRule(text: string, line: number, roles: Roles): Rule {
   if (words === undefined) throw new Error('a quote is not closed')
   const [verb = '', actionList, filterWord, ...rest] = words
   if (verb !== 'allow' && verb !== 'deny') {
-    const near = nearest(verb, ownWords)
-    throw new Error(
-      `a rule begins with allow or deny${near === undefined ? '' : `; did you mean ${near}?`}`,
-    )
+    throw new Error(`a rule begins with allow or deny${didYouMean(verb, ownWords)}`)
   }
   if (actionList === undefined || filterWord === undefined) {
     throw new Error(`not ${verb} ACTIONS FILTER, such as ${verb} read sensors/#`)
@@ -84,8 +81,7 @@ function parseActions(list: string): ReadonlySet<Action> {
     if (action !== undefined) actions.add(action)
     else if (word === 'all') for (const each of allActions) actions.add(each)
     else {
-      const near = nearest(word, [...allActions, 'all'])
-      const hint = near === undefined ? '' : `; did you mean ${near}?`
+      const hint = didYouMean(word, [...allActions, 'all'])
       throw new Error(`${word} is none of read, write, subscribe and all${hint}`)
     }
   }
@@ -100,14 +96,16 @@ function filterFrom(filter: string, isAllow: boolean): (client: RuleClient) => L
   }
   return (client) => {
     let isUsable = true
-    const levels = filter.split('/').map((level) => {
+    const levels = filter.split('/').map((level, index) => {
       let isOwn = true
       const own = level.replaceAll(VARIABLE, (_, variable: string) => {
         const value = valueOf(variable, client)
         isOwn &&= isOneLevel(value)
         return value ?? ''
       })
-      isUsable &&= isOwn
+      // A client must not come to $SYS by calling itself so.
+      const isReserved = index === 0 && own.startsWith('$') && !level.startsWith('$')
+      isUsable &&= isOwn && !isReserved
       return isOwn ? own : '+'
     })
     // A name that would be more than a level allows nothing, and denies whatever it could have been.
