@@ -232,8 +232,8 @@ export interface SecurityConfiguration {
    */
   readonly passwordFile: string | undefined
   /**
-   * Whether to make `security.passwordFile`, where there is none, with a user admin whose random
-   * password is printed once. Default: false.
+   * Whether `noctule start` makes `security.passwordFile`, where there is none, with a user
+   * admin whose random password it prints once. Default: false.
    */
   readonly firstAdministrator: boolean
   /**

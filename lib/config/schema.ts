@@ -52,7 +52,7 @@ const security = z
     ),
     firstAdministrator: toggle(
       false,
-      'Whether to make `security.passwordFile`, where there is none, with a user admin whose random password is printed once.',
+      'Whether `noctule start` makes `security.passwordFile`, where there is none, with a user admin whose random password it prints once.',
     ),
     hashingConcurrency: integer(
       1,
