@@ -14,7 +14,9 @@ LABEL org.opencontainers.image.title="Noctule" \
       org.opencontainers.image.description="MQTT 3.1, 3.1.1 and 5.0 broker" \
       org.opencontainers.image.licenses="MIT"
 WORKDIR /noctule
-ENV NODE_ENV=production NOCTULE_STORE_URL=disk:/data
+# The first start makes the user admin and prints its password once; NOCTULE_SECURITY_ALLOW_ANONYMOUS=true opens it.
+ENV NODE_ENV=production NOCTULE_STORE_URL=disk:/data \
+    NOCTULE_SECURITY_PASSWORD_FILE=/data/passwords NOCTULE_SECURITY_FIRST_ADMINISTRATOR=true
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist/lib ./dist/lib
@@ -27,8 +29,8 @@ VOLUME /data
 USER node
 EXPOSE 1883 8083
 STOPSIGNAL SIGTERM
+# The check has no password: that the WebSocket listener answers a request at all shows that the broker is at work.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s --retries=3 \
-  CMD ["noctule", "sub", "-E", "-t", "health", "--quiet", "-W", "4"]
-# A container is reached from outside of it: who may come in is decided by the ports that are published.
+  CMD ["node", "-e", "fetch('http://127.0.0.1:8083/').then(() => process.exit(0), () => process.exit(1))"]
 ENTRYPOINT ["noctule"]
-CMD ["start", "--host", "0.0.0.0", "--allow-anonymous"]
+CMD ["start", "--host", "0.0.0.0"]

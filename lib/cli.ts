@@ -2,6 +2,7 @@
 /** The program `noctule`: hands the command line to its commands, tells mistakes in one sentence. */
 
 import yargs, { type CommandModule, type Options } from 'yargs'
+import { aclCommand } from './cli/acl.ts'
 import { benchOptions } from './cli/bench/options.ts'
 import { benchCommand } from './cli/bench.ts'
 import { configCommand } from './cli/config.ts'
@@ -14,6 +15,7 @@ import { startCommand } from './cli/start.ts'
 import { storeCommand } from './cli/store.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
 import { subscribeOptions } from './cli/subscribe-options.ts'
+import { userCommand } from './cli/user.ts'
 import { nearest } from './util/nearest.ts'
 import { VERSION } from './util/version.ts'
 
@@ -31,6 +33,8 @@ const commands: readonly Command[] = [
   { module: configCommand as CommandModule<object, never> },
   { module: storeCommand as CommandModule<object, never> },
   { module: benchCommand as CommandModule<object, never>, options: benchOptions },
+  { module: userCommand as CommandModule<object, never> },
+  { module: aclCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */

@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events'
 import { PublishEncoder } from '../codec/publish-encoder.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import { reloadInto } from '../config/reload.ts'
 import { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { Pause } from '../connection/pause.ts'
@@ -15,6 +16,7 @@ import { isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'
 import { RetainedMessages } from '../retained/retained-messages.ts'
 import { Router } from '../router/router.ts'
 import type { AccessHooks } from '../security/access.ts'
+import { FileAccess } from '../security/file-access.ts'
 import { SessionRegistry } from '../session/session-registry.ts'
 import { makeMemoryStore } from '../storage/load.ts'
 import type { Store, StoreError } from '../storage/storage.ts'
@@ -35,8 +37,10 @@ import { DropReport } from './drop-report.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { limitsOf, memoryBudgetBytes } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
+import { applyTo } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
+import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
 
 /** How long a store may take to close, at least. */
@@ -64,6 +68,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   /** What has happened so far, as plain numbers. */
   readonly counters: Counters = new Counters()
   readonly #log: Logger
+  readonly #hooks: AccessHooks
+  readonly #files: FileAccess
   readonly #context: ConnectionContext
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
@@ -85,7 +91,13 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#configuration = configuration
     this.#log = parts.logger ?? silentLogger
     this.#tell = tellOn(this, this.#log)
-    this.#context = this.#createContext(parts, makeStore)
+    this.#hooks = parts.hooks ?? {}
+    const clock = parts.clock ?? systemClock
+    const limitedLog = new LimitedLog(this.#log, clock)
+    const changes = applyTo(this.#connections)
+    const fileParts = { clock, log: this.#log, limitedLog, changes }
+    this.#files = new FileAccess(configuration.security, fileParts)
+    this.#context = this.#createContext(parts, limitedLog, makeStore)
     this.#stored = new StoredState(this.#context, configuration)
     this.#systemTopics = new SystemTopics(
       configuration.monitor,
@@ -97,7 +109,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }
 
-  #createContext(parts: BrokerParts, makeStore: MakeStore): ConnectionContext {
+  #createContext(
+    parts: BrokerParts,
+    limitedLog: LimitedLog,
+    makeStore: MakeStore,
+  ): ConnectionContext {
     const { configuration, counters } = this
     const log = this.#log
     const clock = parts.clock ?? systemClock
@@ -143,8 +159,9 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
     })
     return {
-      limits: limitsOf(configuration),
-      hooks: parts.hooks ?? {},
+      limits: limitsOf(configuration, undefined, this.#hooks),
+      hooks: this.#files.behind(this.#hooks),
+      hasLiveRules: this.#files.hasRules,
       observers: observersOf(this, tell, () => this.#systemTopics),
       router,
       registry,
@@ -157,18 +174,22 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       flusher,
       encoder,
       log,
-      limitedLog: new LimitedLog(log, clock),
+      limitedLog,
       connections: this.#connections,
       systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
     }
   }
 
   /**
-   * Opens the store, takes up what it has kept, and opens the listeners. Throws `StoreError` if the store
-   * cannot be used, `ListenError` if a listener cannot be opened; then the broker is closed.
+   * Reads users and rules, opens the store, takes up what it has kept, and opens the listeners. Throws
+   * `ConfigurationError` if it would serve strangers without asking who they are or a file of
+   * `security` cannot be used, `StoreError` if the store cannot, `ListenError` if a listener cannot be
+   * opened; then the broker is closed.
    */
   async start(): Promise<void> {
     try {
+      checkReach(this.configuration, this.#hooks)
+      await this.#files.open(this.#hooks)
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#listeners = await openListeners(
@@ -250,16 +271,19 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   }
 
   /**
-   * Takes over what may change while running (`compareForReload` says what) and reads certificates and
-   * CAs again. Limits hold for connections to come; connections stay. Throws `ListenError` if a file
-   * cannot be used, and then keeps everything as it was.
+   * Takes over what may change while running (`compareForReload` says what) and reads certificates, CAs
+   * and the files of `security` again. Limits hold for connections to come; connections stay. Throws
+   * `ListenError` if a certificate cannot be used, `ConfigurationError` if strangers would be served
+   * unasked, and then keeps everything as it was.
    */
   async reload(configuration: BrokerConfiguration): Promise<void> {
+    const reloaded = reloadInto(this.#configuration, configuration)
+    checkReach(reloaded, this.#hooks)
     const prepared = this.#listeners.map((listener) => listener.prepareCertificates())
     for (const putInForce of await Promise.all(prepared)) putInForce()
-    const { security, connection, shutdown } = configuration
-    this.#configuration = { ...this.#configuration, security, connection, shutdown }
+    this.#configuration = reloaded
     for (const reload of this.#limitReloads) reload()
+    await this.#files.reload(reloaded.security)
   }
 
   /**
@@ -278,6 +302,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async #stop(): Promise<void> {
     const { registry, store, flusher, timers } = this.#context
     this.#systemTopics.stop()
+    this.#files.close()
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()
     const connections = [...this.#connections]
@@ -324,7 +349,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const connectionsMax = listener?.connectionsMax ?? 0
     let context = this.#context
     const setLimits = () => {
-      context = { ...this.#context, limits: limitsOf(this.configuration, listener) }
+      context = { ...this.#context, limits: limitsOf(this.configuration, listener, this.#hooks) }
     }
     setLimits()
     this.#limitReloads.push(setLimits)

@@ -4,12 +4,16 @@ import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import type { ConnectionLimits } from '../connection/context.ts'
+import type { AccessHooks } from '../security/access.ts'
 
 /** The limits of connections: those of the configuration, with what a listener has of its own. */
 export function limitsOf(
-  { connection, session, security, store }: BrokerConfiguration,
-  listener?: ListenerConfiguration,
+  configuration: BrokerConfiguration,
+  listener: ListenerConfiguration | undefined,
+  hooks: AccessHooks,
 ): ConnectionLimits {
+  const { connection, session, security, store } = configuration
+  const isOpen = isLoopback(listener) && !authenticates(configuration, hooks)
   return {
     ...connection,
     maximumPacketSizeBytes: listener?.maximumPacketSizeBytes ?? connection.maximumPacketSizeBytes,
@@ -17,12 +21,17 @@ export function limitsOf(
     sessionExpiryV3Seconds: session.v3SessionExpirySeconds,
     willDelayMaxSeconds: session.willDelayMaxSeconds,
     subscriptionsMax: session.subscriptionsMax,
-    allowAnonymous: listener?.allowAnonymous ?? security.allowAnonymous ?? isLoopback(listener),
+    allowAnonymous: listener?.allowAnonymous ?? security.allowAnonymous ?? isOpen,
     unauthorizedPublishV3: security.unauthorizedPublishV3,
     storeTimeoutMs: store.timeoutMs,
     storePendingUnitsMax: store.pendingUnitsMax,
     storePendingBytesMax: store.pendingBytesMax,
   }
+}
+
+/** Whether somebody says which users there are: then a client has to be one, unless it is said otherwise. */
+export function authenticates({ security }: BrokerConfiguration, hooks: AccessHooks): boolean {
+  return security.passwordFile !== undefined || hooks.authenticate !== undefined
 }
 
 /** Whether only programs of this machine reach the listener; the host's own transports are as near. */

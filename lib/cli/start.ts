@@ -3,7 +3,6 @@
 import { once } from 'node:events'
 import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
-import { limitsOf } from '../broker/limits.ts'
 import { type ConfigurationFlag, configurationFlags, flagsFrom } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
@@ -15,6 +14,7 @@ import { ListenError } from '../transport/listen.ts'
 import { createLogger, type LeveledLogger } from '../util/logger.ts'
 import { ExitCode } from './exit-codes.ts'
 import { UsageError } from './failures.ts'
+import { makeFirstAdministrator } from './first-administrator.ts'
 
 interface StartArguments {
   readonly config?: string | undefined
@@ -68,6 +68,10 @@ export const startCommand: CommandModule<object, StartArguments> = {
       .options(optionFlags())
       .example('noctule start --port 0 --ws-port 0', 'on any free ports')
       .example('noctule start --host 0.0.0.0 --allow-anonymous', 'open to the network')
+      .example(
+        'noctule start --host 0.0.0.0 --security.passwordFile passwords',
+        'for the users of a file',
+      )
       .epilogue(
         'Every option of the configuration file is a flag too (--session.queueMessagesMax 500) and an environment variable:\n' +
           'see `noctule config show`, or --show-hidden.\n' +
@@ -113,9 +117,14 @@ async function run(flags: StartArguments): Promise<number> {
   const logger = createLogger(configuration.log)
   let broker: Broker
   try {
+    await makeFirstAdministrator(configuration.security)
     broker = new Broker(configuration, { logger }, await loadStore(configuration.store.url))
     await broker.start()
   } catch (error) {
+    if (error instanceof ConfigurationError) {
+      console.error(error.message)
+      return ExitCode.Usage
+    }
     if (error instanceof ListenError || error instanceof StoreError) {
       console.error(error.message)
       return error instanceof ListenError ? ExitCode.CannotListen : ExitCode.CannotStore
@@ -127,7 +136,6 @@ async function run(flags: StartArguments): Promise<number> {
   const failed = once(broker, 'failed').then(() => undefined)
   const stopped = Promise.race([untilStopped(), failed])
   greet(broker)
-  warnOfClosedListeners(broker, logger)
   const signal = await stopped
   process.off('SIGHUP', reload)
   if (signal === undefined) return ExitCode.CannotStore
@@ -178,7 +186,7 @@ function listenerSettings(
 
 /** Says where the broker listens and how to try it. Keeps out of the way of a log in JSON. */
 function greet(broker: Broker): void {
-  const { log, listeners } = broker.configuration
+  const { log, listeners, security } = broker.configuration
   const isQuiet = ['warn', 'error', 'silent'].includes(log.level)
   // A port that the system chose is known from here alone.
   const isPortChosen = listeners.some((listener) => listener.type !== 'unix' && listener.port === 0)
@@ -188,22 +196,11 @@ function greet(broker: Broker): void {
   for (const url of broker.urls) say(`Noctule listens on ${url}`)
   const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
   if (port === undefined || isQuiet) return
-  const where = port === '1883' ? '' : ` -p ${port}`
+  const account = security.passwordFile === undefined ? '' : ' -u USER -P PASSWORD'
+  const where = `${port === '1883' ? '' : ` -p ${port}`}${account}`
   say('Try it:')
   say(`  npx noctule sub${where} -t 'hello/#' -v`)
   say(`  npx noctule pub${where} -t hello/world -m 'Hi there'`)
-}
-
-/** A listener that others reach lets nobody in unless something says who may: better said than found out. */
-function warnOfClosedListeners({ configuration }: Broker, logger: LeveledLogger): void {
-  for (const listener of configuration.listeners) {
-    if (limitsOf(configuration, listener).allowAnonymous) continue
-    logger.warn(
-      { listener: listener.name },
-      'every client is refused here: other machines reach this listener and nothing says who may connect. ' +
-        'Start with --allow-anonymous, or set security.allowAnonymous: true, to let everybody in',
-    )
-  }
 }
 
 /** Resolves with the first signal that asks us to stop; a second one ends the process at once. */

@@ -226,6 +226,44 @@ export interface SecurityConfiguration {
    * worked, or the end of its connection. Default: "acknowledge".
    */
   readonly unauthorizedPublishV3: 'acknowledge' | 'disconnect'
+  /**
+   * Users and their hashed passwords: a file of `noctule user`, or of mosquitto_passwd. A
+   * changed file is in force at once. Default: unset.
+   */
+  readonly passwordFile: string | undefined
+  /**
+   * Whether `noctule start` makes `security.passwordFile`, where there is none, with a user
+   * admin whose random password it prints once. Default: false.
+   */
+  readonly firstAdministrator: boolean
+  /**
+   * How many passwords are compared at once, each by a thread; the process has four unless
+   * UV_THREADPOOL_SIZE says otherwise, and files need some. Default: 2.
+   */
+  readonly hashingConcurrency: number
+  /**
+   * How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).
+   * Default: 256.
+   */
+  readonly hashingQueueMax: number
+  /**
+   * How many users that came with the right password may come again without being compared; 0:
+   * none. Default: 10000.
+   */
+  readonly passwordCacheMax: number
+  /** For how long they may. Default: 600. */
+  readonly passwordCacheSeconds: number
+  /**
+   * Who may publish and subscribe to what: rules of ours, or an acl_file of Mosquitto. What no
+   * rule allows is refused; a changed file is in force at once. Unset: everybody may everything.
+   * Default: unset.
+   */
+  readonly aclFile: string | undefined
+  /**
+   * Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.
+   * Default: false.
+   */
+  readonly aclDryRun: boolean
 }
 
 /** What a client may do on its connection. */

@@ -15,7 +15,19 @@ export interface ReloadPlan {
  * for connections to come, since limits that were announced in CONNACK cannot be taken back. The rooms are
  * built with all others.
  */
-const reloadable = /^(log\.level$|shutdown\.|security\.|connection\.)/
+const reloadable =
+  /^(log\.level$|shutdown\.|security\.(allowAnonymous|unauthorizedPublishV3|aclDryRun)$|connection\.)/
+
+/** Returns what is in force once a running broker has taken over what it can of `next`. */
+export function reloadInto(
+  old: BrokerConfiguration,
+  next: BrokerConfiguration,
+): BrokerConfiguration {
+  const { connection, shutdown } = next
+  const { allowAnonymous, unauthorizedPublishV3, aclDryRun } = next.security
+  const security = { ...old.security, allowAnonymous, unauthorizedPublishV3, aclDryRun }
+  return { ...old, security, connection, shutdown }
+}
 
 /** Compares two configurations option by option; listeners count one by one while their number is the same. */
 export function compareForReload(old: BrokerConfiguration, next: BrokerConfiguration): ReloadPlan {

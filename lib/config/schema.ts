@@ -31,20 +31,62 @@ const BYTES_MAX = 1024 ** 4
 const COUNT_MAX = 1_000_000_000
 
 const TEXT_LENGTH_MAX = 1024
+const PATH_LENGTH_MAX = 4096
 
-const security = z.strictObject({
-  allowAnonymous: z
-    .boolean()
-    .optional()
-    .describe(
-      'Whether clients may connect without user name; unset: only on listeners that no other machine can reach.',
+const security = z
+  .strictObject({
+    allowAnonymous: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether clients may connect without user name; unset: only on listeners that no other machine can reach.',
+      ),
+    unauthorizedPublishV3: choice(
+      ['acknowledge', 'disconnect'],
+      'acknowledge',
+      'What an MQTT 3.x client gets for a PUBLISH it may not make: an acknowledgement as if it had worked, or the end of its connection.',
     ),
-  unauthorizedPublishV3: choice(
-    ['acknowledge', 'disconnect'],
-    'acknowledge',
-    'What an MQTT 3.x client gets for a PUBLISH it may not make: an acknowledgement as if it had worked, or the end of its connection.',
-  ),
-})
+    passwordFile: optionalText(
+      PATH_LENGTH_MAX,
+      'Users and their hashed passwords: a file of `noctule user`, or of mosquitto_passwd. A changed file is in force at once.',
+    ),
+    firstAdministrator: toggle(
+      false,
+      'Whether `noctule start` makes `security.passwordFile`, where there is none, with a user admin whose random password it prints once.',
+    ),
+    hashingConcurrency: integer(
+      1,
+      64,
+      2,
+      'How many passwords are compared at once, each by a thread; the process has four unless UV_THREADPOOL_SIZE says otherwise, and files need some.',
+    ),
+    hashingQueueMax: integer(
+      0,
+      100_000,
+      256,
+      'How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).',
+    ),
+    passwordCacheMax: integer(
+      0,
+      COUNT_MAX,
+      10_000,
+      'How many users that came with the right password may come again without being compared; 0: none.',
+    ),
+    passwordCacheSeconds: integer(0, 86_400, 600, 'For how long they may.'),
+    aclFile: optionalText(
+      PATH_LENGTH_MAX,
+      'Who may publish and subscribe to what: rules of ours, or an acl_file of Mosquitto. What no rule allows is refused; a changed file is in force at once. Unset: everybody may everything.',
+    ),
+    aclDryRun: toggle(
+      false,
+      'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
+    ),
+  })
+  .superRefine(({ firstAdministrator, passwordFile }, context) => {
+    if (!firstAdministrator || passwordFile !== undefined) return
+    const message = 'a file, since firstAdministrator is true'
+    context.addIssue({ code: 'custom', path: ['passwordFile'], message })
+  })
 
 const connection = z.strictObject({
   connectTimeoutMs: integer(

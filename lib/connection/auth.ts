@@ -4,7 +4,8 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
-import { accept, refuse } from './connack.ts'
+import { admit } from './admit.ts'
+import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
 /** How much of a name that the client chose is repeated in the log and to the client. */
@@ -24,7 +25,7 @@ export async function beginAuthentication(connection: Connection, connect: Conne
   const begin = beginnerOf(connection, method)
   if (begin === undefined) {
     const rule = describeUnknown(method)
-    refuse(connection, ReasonCode.BadAuthenticationMethod, rule, rule) // [MQTT-4.12.0-1]
+    refuse(connection, { reason: rule }, ReasonCode.BadAuthenticationMethod, rule) // [MQTT-4.12.0-1]
     return
   }
   const exchange = begin(connection.client as ClientInfo)
@@ -122,7 +123,7 @@ async function succeed(
     connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
   } else {
     connection.state = 'connecting'
-    await accept(connection, connect, properties)
+    await admit(connection, connect, properties)
   }
 }
 
@@ -130,5 +131,5 @@ function fail(connection: Connection, reasonCode: number, reason: string | undef
   const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
   if (connection.state === 'connected')
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
-  else refuse(connection, reasonCode, rule, reason) // [MQTT-4.12.0-4]
+  else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]
 }

@@ -4,7 +4,7 @@ import { encodePropertyList } from '../codec/property-block.ts'
 import { composeBody } from '../protocol/message.ts'
 import type { Connect, ConnectWill, MqttVersion, Properties } from '../protocol/packets.ts'
 import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
-import type { ClientInfo } from '../security/access.ts'
+import type { ClientInfo, Decision } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Will } from '../session/will.ts'
 import type { Connection } from './connection.ts'
@@ -12,6 +12,7 @@ import type { ConnectionLimits } from './context.ts'
 import { reportConnected } from './log.ts'
 import type { Negotiated } from './negotiated.ts'
 import { toReasonString } from './reason-string.ts'
+import { recheckSubscriptions } from './recheck.ts'
 
 const publicationProperties = [
   'payloadFormatIndicator',
@@ -58,13 +59,14 @@ export async function accept(
   }
   connection.context.counters.connectionsOpened++
   establish(connection, session, present)
+  if (present && connection.context.hasLiveRules) await recheckSubscriptions(connection, session)
+  if ((connection.state as string) !== 'closed') registry.resume(session)
 }
 
 function establish(connection: Connection, session: Session, present: boolean): void {
   connection.establish(session)
   reportConnected(connection, present)
   connection.context.observers.connected(connection, present)
-  connection.context.registry.resume(session)
 }
 
 /** What CONNACK tells an MQTT 5.0 client: every limit that is not the standard's default. */
@@ -113,16 +115,17 @@ function toWill(will: ConnectWill, limits: ConnectionLimits): Will {
   }
 }
 
-/** Sends a CONNACK that refuses, and closes. `rule` is for the log alone, `reason` for the client. */
+/** Sends a CONNACK that refuses, and closes. The code and the rule are for a decision that has none. */
 export function refuse(
   connection: Connection,
-  reasonCode: number,
-  rule: string,
-  reason: string | undefined,
+  decision: Omit<Decision, 'isAllowed'>,
+  otherCode: number,
+  otherRule: string,
 ): void {
   if (connection.state === 'closed') return
+  const { reasonCode = otherCode, rule = otherRule, reason, hint } = decision
   sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason)
-  connection.endRefused(reasonCode, rule)
+  connection.endRefused(reasonCode, rule, hint)
 }
 
 /**

@@ -6,10 +6,11 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Connect, ConnectWill } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
+import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
-import { accept, refuse } from './connack.ts'
+import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 import { negotiate } from './negotiated.ts'
 
@@ -47,17 +48,8 @@ function describeClient(connection: Connection, connect: Connect): ClientInfo {
 async function judgeConnect(connection: Connection, connect: Connect): Promise<void> {
   const fault = findFault(connection, connect)
   if (fault !== undefined) {
-    refuse(connection, fault.reasonCode, fault.message, fault.message)
-    return
-  }
-  const willDecision = await authorizeWill(connection, connect)
-  if (!willDecision.isAllowed) {
-    refuse(
-      connection,
-      willDecision.reasonCode ?? ReasonCode.NotAuthorized,
-      willDecision.rule ?? 'the will is not authorized',
-      willDecision.reason,
-    )
+    const { reasonCode, message } = fault
+    refuse(connection, { reasonCode, reason: message }, reasonCode, message)
     return
   }
   if (connect.properties.authenticationMethod !== undefined) {
@@ -65,14 +57,10 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     return
   }
   const decision = await authenticate(connection, connect)
-  if (decision.isAllowed) await accept(connection, connect, {})
+  if (decision.isAllowed) await admit(connection, connect, {})
   else {
-    refuse(
-      connection,
-      decision.reasonCode ?? ReasonCode.BadUserNameOrPassword,
-      decision.rule ?? 'user name or password refused', // [MQTT-3.1.4-2]
-      decision.reason,
-    )
+    const rule = 'user name or password refused' // [MQTT-3.1.4-2]
+    refuse(connection, decision, ReasonCode.BadUserNameOrPassword, rule)
   }
 }
 
@@ -143,29 +131,35 @@ function findWillFault(will: ConnectWill | undefined, limits: Limits): ProtocolE
   return undefined
 }
 
-async function authorizeWill(connection: Connection, { will }: Connect): Promise<Decision> {
-  const { hooks } = connection.context
-  if (will === undefined || hooks.authorizePublish === undefined) return { isAllowed: true }
-  const { topicName: topic, qos, retain, payload } = will
-  const client = connection.client as ClientInfo
-  return toDecision(await hooks.authorizePublish(client, { topic, qos, retain, payload }))
-}
+const FORBIDDEN_ANONYMOUS = denial(
+  ReasonCode.NotAuthorized,
+  'no user name, and security.allowAnonymous is off',
+  'give the client a user name and a password (noctule user add), or set security.allowAnonymous: true',
+)
 
+const FORBIDDEN_ALL = denial(
+  ReasonCode.NotAuthorized,
+  'security.allowAnonymous is off and nothing authenticates clients',
+  'set security.passwordFile and make users with noctule user add',
+)
+
+const UNKNOWN_USER = denial(
+  ReasonCode.BadUserNameOrPassword,
+  'no user of that name',
+  'noctule user add makes one',
+)
+
+/** Asks who knows the user. Without anybody to ask, a user name means nothing. */
 async function authenticate(connection: Connection, connect: Connect): Promise<Decision> {
   const { hooks, limits } = connection.context
-  if (hooks.authenticate === undefined) {
-    if (limits.allowAnonymous) return { isAllowed: true }
-    return {
-      isAllowed: false,
-      reasonCode: ReasonCode.NotAuthorized,
-      rule: 'security.allowAnonymous is off and nothing authenticates clients',
-    }
-  }
-  return toDecision(
-    await hooks.authenticate({
-      ...(connection.client as ClientInfo),
-      password: connect.password,
-      userProperties: connect.properties.userProperties ?? [],
-    }),
-  )
+  const answer = await hooks.authenticate?.({
+    ...(connection.client as ClientInfo),
+    password: connect.password,
+    userProperties: connect.properties.userProperties ?? [],
+  })
+  if (answer !== undefined) return toDecision(answer)
+  const isAnonymous = connect.userName === undefined || hooks.authenticate === undefined
+  if (isAnonymous && limits.allowAnonymous) return { isAllowed: true }
+  if (hooks.authenticate === undefined) return FORBIDDEN_ALL
+  return isAnonymous ? FORBIDDEN_ANONYMOUS : UNKNOWN_USER
 }

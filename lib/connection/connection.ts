@@ -320,8 +320,8 @@ export class Connection implements TransportEvents {
   }
 
   /** A CONNACK that refuses has been sent. */
-  endRefused(reasonCode: number, rule: string): void {
-    this.#closeWith({ reasonCode, rule, by: 'broker' }) // [MQTT-3.2.2-7] [MQTT-3.1.4-6]
+  endRefused(reasonCode: number, rule: string, hint?: string): void {
+    this.#closeWith({ reasonCode, rule, by: 'broker', ...(hint !== undefined && { hint }) }) // [MQTT-3.2.2-7] [MQTT-3.1.4-6]
   }
 
   /** Whatever goes wrong in whoever hears of the end, the transport is closed. */

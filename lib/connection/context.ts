@@ -47,11 +47,15 @@ export interface ConnectionEnd {
   readonly reasonCode: number
   readonly rule: string
   readonly by: 'client' | 'broker' | 'network'
+  /** What whoever runs the broker may do about it. */
+  readonly hint?: string
 }
 
 export interface ConnectionContext {
   readonly limits: ConnectionLimits
   readonly hooks: AccessHooks
+  /** Whether a session that is taken up is asked about again: there are rules, and they change. */
+  readonly hasLiveRules: boolean
   readonly observers: Observers
   readonly router: Router
   readonly registry: SessionRegistry

@@ -5,6 +5,7 @@
 
 import type { ProtocolError } from '../protocol/errors.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
+import type { Decision } from '../security/access.ts'
 import type { Connection } from './connection.ts'
 import type { ConnectionEnd } from './context.ts'
 
@@ -42,10 +43,11 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
     by: end.by,
     reason: describeReasonCode(end.reasonCode),
     rule: end.rule,
+    hint: end.hint,
   }
   const { log, limitedLog } = connection.context
   if (wasConnected) log.info(fields, 'client disconnected')
-  else limitedLog.warn('refused', fields, 'connection refused')
+  else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
 }
 
 export function reportProtocolError(connection: Connection, error: ProtocolError): void {
@@ -58,13 +60,29 @@ export function reportProtocolError(connection: Connection, error: ProtocolError
   connection.context.limitedLog.warn('protocol error', fields, 'protocol error')
 }
 
+/** A subscription that rules do not allow any more has ended. */
+export function reportEnded(
+  connection: Connection,
+  topic: string,
+  { rule = 'not authorized', hint }: Decision,
+): void {
+  const fields = { ...who(connection), topic, rule, hint }
+  connection.context.limitedLog.warn(
+    'subscription ended',
+    fields,
+    'subscription ended by the rules',
+  )
+}
+
 export function reportDenied(
   connection: Connection,
   action: 'publish' | 'subscribe',
   topic: string,
   reasonCode: number,
-  rule: string,
+  { rule = 'not authorized', hint }: Decision,
 ): void {
-  const fields = { ...who(connection), action, topic, reason: describeReasonCode(reasonCode), rule }
+  const reason = describeReasonCode(reasonCode)
+  const packet = action.toUpperCase()
+  const fields = { ...who(connection), packet, topic, reason, rule, hint }
   connection.context.limitedLog.warn(`denied ${action}`, fields, `${action} denied`)
 }

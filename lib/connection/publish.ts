@@ -251,7 +251,7 @@ function authorize(
       }
     })
   }
-  decide(connection, session, message, packetIdentifier, answer as Answer)
+  decide(connection, session, message, packetIdentifier, answer)
   return undefined
 }
 
@@ -260,7 +260,7 @@ function decide(
   session: Session,
   message: Message,
   packetIdentifier: number,
-  answer: Answer,
+  answer: Answer | undefined,
 ): void {
   if (answer === true) {
     accept(connection, session, message, packetIdentifier)
@@ -333,7 +333,7 @@ function refuse(
 ): void {
   const reasonCode = refusalFor('puback', decision.reasonCode) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
   const rule = decision.rule ?? 'not authorized'
-  reportDenied(connection, 'publish', message.topic, reasonCode, rule)
+  reportDenied(connection, 'publish', message.topic, reasonCode, decision)
   const { inboundFlow } = connection
   if (connection.negotiated?.version === 5) {
     if (message.qos > 0) {

@@ -45,13 +45,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
     } else {
       const reasonCode = refusalFor('suback', decision.reasonCode) // [MQTT-3.9.3-2]
-      reportDenied(
-        connection,
-        'subscribe',
-        request.topicFilter,
-        reasonCode,
-        decision.rule ?? 'not authorized',
-      )
+      reportDenied(connection, 'subscribe', request.topicFilter, reasonCode, decision)
       reasonCodes.push(reasonCode)
     }
   }

@@ -30,11 +30,13 @@ export interface Decision {
   /** Human-readable text for the client. */
   readonly reason?: string
   readonly rule?: string
+  /** What whoever runs the broker may do about it; for the log alone. */
+  readonly hint?: string
 }
 
 /** `true` and `false` are decisions without reasons. */
 export type Answer = boolean | Decision
-type Eventually<T> = T | Promise<T>
+export type Eventually<T> = T | Promise<T>
 
 export interface AuthenticateRequest extends ClientInfo {
   readonly password: Buffer | undefined
@@ -66,24 +68,31 @@ export interface AuthenticationExchange {
   next(data: Buffer | undefined): Eventually<AuthenticationStep>
 }
 
+/**
+ * Each of the three questions may be answered with `undefined`: then the next is asked who could know, the
+ * files of `security.passwordFile` and `security.aclFile`. If nobody knows, the answer is no.
+ */
 export interface AccessHooks {
   /** May this client connect? Not asked for an enhanced authentication. */
-  authenticate?(request: AuthenticateRequest): Eventually<Answer>
+  authenticate?(request: AuthenticateRequest): Eventually<Answer | undefined>
   /** May it publish this? Asked for a Will Message too, on CONNECT. */
-  authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer>
+  authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>
   /** May it subscribe to this? Asked for each Topic Filter. */
-  authorizeSubscribe?(client: ClientInfo, request: SubscribeRequest): Eventually<Answer>
+  authorizeSubscribe?(client: ClientInfo, request: SubscribeRequest): Eventually<Answer | undefined>
   /** Enhanced authentication: Authentication Method → what begins an exchange by that method. */
   readonly authenticationMethods?: Readonly<
     Record<string, (client: ClientInfo) => AuthenticationExchange>
   >
 }
 
-export function toDecision(answer: Answer): Decision {
-  return typeof answer === 'boolean' ? { isAllowed: answer } : answer
+const UNDECIDED: Decision = { isAllowed: false, rule: 'nothing that was asked has allowed it' }
+
+/** What nobody has decided is refused. */
+export function toDecision(answer: Answer | undefined): Decision {
+  return typeof answer === 'boolean' ? { isAllowed: answer } : (answer ?? UNDECIDED)
 }
 
-/** A decision against, with what an MQTT 5.0 client is told and what the log names. */
-export function denial(reasonCode: number, rule: string): Decision {
-  return { isAllowed: false, reasonCode, rule }
+/** A decision against, with what an MQTT 5.0 client is told, what the log names, and what can be done. */
+export function denial(reasonCode: number, rule: string, hint?: string): Decision {
+  return { isAllowed: false, reasonCode, rule, ...(hint !== undefined && { hint }) }
 }

@@ -21,6 +21,12 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best
 }
 
+/** "; did you mean NAME?" for the end of a sentence, or nothing when no candidate is near. */
+export function didYouMean(word: string, candidates: readonly string[]): string {
+  const near = nearest(word, candidates)
+  return near === undefined ? '' : `; did you mean ${near}?`
+}
+
 /** Counts letters that are missing, too many or wrong; two that changed places count as one. */
 function countMistakes(word: string, meant: string): number {
   let beforeLast: number[] = []

@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 import { spawnStart, startProcess } from '../support/broker-process.ts'
 import { certificates } from '../support/certificates.ts'
-import { openTcpClient } from '../support/client.ts'
+import { type ConnectOptions, openTcpClient } from '../support/client.ts'
+import { temporaryDirectory } from '../support/processes.ts'
 
 function temporaryFile(t: ExecutionContext, name: string, content: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'noctule-'))
@@ -154,15 +155,73 @@ test('SIGHUP with a broken file changes nothing and says why', async (t) => {
   t.is((await client.expect(t, 'connack')).properties.receiveMaximum, 11)
 })
 
-test('a listener beyond this machine lets nobody in without --allow-anonymous, and says so', async (t) => {
-  const closed = spawnStart(t, ['--host', '0.0.0.0', '--port', '0', '--ws-port', '0'])
-  const [, port] = await closed.waitFor(/mqtt:\/\/0\.0\.0\.0:(\d+)/)
+test('a listener beyond this machine is not opened before something says who may connect', async (t) => {
+  const refused = spawnStart(t, ['--host', '0.0.0.0', '--port', '0', '--ws-port', '0'])
+
+  t.is(await refused.exited, 2)
+  const lines = ['passwordFile: ./passwords', 'allowAnonymous: true', 'host: 127.0.0.1']
+  for (const line of lines) t.true(refused.output().includes(line), line)
+  t.notRegex(refused.output(), /Noctule listens|\n\s+at /)
+})
+
+test('--allow-anonymous opens it, for everybody', async (t) => {
+  const args = ['--host', '0.0.0.0', '--port', '0', '--ws-port', '0', '--allow-anonymous']
+  const open = spawnStart(t, args)
+  const [, port] = await open.waitFor(/mqtt:\/\/0\.0\.0\.0:(\d+)/)
   const client = await openTcpClient(t, Number(port))
   client.connect()
 
-  await client.expect(t, 'connack', { reasonCode: 0x87 })
-  await closed.waitFor(/--allow-anonymous/)
-  t.pass()
+  await client.expect(t, 'connack', { reasonCode: 0 })
+})
+
+test('the first start makes an administrator with a password that is shown once, and kept as a hash', async (t) => {
+  const passwordFile = join(temporaryDirectory(t), 'passwords')
+  const environment = {
+    NOCTULE_SECURITY_PASSWORD_FILE: passwordFile,
+    NOCTULE_SECURITY_FIRST_ADMINISTRATOR: 'true',
+  }
+  const args = ['--host', '0.0.0.0', '--port', '0', '--ws-port', '0']
+  const first = spawnStart(t, args, environment)
+  const [, port] = await first.waitFor(/mqtt:\/\/0\.0\.0\.0:(\d+)/)
+  const [, password = ''] = await first.waitFor(/User "admin" has the password (\S{24})\n/)
+  const knock = async (options: ConnectOptions, reasonCode: number) => {
+    const client = await openTcpClient(t, Number(port))
+    client.connect(options)
+    await client.expect(t, 'connack', { reasonCode })
+  }
+
+  await knock({ username: 'admin', password }, 0)
+  await knock({ username: 'admin', password: 'guess' }, 0x86)
+  await knock({}, 0x87)
+  t.regex(first.output(), /noctule sub -p \d+ -u USER -P PASSWORD -t/)
+  t.regex(readFileSync(passwordFile, 'utf8'), /^admin:\$scrypt\$[^\n]*\n$/)
+  t.is(statSync(passwordFile).mode & 0o777, 0o600)
+  t.is(first.output().split(password).length, 2)
+
+  const second = spawnStart(t, args, environment)
+  await second.waitFor(/Noctule listens/)
+  t.false(second.output().includes('password'))
+})
+
+test('firstAdministrator needs a file to put it in', async (t) => {
+  const refused = spawnStart(t, ['--security.firstAdministrator', 'true'])
+
+  t.is(await refused.exited, 2)
+  t.regex(
+    refused.output(),
+    /security\.passwordFile must be a file, since firstAdministrator is true/,
+  )
+})
+
+test('a password file that is not there, or has a wrong line, is told with what to do, and exit code 2', async (t) => {
+  const missing = spawnStart(t, ['--security.passwordFile', '/nowhere/passwords'])
+  const file = temporaryFile(t, 'passwords', '# people\nalice:secret\n')
+  const broken = spawnStart(t, ['--security.passwordFile', file])
+
+  t.is(await missing.exited, 2)
+  t.regex(missing.output(), /\/nowhere\/passwords.*no such file.*noctule user add NAME --file/)
+  t.is(await broken.exited, 2)
+  t.is(broken.output(), `${file}:2: the password is not hashed: set it with noctule user passwd\n`)
 })
 
 test('SIGHUP reads certificates again: who is connected stays, who comes is shown the new one', async (t) => {

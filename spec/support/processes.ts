@@ -118,9 +118,18 @@ export class Process {
 
   /** Waits for a whole line of standard output or standard error; rejects when none can come any more. */
   waitForLine(pattern: RegExp): Promise<string> {
+    return this.#waitFor(pattern, () => wholeLines(this.#stdout, this.#stderr))
+  }
+
+  /** Waits for what standard output or standard error has, ended line or not: a prompt. */
+  waitForText(pattern: RegExp): Promise<string> {
+    return this.#waitFor(pattern, () => [this.#stdout, this.#stderr])
+  }
+
+  #waitFor(pattern: RegExp, texts: () => readonly string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        const found = wholeLines(this.#stdout, this.#stderr).find((line) => pattern.test(line))
+        const found = texts().find((text) => pattern.test(text))
         const hasEnded = this.child.exitCode !== null || this.child.signalCode !== null
         if (found === undefined && !(hasEnded && this.child.stdout.closed)) return
         this.#onOutput.delete(look)

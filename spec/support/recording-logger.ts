@@ -12,14 +12,33 @@ export interface RecordingLogger extends Logger {
   readonly lines: LogLine[]
   /** The lines with this message. */
   find(message: string): LogLine[]
+  /** The fields of the next line with this message that was not waited for yet. */
+  next(message: string): Promise<LogLine['fields']>
 }
 
 export function recordingLogger(): RecordingLogger {
   const lines: LogLine[] = []
-  const at = (level: string) => (fields: object, message: string) =>
-    void lines.push({ level, message, fields: fields as Record<string, unknown> })
+  const taken = new Set<LogLine>()
+  let wake = () => {}
+  let woken = new Promise<void>((resolve) => (wake = resolve))
+  const at = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields: fields as Record<string, unknown> })
+    wake()
+    woken = new Promise((resolve) => (wake = resolve))
+  }
   return {
     lines,
+    async next(message) {
+      for (;;) {
+        const line = lines.find((each) => each.message === message && !taken.has(each))
+        if (line !== undefined) {
+          taken.add(line)
+          return line.fields
+        }
+        // oxlint-disable-next-line no-await-in-loop -- Each line may be the one.
+        await woken
+      }
+    },
     find: (message) => lines.filter((line) => line.message === message),
     trace: at('trace'),
     debug: at('debug'),

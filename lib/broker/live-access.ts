@@ -1,0 +1,60 @@
+/**
+ * Changed files apply to clients that are connected: subscriptions are judged again, a few at a time, and
+ * whose user is gone, or has another password, is disconnected.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Connection } from '../connection/connection.ts'
+import { recheckSubscriptions } from '../connection/recheck.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { FileChanges } from '../security/file-access.ts'
+
+/** After so many connections the others have their turn. */
+const CONNECTIONS_PER_TURN = 20
+
+/** Returns what is to be called when a file has changed. */
+export function applyTo(connections: ReadonlySet<Connection>): FileChanges {
+  const change = new RuleChange(connections)
+  return {
+    rulesChanged: () => void change.apply(),
+    usersChanged(userNames) {
+      for (const connection of Array.from(connections)) {
+        if (!userNames.has(connection.client?.userName ?? '')) continue
+        connection.end(ReasonCode.NotAuthorized, 'its user was removed, or has another password')
+      }
+    },
+  }
+}
+
+class RuleChange {
+  readonly #connections: ReadonlySet<Connection>
+  #isRunning = false
+  #isAskedAgain = false
+
+  constructor(connections: ReadonlySet<Connection>) {
+    this.#connections = connections
+  }
+
+  /** Rules have changed; once more while it runs makes it run once more. */
+  async apply(): Promise<void> {
+    this.#isAskedAgain = true
+    if (this.#isRunning) return
+    this.#isRunning = true
+    while (this.#isAskedAgain) {
+      this.#isAskedAgain = false
+      await this.#recheckAll()
+    }
+    this.#isRunning = false
+  }
+
+  async #recheckAll(): Promise<void> {
+    let count = 0
+    for (const connection of Array.from(this.#connections)) {
+      const { session, state } = connection
+      if (state !== 'connected' || session === undefined) continue
+      // A store that fails ends its connection as it does when the client unsubscribes.
+      await recheckSubscriptions(connection, session).catch((error) => connection.fail(error))
+      if (++count % CONNECTIONS_PER_TURN === 0) await nextTurn()
+    }
+  }
+}

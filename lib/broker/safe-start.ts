@@ -1,0 +1,36 @@
+/** Closed by default: no listener that other machines reach is opened before something says who may connect. */
+
+import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import { ConfigurationError, wrongFile } from '../config/problems.ts'
+import type { AccessHooks } from '../security/access.ts'
+import { authenticates, isLoopback, limitsOf } from './limits.ts'
+
+/** Throws a `ConfigurationError` with the lines to change. */
+export function checkReach(configuration: BrokerConfiguration, hooks: AccessHooks): void {
+  if (authenticates(configuration, hooks) || hooks.authenticationMethods !== undefined) return
+  const open = configuration.listeners.filter(
+    (listener) => !isLoopback(listener) && !limitsOf(configuration, listener, hooks).allowAnonymous,
+  )
+  if (open.length === 0) return
+  const names = open.map(describe).join(', ')
+  const many = open.length > 1
+  const found = `Other machines reach ${many ? 'these listeners' : 'this listener'}, and nothing says who may connect. Change one of these:
+
+  security:
+    passwordFile: ./passwords   # who may; then: noctule user add NAME --file ./passwords
+
+  security:
+    allowAnonymous: true        # everybody may; or: noctule start --allow-anonymous
+
+  listeners:
+    - type: ${open[0]?.type}
+      host: 127.0.0.1           # this machine only; or: noctule start --host 127.0.0.1
+`
+  throw new ConfigurationError([wrongFile(names, 'authentication', found)])
+}
+
+function describe(listener: ListenerConfiguration): string {
+  return listener.type === 'unix'
+    ? listener.name
+    : `${listener.name} (${listener.host}:${listener.port})`
+}

@@ -1,0 +1,126 @@
+/** `noctule acl check`: what the rules of a file say, before they are in force. */
+
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import type { Argv, CommandModule } from 'yargs'
+import type { Qos } from '../protocol/packets.ts'
+import { isTopicFilter, isTopicName, parseSharedFilter } from '../protocol/topics.ts'
+import type { Decision } from '../security/access.ts'
+import { parseAclFile } from '../security/acl/parse.ts'
+import { ClientRules, type Rule } from '../security/acl/rules.ts'
+import { FileProblem } from '../security/file-problem.ts'
+import { ExitCode } from './exit-codes.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { optionOfConfiguration } from './security-option.ts'
+
+const actions = ['publish', 'subscribe', 'receive'] as const
+
+interface CheckFlags {
+  readonly user?: string | undefined
+  readonly client: string
+  readonly topic: string
+  readonly action: (typeof actions)[number]
+  readonly qos: Qos
+  readonly retain: boolean
+  readonly address: string
+  readonly listener: string
+  readonly cn?: string | undefined
+  readonly acl?: string | undefined
+  readonly config?: string | undefined
+}
+
+export const aclCommand: CommandModule = {
+  command: 'acl',
+  describe: 'Ask the rules of an ACL file',
+  builder: (yargs) =>
+    yargs
+      .command(checkCommand)
+      .demandCommand(1, 'Say what to do: acl check.')
+      .example('noctule acl check -u meter-7 -t meter/7/power -a publish --acl acl.conf', '')
+      .epilogue(
+        'Exit codes: 0 yes, 1 no, 2 mistakes in the file, the configuration or the command line.',
+      ),
+  handler: () => {}, // yargs calls those of the commands.
+}
+
+const checkCommand: CommandModule<object, CheckFlags> = {
+  command: 'check',
+  describe: 'Say whether a client may do something, and which rule decides',
+  builder: (yargs: Argv<object>): Argv<CheckFlags> =>
+    yargs
+      .option('user', { alias: 'u', ...text, describe: 'User name [none: anonymous]' })
+      .option('client', { alias: 'i', ...text, default: '', describe: 'Client Identifier' })
+      .option('topic', {
+        alias: 't',
+        ...text,
+        demandOption: true,
+        describe: 'Topic Name, for subscribe the Topic Filter',
+      })
+      .option('action', {
+        alias: 'a',
+        choices: actions,
+        demandOption: true,
+        describe: 'publish, subscribe, or receive what others publish',
+      })
+      .option('qos', {
+        alias: 'q',
+        choices: [0, 1, 2] as const,
+        default: 0 as const,
+        describe: 'QoS',
+      })
+      .option('retain', { alias: 'r', type: 'boolean', default: false, describe: 'Retained' })
+      .option('address', { ...text, default: '127.0.0.1', describe: 'Address it comes from' })
+      .option('listener', { ...text, default: 'tcp-0', describe: 'Listener it comes to' })
+      .option('cn', { ...text, describe: 'Common Name of its certificate' })
+      .option('acl', { ...text, describe: 'ACL file [security.aclFile of the configuration]' })
+      .option('config', {
+        ...text,
+        describe: 'Configuration, a YAML file; by default NOCTULE_CONFIG of the environment',
+      }),
+  handler: (flags) => {
+    const { isAllowed, rule = '' } = judge(flags)
+    console.log(`${isAllowed ? 'yes' : 'no'}: ${rule}`)
+    process.exitCode = isAllowed ? ExitCode.Success : ExitCode.Failure
+  },
+}
+
+const text = { type: 'string', requiresArg: true } as const
+
+function judge(flags: CheckFlags): Decision {
+  const { action, topic, qos, retain } = flags
+  const path = fileOf(flags)
+  const rules = new ClientRules(basename(path), readRules(path), {
+    clientIdentifier: flags.client,
+    userName: flags.user,
+    address: flags.address,
+    listener: flags.listener,
+    certificateCommonName: flags.cn,
+  })
+  if (action === 'subscribe') {
+    const filter = parseSharedFilter(topic)?.topicFilter ?? topic
+    if (!isTopicFilter(filter)) throw new UsageError(`"${topic}" is not a Topic Filter`)
+    return rules.maySubscribe(topic, qos)
+  }
+  if (!isTopicName(topic)) {
+    throw new UsageError(`"${topic}" is not a Topic Name: + and # go with --action subscribe`)
+  }
+  return action === 'publish' ? rules.mayPublish(topic, qos, retain) : rules.mayReceive(topic, qos)
+}
+
+function fileOf({ acl, config }: CheckFlags): string {
+  const path = acl ?? optionOfConfiguration(config, 'aclFile')
+  if (path !== undefined) return path
+  throw new UsageError('Name the ACL file: --acl FILE, or security.aclFile in the configuration')
+}
+
+function readRules(path: string): Rule[] {
+  try {
+    return parseAclFile(readFileSync(path, 'utf8'))
+  } catch (error) {
+    const sentence =
+      error instanceof FileProblem
+        ? error.at(path)
+        : `Cannot read ${path}: ${(error as Error).message}.`
+    throw new CommandFailure(sentence, ExitCode.Usage)
+  }
+}

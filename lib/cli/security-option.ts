@@ -1,0 +1,20 @@
+/** The files of `security` as the configuration of `noctule start` names them. */
+
+import { loadConfiguration } from '../config/load.ts'
+import { ConfigurationError } from '../config/problems.ts'
+import { ExitCode } from './exit-codes.ts'
+import { CommandFailure } from './failures.ts'
+
+/** Throws a sentence, or several, if the configuration has mistakes. */
+export function optionOfConfiguration(
+  config: string | undefined,
+  option: 'passwordFile' | 'aclFile',
+): string | undefined {
+  try {
+    const file = config ?? process.env['NOCTULE_CONFIG']
+    return loadConfiguration({ file, environment: process.env }).options.security[option]
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    throw new CommandFailure(error.message, ExitCode.Usage)
+  }
+}

@@ -1,0 +1,178 @@
+/** `noctule user`: the users of a password file. A running broker takes a change over at once. */
+
+import type { Argv, CommandModule } from 'yargs'
+import { findUserNameFault, userNamesIn, withoutUser, withUser } from '../security/password-file.ts'
+import {
+  hashPassword,
+  SCRYPT_COST,
+  SCRYPT_COST_MAX,
+  SCRYPT_COST_MIN,
+} from '../security/password-hash.ts'
+import { CommandFailure, UsageError } from './failures.ts'
+import { readPassword } from './password-input.ts'
+import { optionOfConfiguration } from './security-option.ts'
+import { changeUserFile, readUserFile } from './user-file.ts'
+
+interface FileFlags {
+  readonly config?: string | undefined
+  readonly file?: string | undefined
+}
+
+interface NameFlags extends FileFlags {
+  readonly name: string
+}
+
+interface PasswordFlags extends NameFlags {
+  readonly passwordFile?: string | undefined
+  readonly cost: number
+}
+
+export const userCommand: CommandModule = {
+  command: 'user',
+  describe: 'Make, change and list the users of a password file',
+  builder: (yargs) =>
+    yargs
+      .command(addCommand)
+      .command(passwordCommand)
+      .command(removeCommand)
+      .command(listCommand)
+      .demandCommand(1, 'Say what to do: user add, user passwd, user remove or user list.')
+      .example('noctule user add meter-7 --file passwords', 'asks for the password')
+      .example('pwgen -s 24 1 | noctule user add meter-8 --file passwords', 'takes it from a pipe')
+      .epilogue(
+        'The file is that of --file, or security.passwordFile of the configuration (--config, NOCTULE_CONFIG, NOCTULE_SECURITY_PASSWORD_FILE).\n' +
+          'A broker that runs with it takes the change over at once.\n' +
+          'Exit codes: 0 done, 1 could not be done, 2 mistakes in the configuration or command line.',
+      ),
+  handler: () => {}, // yargs calls those of the commands.
+}
+
+const addCommand: CommandModule<object, PasswordFlags> = {
+  command: 'add <name>',
+  describe: 'Make a user; makes the file too if there is none',
+  builder: withPasswordFlags,
+  handler: async (flags) => {
+    const path = fileOf(flags)
+    const fault = findUserNameFault(flags.name)
+    if (fault !== undefined) throw new UsageError(`No user can have that name: ${fault}`)
+    const assertNew = (text: string) => {
+      if (!userNamesIn(text).includes(flags.name)) return
+      throw new CommandFailure(
+        `There is a user ${JSON.stringify(flags.name)} in ${path} already: noctule user passwd sets a new password.`,
+      )
+    }
+    assertNew(readUserFile(path) ?? '')
+    const hash = await hashOf(flags)
+    changeUserFile(path, (text) => {
+      assertNew(text)
+      return withUser(text, flags.name, hash)
+    })
+    console.log(`User ${JSON.stringify(flags.name)} is in ${path}.`)
+  },
+}
+
+const passwordCommand: CommandModule<object, PasswordFlags> = {
+  command: 'passwd <name>',
+  describe: 'Give a user a new password',
+  builder: withPasswordFlags,
+  handler: async (flags) => {
+    const path = fileOf(flags)
+    assertKnown(path, readUserFile(path), flags.name)
+    const hash = await hashOf(flags)
+    changeUserFile(path, (text) => {
+      assertKnown(path, text, flags.name)
+      return withUser(text, flags.name, hash)
+    })
+    console.log(`User ${JSON.stringify(flags.name)} has a new password.`)
+  },
+}
+
+const removeCommand: CommandModule<object, NameFlags> = {
+  command: 'remove <name>',
+  describe: 'Remove a user, who can then connect no more',
+  builder: (yargs: Argv<object>): Argv<NameFlags> => withFileFlags(withName(yargs)),
+  handler: (flags) => {
+    const path = fileOf(flags)
+    assertKnown(path, readUserFile(path), flags.name)
+    changeUserFile(path, (text) => withoutUser(text, flags.name))
+    console.log(`User ${JSON.stringify(flags.name)} is removed.`)
+  },
+}
+
+const listCommand: CommandModule<object, FileFlags> = {
+  command: 'list',
+  describe: 'List the users, one a line',
+  builder: withFileFlags,
+  handler: (flags) => {
+    const path = fileOf(flags)
+    const text = readUserFile(path)
+    if (text === undefined) throw noFile(path)
+    for (const name of userNamesIn(text)) console.log(name)
+  },
+}
+
+function withName<T>(yargs: Argv<T>): Argv<T & { name: string }> {
+  return yargs.positional('name', { type: 'string', demandOption: true, describe: 'User name' })
+}
+
+function withFileFlags<T>(yargs: Argv<T>): Argv<T & FileFlags> {
+  return yargs
+    .option('file', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Password file [security.passwordFile of the configuration]',
+    })
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Configuration, a YAML file; by default NOCTULE_CONFIG of the environment',
+    })
+}
+
+function withPasswordFlags(yargs: Argv<object>): Argv<PasswordFlags> {
+  return withFileFlags(withName(yargs))
+    .option('password-file', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'File whose first line is the password [asked for, or read from standard input]',
+    })
+    .option('cost', {
+      type: 'number',
+      requiresArg: true,
+      default: SCRYPT_COST,
+      describe: 'log2 of the work to compare it (scrypt): each step doubles time and memory',
+    })
+}
+
+function fileOf({ file, config }: FileFlags): string {
+  return (
+    file ??
+    optionOfConfiguration(config, 'passwordFile') ??
+    fail('Name the password file: --file FILE, or security.passwordFile in the configuration')
+  )
+}
+
+function fail(sentence: string): never {
+  throw new UsageError(sentence)
+}
+
+async function hashOf({ passwordFile, cost }: PasswordFlags): Promise<string> {
+  if (!Number.isInteger(cost) || cost < SCRYPT_COST_MIN || cost > SCRYPT_COST_MAX) {
+    throw new UsageError(
+      `--cost must be a whole number from ${SCRYPT_COST_MIN} to ${SCRYPT_COST_MAX}`,
+    )
+  }
+  return hashPassword(await readPassword(passwordFile), cost)
+}
+
+function assertKnown(path: string, text: string | undefined, name: string): void {
+  if (text === undefined) throw noFile(path)
+  if (userNamesIn(text).includes(name)) return
+  throw new CommandFailure(
+    `There is no user ${JSON.stringify(name)} in ${path}: noctule user list names them.`,
+  )
+}
+
+function noFile(path: string): CommandFailure {
+  return new CommandFailure(`There is no file ${path}: noctule user add makes it.`)
+}

@@ -1,0 +1,36 @@
+/**
+ * Subscriptions that the rules do not allow any more: asked about again when rules have changed, and when a
+ * client comes back to a session that was made under other rules, or by another user.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type ClientInfo, toDecision } from '../security/access.ts'
+import type { Session } from '../session/session.ts'
+import type { Connection } from './connection.ts'
+import { reportEnded } from './log.ts'
+
+/** After so many subscriptions the other connections have their turn. */
+const SUBSCRIPTIONS_PER_TURN = 100
+
+/** Ends what may not go on. MQTT has no packet that would tell the client; the log does. */
+export async function recheckSubscriptions(
+  connection: Connection,
+  session: Session,
+): Promise<void> {
+  const { hooks, registry, store, observers } = connection.context
+  const client = connection.client as ClientInfo
+  const ended: string[] = []
+  let count = 0
+  for (const { topicFilter, qos } of session.subscriptions.values()) {
+    if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
+    const decision = toDecision(await hooks.authorizeSubscribe?.(client, { topicFilter, qos }))
+    if (decision.isAllowed || connection.state === 'closed') continue
+    if (!registry.unsubscribe(session, topicFilter)) continue
+    ended.push(topicFilter)
+    observers.unsubscribed(client, topicFilter)
+    reportEnded(connection, topicFilter, decision)
+  }
+  if (session.durable !== undefined && ended.length > 0) {
+    await store.update(session.durable, { unsubscribe: ended })
+  }
+}

@@ -1,0 +1,27 @@
+/** From the text of an ACL file to its rules; its first word tells which format it is. */
+
+import { FileProblem } from '../file-problem.ts'
+import { mosquittoWords, parseMosquittoRules } from './mosquitto-format.ts'
+import { ownWords, parseOwnRules } from './own-format.ts'
+import type { Rule } from './rules.ts'
+
+/** Each client is compared with each rule once: more than these would make a reconnecting fleet slow. */
+export const RULES_MAX: number = 10_000
+
+/** Throws a `FileProblem` for the first line that is wrong. A file without a rule allows nothing. */
+export function parseAclFile(text: string): Rule[] {
+  const lines = text.split(/\r?\n/)
+  const first = lines.findIndex((line) => !/^\s*(#|$)/.test(line))
+  if (first === -1) return []
+  const word = lines[first]?.trim().split(/\s/)[0] ?? ''
+  const isMosquitto = mosquittoWords.includes(word)
+  if (!isMosquitto && !ownWords.includes(word)) {
+    throw new FileProblem(
+      first + 1,
+      `${word} begins no rule: rules begin with ${ownWords.join(', ')}, in files of Mosquitto with ${mosquittoWords.join(', ')}`,
+    )
+  }
+  const rules = isMosquitto ? parseMosquittoRules(lines) : parseOwnRules(lines)
+  if (rules.length <= RULES_MAX) return rules
+  throw new FileProblem(0, `it has ${rules.length} rules, at most ${RULES_MAX} are possible`)
+}
