@@ -15,6 +15,13 @@ export function expectedOf(publishers: readonly Publisher[]): Expected[] {
   return publishers.map(({ topic, qos, acknowledged }) => ({ topic, qos, numbers: acknowledged }))
 }
 
+/** What is sent, and not acknowledged to the end. */
+export function underWayOf(publishers: readonly Publisher[]): Expected[] {
+  return publishers.map(({ topic, qos, underWay }) => {
+    return { topic, qos, numbers: new Set(underWay.keys()) }
+  })
+}
+
 /** The wills of those who were connected, and are gone. */
 export function expectedWills(wills: readonly WillClient[]): Expected[] {
   const dead = wills.filter(({ hasConnected, isStopped }) => hasConnected && isStopped)
@@ -57,8 +64,8 @@ export class Audience {
   }
 
   /** What has not come by now may never come. */
-  concede(): void {
-    for (const message of this.missing())
+  concede(expected: readonly Expected[]): void {
+    for (const message of this.missing(expected))
       if (!this.#overdue.has(message)) this.#conceded.add(message)
   }
 

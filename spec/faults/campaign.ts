@@ -63,10 +63,10 @@ async function settle(
   // The marker comes behind all else; what is handed over or willed may come later than that.
   const heard = load.subscribers.map((each) => each.until(({ got }) => got.has('end')))
   await Promise.race([Promise.all(heard), tooLate])
+  const lostRetained = await countLostRetained(world, load.retained, tooLate)
   await Promise.race([Promise.all(audiences.map((audience) => audience.untilCame())), tooLate])
   end.stop()
   const lostSessions = load.all.reduce((sum, each) => sum + each.lostSessions, 0)
-  const lostRetained = await countLostRetained(world, load.retained, tooLate)
   const verdict = { ...judge(audiences), unfinished, lostSessions, lostRetained }
   const { name, store } = fault
   const missing = listLost(audiences)

@@ -39,7 +39,6 @@ export abstract class FaultClient {
   #socket: Socket | undefined
   #isWanted = false
   #isConnected = false
-  #pinged: () => void = () => {}
 
   constructor(address: Address, clientId: string) {
     this.#address = address
@@ -76,16 +75,7 @@ export abstract class FaultClient {
   stop(): void {
     this.#isWanted = false
     this.#socket?.destroy()
-    this.#disconnected()
-  }
-
-  /** Resolves when the broker has answered, so that all it sent before is here, or the connection is gone. */
-  async ping(): Promise<void> {
-    if (!this.#isConnected) return
-    this.send({ cmd: 'pingreq' })
-    await new Promise<void>((resolve) => {
-      this.#pinged = resolve
-    })
+    this.#isConnected = false
   }
 
   send(packet: Record<string, unknown>): void {
@@ -121,18 +111,12 @@ export abstract class FaultClient {
     })
     socket.on('close', () => {
       if (this.#socket !== socket) return
-      this.#disconnected()
+      this.#isConnected = false
       setTimeout(() => this.#socket === socket && this.#connect(), RETRY_MS)
     })
   }
 
-  #disconnected(): void {
-    this.#isConnected = false
-    this.#pinged()
-  }
-
   #take(packet: Received): void {
-    if (packet.cmd === 'pingresp') return this.#pinged()
     if (packet.cmd !== 'connack') return this.received(packet)
     if (packet.returnCode !== 0) {
       this.#socket?.destroy()

@@ -3,10 +3,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../../lib/util/random.ts'
 import { nextTurn } from '../support/turns.ts'
-import { Audience, expectedOf, expectedWills } from './audience.ts'
+import { Audience, expectedOf, expectedWills, underWayOf } from './audience.ts'
 import type { Clients } from './fault.ts'
 import { Publisher } from './publisher.ts'
 import { Subscriber, WillClient } from './subscriber.ts'
+import { Visitor } from './visitor.ts'
 import type { World } from './world.ts'
 
 const WINDOW = 12
@@ -21,8 +22,8 @@ export class Load implements Clients {
   readonly #random: Random
   /** Longest time to wait for what has to come. */
   readonly #patienceMs: number
-  /** Those who are all connected, and for whom nothing waited once; until somebody leaves. */
-  #caughtUp: ReadonlySet<Audience> = new Set()
+  /** Those who were all connected when nothing waited for them; undefined when somebody has left since. */
+  #caughtUp: ReadonlySet<Audience> | undefined
 
   constructor(world: World, random: Random, patienceMs: number) {
     this.#world = world
@@ -67,7 +68,7 @@ export class Load implements Clients {
 
   /** Lets some subscribers leave and others come back. */
   shuffle(): void {
-    this.#caughtUp = new Set()
+    this.#caughtUp = undefined
     for (const subscriber of this.subscribers) {
       subscriber.stop()
       if (this.#random.below(4) > 0) subscriber.start()
@@ -95,10 +96,14 @@ export class Load implements Clients {
   }
 
   async concede(): Promise<void> {
-    // What was acknowledged before is here with the answers, or in the next turn.
-    await Promise.all(this.subscribers.map((subscriber) => subscriber.ping()))
+    // All that was acknowledged before is noted first.
+    await new Visitor(this.#world).visit()
     await nextTurn()
-    for (const audience of this.audiences) if (!this.#caughtUp.has(audience)) audience.concede()
+    // What the store has may be acknowledged later: to whom it was sent again, or when another member has it.
+    const underWay = this.#caughtUp === undefined ? underWayOf(this.publishers) : []
+    for (const audience of this.audiences)
+      if (this.#caughtUp?.has(audience) !== true)
+        audience.concede([...audience.expected, ...underWay])
   }
 
   /** Everybody comes back; resolves when all that was sent is acknowledged. */
