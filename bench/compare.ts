@@ -50,7 +50,7 @@ export async function compare(options: ComparisonOptions): Promise<Entry[]> {
 /** Adds what came of it to the entry; returns it in a word. */
 async function measureOnce(entry: Entry, timing: Timing, cores: Cores): Promise<string> {
   const { scenario, contestant } = entry
-  const subject = await contestant.start(cores)
+  const subject = await contestant.start(cores, scenario)
   try {
     const place = placeOf(scenario, subject)
     if (typeof place === 'string') {

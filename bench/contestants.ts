@@ -23,7 +23,7 @@ export interface Contestant {
   readonly isOurs: boolean
   takes(scenario: Scenario): boolean
   /** Starts a fresh one. */
-  start(cores: Cores): Promise<Subject>
+  start(cores: Cores, scenario: Scenario): Promise<Subject>
 }
 
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
@@ -36,8 +36,8 @@ const memory: Contestant = {
   version: ownVersion,
   isOurs: true,
   takes: () => true,
-  start: ({ broker: core }) =>
-    startOwnBroker({ store: 'memory', storePids: [], core, wantsTls: true }),
+  start: ({ broker: core }, { isGuarded = false }) =>
+    startOwnBroker({ store: 'memory', storePids: [], core, wantsTls: true, isGuarded }),
 }
 
 const disk: Contestant = {
@@ -68,8 +68,9 @@ export const relay: Contestant = {
   name: 'bare relay',
   version: `Node ${process.versions.node}`,
   isOurs: true,
-  takes: ({ load, transport }) =>
+  takes: ({ load, transport, isGuarded }) =>
     transport === undefined &&
+    isGuarded !== true &&
     load.shape === 'messages' &&
     (load.topology === 'pairs' || load.topology === 'fan-out') &&
     load.qos === 0 &&
@@ -92,8 +93,11 @@ const aedes: Contestant = {
   name: 'aedes',
   version: packageVersion('aedes'),
   isOurs: false,
-  takes: ({ transport, load }) =>
-    transport === undefined && load.protocolVersion === 4 && load.topology !== 'shared',
+  takes: ({ transport, load, isGuarded }) =>
+    transport === undefined &&
+    isGuarded !== true &&
+    load.protocolVersion === 4 &&
+    load.topology !== 'shared',
   start: (cores) => startProgram(cores, process.execPath, [here('aedes-broker.js')]),
 }
 
@@ -142,7 +146,7 @@ async function startProgram(
   }
 }
 
-async function startMosquitto({ broker: core }: Cores): Promise<Subject> {
+async function startMosquitto({ broker: core }: Cores, { isGuarded }: Scenario): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
   const port = await freePort()
   const lines = [
@@ -152,7 +156,9 @@ async function startMosquitto({ broker: core }: Cores): Promise<Subject> {
     'connection_messages false',
     'max_queued_messages 0',
     ...(process.getuid?.() === 0 ? ['user root'] : []),
+    ...(isGuarded === true ? [`acl_file ${join(directory, 'acl.conf')}`] : []),
   ]
+  if (isGuarded === true) writeFileSync(join(directory, 'acl.conf'), MOSQUITTO_RULES.join('\n'))
   const file = join(directory, 'mosquitto.conf')
   writeFileSync(file, lines.join('\n'))
   const server = await ServerProcess.start({
@@ -171,6 +177,12 @@ async function startMosquitto({ broker: core }: Cores): Promise<Subject> {
     },
   }
 }
+
+/** Those that ours is given, as Mosquitto writes them. */
+const MOSQUITTO_RULES = [
+  'topic readwrite bench/#',
+  ...Array.from({ length: 100 }, (_, i) => `user user-${i}\ntopic readwrite sites/${i}/#`),
+]
 
 /** A Redis that syncs each write before it answers, on the core of the generator. */
 async function withRedis(

@@ -81,8 +81,10 @@ function subjectsOf(
   const storePids = storePid === undefined ? [] : [storePid]
   if (url === undefined) {
     if (pid !== undefined) throw new UsageError('--pid is the process of a broker that --url names')
-    return ({ transport }) =>
-      startOwnBroker({ store: store ?? 'memory', storePids, core, wantsTls: transport === 'tls' })
+    return ({ transport, isGuarded = false }) => {
+      const wantsTls = transport === 'tls'
+      return startOwnBroker({ store: store ?? 'memory', storePids, core, wantsTls, isGuarded })
+    }
   }
   if (store !== undefined) throw new UsageError('--store is for a broker of ours; leave out --url')
   const [transport, target] = targetOf(url, insecure)

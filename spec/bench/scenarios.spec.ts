@@ -16,6 +16,8 @@ test.before(async () => {
     const options = { store, storePids: [], core: undefined, wantsTls: true }
     brokers.set(store, await startOwnBroker(options))
   }
+  const guarded = { store: 'memory', storePids: [], core: undefined, isGuarded: true }
+  brokers.set('guarded', await startOwnBroker(guarded))
 })
 
 test.after.always(async () => {
@@ -24,7 +26,7 @@ test.after.always(async () => {
 
 for (const scenario of scenarios) {
   test.serial(`${scenario.name} runs, and all that is sent arrives`, (t) =>
-    runShortly(t, scenario, 'memory'),
+    runShortly(t, scenario, scenario.isGuarded === true ? 'guarded' : 'memory'),
   )
   if (scenario.isForStores) {
     test.serial(`${scenario.name} runs on a disk, and all that is sent arrives`, (t) =>

@@ -1,7 +1,7 @@
 /** A broker of ours, fresh, on free ports, as a process of its own. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,10 +19,18 @@ export interface OwnBrokerOptions {
   readonly core: number | undefined
   /** Also listen on TLS, where `openssl` can make a certificate. */
   readonly wantsTls?: boolean
+  /** Have each message judged by the rules of an ACL. */
+  readonly isGuarded?: boolean
 }
 
 /** Where the queues of its sessions end is no part of what is measured. */
 const FLAGS = ['--session.queueMessagesMax=1000000', '--session.queueBytesMax=10000000000']
+
+/** The last is the one that everybody needs. */
+const RULES = [
+  ...Array.from({ length: 100 }, (_, i) => `allow all sites/${i}/%c/# user=user-${i}`),
+  'allow all bench/#',
+]
 
 export async function startOwnBroker(options: OwnBrokerOptions): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
@@ -35,6 +43,7 @@ export async function startOwnBroker(options: OwnBrokerOptions): Promise<Subject
     '--listeners.2.certFile=cert.pem',
     '--listeners.2.keyFile=key.pem',
   ]
+  if (options.isGuarded === true) writeFileSync(join(directory, 'acl.conf'), RULES.join('\n'))
   const remove = () => rmSync(directory, { recursive: true, force: true })
   const server = await ServerProcess.start({
     command: process.execPath,
@@ -47,6 +56,7 @@ export async function startOwnBroker(options: OwnBrokerOptions): Promise<Subject
       `--store=${options.store}`,
       ...FLAGS,
       ...(hasTls ? tls : []),
+      ...(options.isGuarded === true ? ['--security.aclFile=acl.conf'] : []),
     ],
     // In no order that matters: each has to be there.
     ready: new RegExp(listeners.map((protocol) => `(?=[^]*on ${protocol}://\\S+\\s)`).join('')),

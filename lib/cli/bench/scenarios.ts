@@ -9,6 +9,8 @@ export interface Scenario {
   readonly load: Load
   /** Where it has to run; else it runs over whatever there is. */
   readonly transport?: Transport
+  /** Whether each message is judged by rules: not of a broker that `--url` names, whose rules are its own. */
+  readonly isGuarded?: boolean
   /** Whether it says something of stores: it then runs with each of them. */
   readonly isForStores?: boolean
   /** Part of a quick look. */
@@ -171,6 +173,12 @@ export const scenarios: readonly Scenario[] = [
     title: 'QoS 0, 50 to 50, over TLS',
     load: plain,
     transport: 'tls',
+  },
+  {
+    name: 'acl',
+    title: 'QoS 0, 50 to 50, behind an ACL of 101 rules',
+    load: plain,
+    isGuarded: true,
   },
   {
     name: 'one-at-a-time',
