@@ -19,10 +19,16 @@ export async function readPassword(file: string | undefined): Promise<Buffer> {
   const { stdin } = process
   if (file !== undefined) return check(firstLine(readFlagFile('--password-file', file)))
   if (!stdin.isTTY) return check(firstLine(await readAll(stdin)))
-  const password = check(Buffer.from(await ask(stdin, 'Password: ')))
-  const again = await ask(stdin, 'The same again: ')
-  if (again !== password.toString()) throw new CommandFailure('The two are not the same.')
-  return password
+  // Before the first question and until the last answer: what is typed early must not be shown either.
+  stdin.setEncoding('utf8').setRawMode(true)
+  try {
+    const password = check(Buffer.from(await ask(stdin, 'Password: ')))
+    const again = await ask(stdin, 'The same again: ')
+    if (again !== password.toString()) throw new CommandFailure('The two are not the same.')
+    return password
+  } finally {
+    stdin.setRawMode(false)
+  }
 }
 
 function check(password: Buffer): Buffer {
@@ -52,14 +58,14 @@ async function readAll(input: NodeJS.ReadStream): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Asks in the terminal; what is typed is not shown. */
+/** Asks in the terminal, which shows nothing by itself. */
 function ask(terminal: ReadStream, question: string): Promise<string> {
   process.stderr.write(question)
-  terminal.setEncoding('utf8').setRawMode(true).resume()
+  terminal.resume()
   return new Promise((resolve, reject) => {
     let typed: string[] = []
     const finish = () => {
-      terminal.off('data', take).setRawMode(false).pause()
+      terminal.off('data', take).pause()
       process.stderr.write('\n')
     }
     const take = (keys: string) => {
