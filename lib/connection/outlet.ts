@@ -7,13 +7,17 @@
 
 import type { Buffer } from 'node:buffer'
 import { encodePacket } from '../codec/packet-codec.ts'
-import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
+import {
+  type PublishFrame,
+  type PublishShape,
+  SHARED_PAYLOAD_MIN_BYTES,
+} from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
 import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import type { Outlet } from '../session/outlet.ts'
-import { FLUSH_BYTES, Outbox, REFERENCE_MIN_BYTES } from '../transport/outbox.ts'
+import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { Pause } from './pause.ts'
@@ -136,7 +140,8 @@ export class ConnectionOutlet implements Outlet {
     const outbox = this.#outbox
     const length = frame.end - frame.start
     this.#connection.context.counters.bytesSent += frame.size
-    if (frame.isPassedOn && length >= REFERENCE_MIN_BYTES) {
+    // So large it is passed on only if not a byte of it is to be replaced.
+    if (frame.isPassedOn && length >= SHARED_PAYLOAD_MIN_BYTES) {
       outbox.append(frame.bytes, frame.start, frame.end)
       return
     }
