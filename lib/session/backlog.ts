@@ -40,10 +40,10 @@ export class Backlog {
     return this.after >= this.until
   }
 
-  /** Adds a message that stands in the store behind `after`: mostly behind all others. */
+  /** Adds a message that stands in the store behind all others. */
   add(seq: Seq, size: number, isShared: boolean): void {
     if (this.isEmpty) this.after = seq - 1
-    this.until = Math.max(this.until, seq)
+    this.until = seq
     this.count++
     this.bytes += size
     this.mayHaveShared ||= isShared
