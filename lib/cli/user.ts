@@ -55,17 +55,11 @@ const addCommand: CommandModule<object, PasswordFlags> = {
     const path = fileOf(flags)
     const fault = findUserNameFault(flags.name)
     if (fault !== undefined) throw new UsageError(`No user can have that name: ${fault}`)
-    const assertNew = (text: string) => {
+    await setPassword(path, flags, (text = '') => {
       if (!userNamesIn(text).includes(flags.name)) return
       throw new CommandFailure(
         `There is a user ${JSON.stringify(flags.name)} in ${path} already: noctule user passwd sets a new password.`,
       )
-    }
-    assertNew(readUserFile(path) ?? '')
-    const hash = await hashOf(flags)
-    changeUserFile(path, (text) => {
-      assertNew(text)
-      return withUser(text, flags.name, hash)
     })
     console.log(`User ${JSON.stringify(flags.name)} is in ${path}.`)
   },
@@ -77,12 +71,7 @@ const passwordCommand: CommandModule<object, PasswordFlags> = {
   builder: withPasswordFlags,
   handler: async (flags) => {
     const path = fileOf(flags)
-    assertKnown(path, readUserFile(path), flags.name)
-    const hash = await hashOf(flags)
-    changeUserFile(path, (text) => {
-      assertKnown(path, text, flags.name)
-      return withUser(text, flags.name, hash)
-    })
+    await setPassword(path, flags, (text) => assertKnown(path, text, flags.name))
     console.log(`User ${JSON.stringify(flags.name)} has a new password.`)
   },
 }
@@ -154,6 +143,20 @@ function fileOf({ file, config }: FileFlags): string {
 
 function fail(sentence: string): never {
   throw new UsageError(sentence)
+}
+
+/** `assertFits` judges the file: before anybody is asked for a password, and once more as it is changed. */
+async function setPassword(
+  path: string,
+  flags: PasswordFlags,
+  assertFits: (text: string | undefined) => void,
+): Promise<void> {
+  assertFits(readUserFile(path))
+  const hash = await hashOf(flags)
+  changeUserFile(path, (text) => {
+    assertFits(text)
+    return withUser(text, flags.name, hash)
+  })
 }
 
 async function hashOf({ passwordFile, cost }: PasswordFlags): Promise<string> {
