@@ -3,10 +3,9 @@
  * not do. It says how often it did.
  */
 
-import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
-import { generate, type IPublishPacket, type Packet, parser } from 'mqtt-packet'
+import type { IPublishPacket } from 'mqtt-packet'
+import { type ScriptedPeer, startScriptedBroker } from '../support/scripted-broker.ts'
 
 export type Fault =
   | 'none'
@@ -37,13 +36,13 @@ function standStill(): void {
 }
 
 export async function startFaultyBroker(t: ExecutionContext, fault: Fault): Promise<FaultyBroker> {
-  const receivers = new Map<string, Socket>()
+  const receivers = new Map<string, ScriptedPeer>()
   const held = new Map<string, IPublishPacket>()
   const counts = new Map<string, number>()
   let struck = 0
 
   const forward = (topic: string, packet: IPublishPacket) => {
-    receivers.get(topic)?.write(generate({ ...packet, messageId: packet.qos === 0 ? 0 : 1 }))
+    receivers.get(topic)?.send({ ...packet, messageId: packet.qos === 0 ? 0 : 1 })
   }
   const release = (topic: string) => {
     const packet = held.get(topic)
@@ -105,36 +104,27 @@ export async function startFaultyBroker(t: ExecutionContext, fault: Fault): Prom
     if (release(topic)) struck++
   }
 
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    const packets = parser({ protocolVersion: 4 })
-    packets.on('packet', (packet: Packet) => {
+  const { port } = await startScriptedBroker(
+    t,
+    (packet, peer) => {
       if (packet.cmd === 'connect') {
-        socket.write(generate({ cmd: 'connack', returnCode: 0, sessionPresent: false }))
+        peer.send({ cmd: 'connack', returnCode: 0, sessionPresent: false })
       } else if (packet.cmd === 'subscribe') {
         const granted = packet.subscriptions.map(({ qos }) => qos)
-        for (const { topic } of packet.subscriptions) receivers.set(topic, socket)
-        socket.write(generate({ cmd: 'suback', messageId: packet.messageId ?? 0, granted }))
+        for (const { topic } of packet.subscriptions) receivers.set(topic, peer)
+        peer.send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted })
       } else if (packet.cmd === 'publish') {
         if (packet.qos === 1) {
           const error = fault === 'acknowledge something else' ? 1 : 0
-          socket.write(generate({ cmd: 'puback', messageId: (packet.messageId ?? 0) + error }))
+          peer.send({ cmd: 'puback', messageId: (packet.messageId ?? 0) + error })
         }
         publish(packet)
       } else if (packet.cmd === 'pingreq') {
         for (const topic of receivers.keys()) release(topic)
-        socket.write(generate({ cmd: 'pingresp' }))
+        peer.send({ cmd: 'pingresp' })
       }
-    })
-    socket.on('data', (bytes) => packets.parse(bytes))
-    socket.on('error', () => socket.destroy())
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(async () => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-    await once(server, 'close')
-  })
-  return { port: (server.address() as { port: number }).port, struck: () => struck }
+    },
+    4,
+  )
+  return { port, struck: () => struck }
 }
