@@ -3,43 +3,37 @@
  */
 
 import { EventEmitter } from 'node:events'
-import { PublishEncoder } from '../codec/publish-encoder.ts'
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { reloadInto } from '../config/reload.ts'
-import { Connection } from '../connection/connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { Pause } from '../connection/pause.ts'
 import { SystemTopics } from '../monitor/system-topics.ts'
 import { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'
-import { RetainedMessages } from '../retained/retained-messages.ts'
-import { Router } from '../router/router.ts'
 import type { AccessHooks } from '../security/access.ts'
 import { FileAccess } from '../security/file-access.ts'
-import { SessionRegistry } from '../session/session-registry.ts'
 import { makeMemoryStore } from '../storage/load.ts'
 import type { Store, StoreError } from '../storage/storage.ts'
 import type { MakeStore } from '../storage/store-parts.ts'
-import { Flusher } from '../transport/outbox.ts'
 import type { Transport } from '../transport/transport.ts'
 import { type Clock, systemClock } from '../util/clock.ts'
 import { Counters } from '../util/counters.ts'
 import { LimitedLog } from '../util/limited-log.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
-import { MemoryBudget, MemoryLevel } from '../util/memory-budget.ts'
+import { MemoryLevel } from '../util/memory-budget.ts'
 import { type Random, systemRandom } from '../util/random.ts'
-import { Timers } from '../util/timers.ts'
 import { VERSION } from '../util/version.ts'
 import { within } from '../util/within.ts'
+import { Acceptor } from './acceptor.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
-import { DropReport } from './drop-report.ts'
+import { createContext } from './create-context.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
-import { limitsOf, memoryBudgetBytes } from './limits.ts'
+import { limitsOf } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { applyTo } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
-import { RetainedExpiry } from './retained-expiry.ts'
 import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
 
@@ -74,11 +68,10 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
   readonly #tell: Tell
-  readonly #connections = new Set<Connection>()
   #listeners: OpenListener[] = []
-  /** Give new connections of each listener the limits of the present configuration. */
-  readonly #limitReloads: (() => void)[] = []
-  readonly #acceptOwn: (transport: Transport) => void
+  readonly #acceptors: Acceptor[] = []
+  /** Of transports that the host program brings. */
+  readonly #ownAcceptor: Acceptor
   #closing: Promise<void> | undefined
 
   /** `makeStore` makes the store of the configuration (`loadStore`), unless `parts` bring one. */
@@ -92,12 +85,29 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#log = parts.logger ?? silentLogger
     this.#tell = tellOn(this, this.#log)
     this.#hooks = parts.hooks ?? {}
+    const log = this.#log
     const clock = parts.clock ?? systemClock
-    const limitedLog = new LimitedLog(this.#log, clock)
-    const changes = applyTo(this.#connections)
-    const fileParts = { clock, log: this.#log, limitedLog, changes }
+    const limitedLog = new LimitedLog(log, clock)
+    const connections = new Set<Connection>()
+    const fileParts = { clock, log, limitedLog, changes: applyTo(connections) }
     this.#files = new FileAccess(configuration.security, fileParts)
-    this.#context = this.#createContext(parts, limitedLog, makeStore)
+    this.#context = createContext({
+      configuration,
+      limits: limitsOf(configuration, undefined, this.#hooks),
+      hooks: this.#files.behind(this.#hooks),
+      hasLiveRules: this.#files.hasRules,
+      observers: observersOf(this, this.#tell, () => this.#systemTopics),
+      systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
+      connections,
+      counters: this.counters,
+      clock,
+      random: parts.random ?? systemRandom,
+      log,
+      limitedLog,
+      tell: this.#tell,
+      storage: parts.storage,
+      makeStore,
+    })
     this.#stored = new StoredState(this.#context, configuration)
     this.#systemTopics = new SystemTopics(
       configuration.monitor,
@@ -105,79 +115,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       VERSION,
       () => this.#stored.durability,
     )
-    this.#acceptOwn = this.#acceptFor(undefined)
+    this.#ownAcceptor = this.#acceptorFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
-  }
-
-  #createContext(
-    parts: BrokerParts,
-    limitedLog: LimitedLog,
-    makeStore: MakeStore,
-  ): ConnectionContext {
-    const { configuration, counters } = this
-    const log = this.#log
-    const clock = parts.clock ?? systemClock
-    const random = parts.random ?? systemRandom
-    const tell = this.#tell
-    const timers = new Timers(clock)
-    const encoder = new PublishEncoder()
-    // With the turn ends what the encoder remembers: it would pin the chunk of the last message.
-    const flusher = new Flusher((flush) =>
-      setImmediate(() => {
-        encoder.release()
-        flush()
-      }),
-    )
-    const budget = new MemoryBudget(memoryBudgetBytes(configuration))
-    const store =
-      parts.storage ?? makeStore({ configuration: configuration.store, clock, budget, log })
-    const retained = new RetainedMessages(configuration.retained, budget)
-    const router = new Router(
-      {
-        sharedStrategy: configuration.shared.strategy,
-        retainedExpirySeconds: configuration.retained.defaultExpirySeconds,
-      },
-      { store, retained, clock, random, budget },
-    )
-    new RetainedExpiry({ retained, store, clock, timers }).start()
-    const drops = new DropReport(log, timers, counters)
-    const registry = new SessionRegistry({
-      router,
-      retained,
-      store,
-      clock,
-      timers,
-      counters,
-      budget,
-      limits: configuration.session,
-      dropped: (session, message, why) => {
-        drops.note(session, message, why)
-        tell('dropped', session.clientIdentifier, message?.topic, why)
-      },
-      willRestartGraceSeconds: configuration.session.willRestartGraceSeconds,
-      storeTimeoutMs: configuration.store.timeoutMs,
-      expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),
-    })
-    return {
-      limits: limitsOf(configuration, undefined, this.#hooks),
-      hooks: this.#files.behind(this.#hooks),
-      hasLiveRules: this.#files.hasRules,
-      observers: observersOf(this, tell, () => this.#systemTopics),
-      router,
-      registry,
-      retained,
-      store,
-      clock,
-      timers,
-      counters,
-      budget,
-      flusher,
-      encoder,
-      log,
-      limitedLog,
-      connections: this.#connections,
-      systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
-    }
   }
 
   /**
@@ -195,7 +134,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       this.#listeners = await openListeners(
         this.configuration.listeners,
         this.#context,
-        (configuration) => this.#acceptFor(configuration),
+        (listener) => this.#acceptorFor(listener).accept,
       )
     } catch (error) {
       await this.close()
@@ -227,7 +166,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /** Serves a client on a transport of the host's own, with the limits of no listener in particular. */
   accept(transport: Transport): void {
-    this.#acceptOwn(transport)
+    this.#ownAcceptor.accept(transport)
   }
 
   /**
@@ -282,7 +221,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const prepared = this.#listeners.map((listener) => listener.prepareCertificates())
     for (const putInForce of await Promise.all(prepared)) putInForce()
     this.#configuration = reloaded
-    for (const reload of this.#limitReloads) reload()
+    for (const acceptor of this.#acceptors) acceptor.reload()
     await this.#files.reload(reloaded.security)
   }
 
@@ -305,7 +244,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#files.close()
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()
-    const connections = [...this.#connections]
+    const connections = [...this.#context.connections]
     const { serverReference } = this.configuration.connection
     const reasonCode =
       serverReference === undefined ? ReasonCode.ServerShuttingDown : ReasonCode.UseAnotherServer
@@ -345,24 +284,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     cancel()
   }
 
-  #acceptFor(listener: ListenerConfiguration | undefined): (transport: Transport) => void {
-    const connectionsMax = listener?.connectionsMax ?? 0
-    let context = this.#context
-    const setLimits = () => {
-      context = { ...this.#context, limits: limitsOf(this.configuration, listener, this.#hooks) }
-    }
-    setLimits()
-    this.#limitReloads.push(setLimits)
-    const own = new Set<Connection>()
-    return (transport) => {
-      const connection = new Connection(context, transport)
-      own.add(connection)
-      void connection.whenClosed.then(() => own.delete(connection))
-      const isFull = connectionsMax > 0 && own.size > connectionsMax
-      if (isFull && countOpen(own) > connectionsMax) {
-        connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
-      }
-    }
+  #acceptorFor(listener: ListenerConfiguration | undefined): Acceptor {
+    const limitsNow = (of: ListenerConfiguration | undefined) =>
+      limitsOf(this.configuration, of, this.#hooks)
+    const acceptor = new Acceptor(this.#context, listener, limitsNow)
+    this.#acceptors.push(acceptor)
+    return acceptor
   }
 
   #deliverRetained(subscription: LocalSubscription): void {
@@ -383,14 +310,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     if (level >= MemoryLevel.PauseReaders) return
     // Not from within whatever released the bytes.
     setImmediate(() => {
-      for (const connection of this.#connections) connection.unpause(Pause.Memory)
+      for (const connection of this.#context.connections) connection.unpause(Pause.Memory)
     })
   }
-}
-
-/** Connections whose client is still there; one that has ended may take a while until it is closed. */
-function countOpen(connections: ReadonlySet<Connection>): number {
-  let count = 0
-  for (const { state } of connections) if (state !== 'closed') count++
-  return count
 }

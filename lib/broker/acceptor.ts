@@ -1,0 +1,51 @@
+/** Takes the clients of one listener, or of the host program, and keeps to the limits that hold there. */
+
+import type { ListenerConfiguration } from '../config/options.ts'
+import { Connection } from '../connection/connection.ts'
+import type { ConnectionContext, ConnectionLimits } from '../connection/context.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { Transport } from '../transport/transport.ts'
+
+export class Acceptor {
+  readonly #context: ConnectionContext
+  readonly #listener: ListenerConfiguration | undefined
+  readonly #limitsNow: (listener: ListenerConfiguration | undefined) => ConnectionLimits
+  readonly #own = new Set<Connection>()
+  #limited: ConnectionContext
+
+  /** `limitsNow` says which limits the configuration in force has for a listener. */
+  constructor(
+    context: ConnectionContext,
+    listener: ListenerConfiguration | undefined,
+    limitsNow: (listener: ListenerConfiguration | undefined) => ConnectionLimits,
+  ) {
+    this.#context = context
+    this.#listener = listener
+    this.#limitsNow = limitsNow
+    this.#limited = { ...context, limits: limitsNow(listener) }
+  }
+
+  /** Clients to come have the limits of the configuration that is now in force. */
+  reload(): void {
+    this.#limited = { ...this.#context, limits: this.#limitsNow(this.#listener) }
+  }
+
+  readonly accept = (transport: Transport): void => {
+    const own = this.#own
+    const connectionsMax = this.#listener?.connectionsMax ?? 0
+    const connection = new Connection(this.#limited, transport)
+    own.add(connection)
+    void connection.whenClosed.then(() => own.delete(connection))
+    const isFull = connectionsMax > 0 && own.size > connectionsMax
+    if (isFull && countOpen(own) > connectionsMax) {
+      connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
+    }
+  }
+}
+
+/** Connections whose client is still there; one that has ended may take a while until it is closed. */
+function countOpen(connections: ReadonlySet<Connection>): number {
+  let count = 0
+  for (const { state } of connections) if (state !== 'closed') count++
+  return count
+}
