@@ -13,7 +13,7 @@ import { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isTopicFilter, parseSharedFilter } from '../protocol/topics.ts'
 import type { AccessHooks } from '../security/access.ts'
-import { FileAccess } from '../security/file-access.ts'
+import { AccessSources } from '../security/access-sources.ts'
 import { makeMemoryStore } from '../storage/load.ts'
 import type { Store, StoreError } from '../storage/storage.ts'
 import type { MakeStore } from '../storage/store-parts.ts'
@@ -62,8 +62,9 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   /** What has happened so far, as plain numbers. */
   readonly counters: Counters = new Counters()
   readonly #log: Logger
+  /** All who are asked: the host program first, then whom the configuration names. */
   readonly #hooks: AccessHooks
-  readonly #files: FileAccess
+  readonly #sources: AccessSources
   readonly #context: ConnectionContext
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
@@ -84,18 +85,18 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#configuration = configuration
     this.#log = parts.logger ?? silentLogger
     this.#tell = tellOn(this, this.#log)
-    this.#hooks = parts.hooks ?? {}
     const log = this.#log
     const clock = parts.clock ?? systemClock
     const limitedLog = new LimitedLog(log, clock)
     const connections = new Set<Connection>()
-    const fileParts = { clock, log, limitedLog, changes: applyTo(connections) }
-    this.#files = new FileAccess(configuration.security, fileParts)
+    const sourceParts = { clock, log, limitedLog, changes: applyTo(connections) }
+    this.#sources = new AccessSources(configuration.security, sourceParts)
+    this.#hooks = this.#sources.behind(parts.hooks ?? {})
     this.#context = createContext({
       configuration,
       limits: limitsOf(configuration, undefined, this.#hooks),
-      hooks: this.#files.behind(this.#hooks),
-      hasLiveRules: this.#files.hasRules,
+      hooks: this.#hooks,
+      hasLiveRules: this.#sources.haveRules,
       observers: observersOf(this, this.#tell, () => this.#systemTopics),
       systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
       connections,
@@ -128,7 +129,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async start(): Promise<void> {
     try {
       checkReach(this.configuration, this.#hooks)
-      await this.#files.open(this.#hooks)
+      await this.#sources.open(this.#hooks)
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#listeners = await openListeners(
@@ -222,7 +223,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const putInForce of await Promise.all(prepared)) putInForce()
     this.#configuration = reloaded
     for (const acceptor of this.#acceptors) acceptor.reload()
-    await this.#files.reload(reloaded.security)
+    await this.#sources.reload(reloaded.security)
   }
 
   /**
@@ -241,7 +242,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async #stop(): Promise<void> {
     const { registry, store, flusher, timers } = this.#context
     this.#systemTopics.stop()
-    this.#files.close()
+    const sourcesClosed = this.#sources.close()
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()
     const connections = [...this.#context.connections]
@@ -253,7 +254,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     }
     flusher.flushNow()
     await this.#drain(connections)
-    await Promise.all(listenersClosed)
+    await Promise.all([...listenersClosed, sourcesClosed])
     await this.#bounded(
       registry.whenEnded(),
       'sessions that were ending are ended at the next start',

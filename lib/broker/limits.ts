@@ -6,14 +6,17 @@ import type { BrokerConfiguration, ListenerConfiguration } from '../config/optio
 import type { ConnectionLimits } from '../connection/context.ts'
 import type { AccessHooks } from '../security/access.ts'
 
-/** The limits of connections: those of the configuration, with what a listener has of its own. */
+/**
+ * The limits of connections: those of the configuration, with what a listener has of its own. Where one of
+ * `hooks` knows users a client has to be one, unless it is said otherwise.
+ */
 export function limitsOf(
   configuration: BrokerConfiguration,
   listener: ListenerConfiguration | undefined,
   hooks: AccessHooks,
 ): ConnectionLimits {
   const { connection, session, security, store } = configuration
-  const isOpen = isLoopback(listener) && !authenticates(configuration, hooks)
+  const isOpen = isLoopback(listener) && hooks.authenticate === undefined
   return {
     ...connection,
     maximumPacketSizeBytes: listener?.maximumPacketSizeBytes ?? connection.maximumPacketSizeBytes,
@@ -27,11 +30,6 @@ export function limitsOf(
     storePendingUnitsMax: store.pendingUnitsMax,
     storePendingBytesMax: store.pendingBytesMax,
   }
-}
-
-/** Whether somebody says which users there are: then a client has to be one, unless it is said otherwise. */
-export function authenticates({ security }: BrokerConfiguration, hooks: AccessHooks): boolean {
-  return security.passwordFile !== undefined || hooks.authenticate !== undefined
 }
 
 /** Whether only programs of this machine reach the listener; the host's own transports are as near. */

@@ -1,5 +1,5 @@
 /**
- * Changed files apply to clients that are connected: subscriptions are judged again, a few at a time, and
+ * What a source has changed applies to clients that are connected: subscriptions are judged again, a few at a time, and
  * whose user is gone, or has another password, is disconnected.
  */
 
@@ -7,13 +7,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.ts'
 import { recheckSubscriptions } from '../connection/recheck.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { FileChanges } from '../security/file-access.ts'
+import type { AccessChanges } from '../security/access-sources.ts'
 
 /** After so many connections the others have their turn. */
 const CONNECTIONS_PER_TURN = 20
 
 /** Returns what is to be called when a file has changed. */
-export function applyTo(connections: ReadonlySet<Connection>): FileChanges {
+export function applyTo(connections: ReadonlySet<Connection>): AccessChanges {
   const change = new RuleChange(connections)
   return {
     rulesChanged: () => void change.apply(),

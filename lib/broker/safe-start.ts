@@ -3,11 +3,11 @@
 import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
 import { ConfigurationError, wrongFile } from '../config/problems.ts'
 import type { AccessHooks } from '../security/access.ts'
-import { authenticates, isLoopback, limitsOf } from './limits.ts'
+import { isLoopback, limitsOf } from './limits.ts'
 
 /** Throws a `ConfigurationError` with the lines to change. */
 export function checkReach(configuration: BrokerConfiguration, hooks: AccessHooks): void {
-  if (authenticates(configuration, hooks) || hooks.authenticationMethods !== undefined) return
+  if (hooks.authenticate !== undefined || hooks.authenticationMethods !== undefined) return
   const open = configuration.listeners.filter(
     (listener) => !isLoopback(listener) && !limitsOf(configuration, listener, hooks).allowAnonymous,
   )

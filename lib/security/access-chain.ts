@@ -1,65 +1,45 @@
 /**
- * The sources that say who may connect and do what, in their order: the hooks of the host program, then the
- * files of the configuration. The first that knows decides. Without a source for a question there is no
- * hook for it, so that asking costs nothing.
+ * Those who say who may connect and do what, in the order in which they are asked. The first that knows
+ * decides. Without anybody for a question there is no hook for it, so that asking costs nothing.
  */
 
-import type {
-  AccessHooks,
-  Answer,
-  AuthenticateRequest,
-  ClientInfo,
-  Eventually,
-  PublishRequest,
-  SubscribeRequest,
-} from './access.ts'
+import type { AccessHooks, Answer, Eventually } from './access.ts'
 
-/** Knows users. Resolves with undefined for those it does not know. */
-export interface UserSource {
-  authenticate(request: AuthenticateRequest): Eventually<Answer | undefined>
-}
-
-/** Knows what clients may do, at once and always. */
-export interface RuleSource {
-  authorizePublish(client: ClientInfo, request: PublishRequest): Answer
-  authorizeSubscribe(client: ClientInfo, request: SubscribeRequest): Answer
-}
-
-export interface FileSources {
-  readonly users?: UserSource | undefined
-  readonly rules?: RuleSource | undefined
-}
-
-export function chainAccess(hooks: AccessHooks, { users, rules }: FileSources): AccessHooks {
+export function chainAccess(asked: readonly AccessHooks[]): AccessHooks {
   return {
-    ...(hooks.authenticationMethods !== undefined && {
-      authenticationMethods: hooks.authenticationMethods,
-    }),
-    ...((hooks.authenticate !== undefined || users !== undefined) && {
-      authenticate: (request) =>
-        orElse(hooks.authenticate?.(request), () => users?.authenticate(request)),
-    }),
-    ...((hooks.authorizePublish !== undefined || rules !== undefined) && {
-      authorizePublish: (client, request) =>
-        orElse(hooks.authorizePublish?.(client, request), () =>
-          rules?.authorizePublish(client, request),
-        ),
-    }),
-    ...((hooks.authorizeSubscribe !== undefined || rules !== undefined) && {
-      authorizeSubscribe: (client, request) =>
-        orElse(hooks.authorizeSubscribe?.(client, request), () =>
-          rules?.authorizeSubscribe(client, request),
-        ),
-    }),
+    ...chainOf(asked, 'authenticate'),
+    ...chainOf(asked, 'authorizePublish'),
+    ...chainOf(asked, 'authorizeSubscribe'),
+    ...methodsOf(asked),
   }
 }
 
-type MaybeAnswer = Answer | undefined
+type Question = 'authenticate' | 'authorizePublish' | 'authorizeSubscribe'
+type Ask = (...question: readonly unknown[]) => Eventually<Answer | undefined>
 
-function orElse(
-  answer: Eventually<MaybeAnswer>,
-  other: () => Eventually<MaybeAnswer>,
-): Eventually<MaybeAnswer> {
-  if (answer instanceof Promise) return answer.then((late) => late ?? other())
-  return answer ?? other()
+/** Returns the hook of all that have it, under its name; nothing if none has. */
+function chainOf(asked: readonly AccessHooks[], question: Question): AccessHooks {
+  const hooks = asked.flatMap((one) => {
+    const hook = one[question] as Ask | undefined
+    return hook === undefined ? [] : [hook.bind(one)]
+  })
+  if (hooks.length === 0) return {}
+  return { [question]: hooks.reduceRight((next, hook) => orElse(hook, next)) }
+}
+
+function orElse(ask: Ask, other: Ask): Ask {
+  return (...question) => {
+    const answer = ask(...question)
+    if (answer instanceof Promise) return answer.then((late) => late ?? other(...question))
+    return answer ?? other(...question)
+  }
+}
+
+/** Of two methods of one name the first is taken. */
+function methodsOf(asked: readonly AccessHooks[]): AccessHooks {
+  const methods = asked
+    .map(({ authenticationMethods }) => authenticationMethods)
+    .filter((some) => some !== undefined)
+  if (methods.length === 0) return {}
+  return { authenticationMethods: Object.assign({}, ...methods.toReversed()) }
 }

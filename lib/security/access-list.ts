@@ -5,7 +5,6 @@
 
 import type { Qos } from '../protocol/packets.ts'
 import type { ClientInfo, Decision, PublishRequest, SubscribeRequest } from './access.ts'
-import type { RuleSource } from './access-chain.ts'
 import { parseAclFile } from './acl/parse.ts'
 import { ClientRules, type Rule } from './acl/rules.ts'
 
@@ -14,7 +13,7 @@ export const TOPICS_KNOWN_MAX: number = 64
 /** Longer ones are judged each time, so that what is kept for a client stays small. */
 export const TOPIC_LENGTH_KNOWN_MAX: number = 256
 
-export class AccessList implements RuleSource {
+export class AccessList {
   readonly #fileName: string
   #rules: readonly Rule[] = []
   /** What is known of each client goes with its connection, and with the rules. */

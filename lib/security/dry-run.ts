@@ -3,14 +3,14 @@
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { Answer, ClientInfo, PublishRequest, SubscribeRequest } from './access.ts'
 import { toDecision } from './access.ts'
-import type { RuleSource } from './access-chain.ts'
+import type { AccessList } from './access-list.ts'
 
-export class DryRun implements RuleSource {
+export class DryRun {
   isOn: boolean
-  readonly #rules: RuleSource
+  readonly #rules: AccessList
   readonly #log: LimitedLog
 
-  constructor(rules: RuleSource, isOn: boolean, log: LimitedLog) {
+  constructor(rules: AccessList, isOn: boolean, log: LimitedLog) {
     this.#rules = rules
     this.isOn = isOn
     this.#log = log

@@ -17,14 +17,14 @@ const message = (topic: string) =>
   ({ topic, qos: 0, retain: false, payload: Buffer.alloc(0) }) as const
 
 test('where nobody is to be asked, there is no hook, and nothing costs anything', (t) => {
-  t.deepEqual(chainAccess({}, {}), {})
+  t.deepEqual(chainAccess([{}]), {})
 })
 
 test('rules answer at once, also behind a hook that leaves it to them', (t) => {
   const rules = new AccessList('acl')
   rules.use('allow write a')
   for (const hooks of [{}, { authorizePublish: () => undefined }]) {
-    const chain = chainAccess(hooks, { rules })
+    const chain = chainAccess([hooks, rules])
 
     t.deepEqual(chain.authorizePublish?.(client, message('a')), {
       isAllowed: true,
@@ -35,7 +35,7 @@ test('rules answer at once, also behind a hook that leaves it to them', (t) => {
 })
 
 test('what a hook leaves open and nobody else knows is refused', async (t) => {
-  const chain = chainAccess({ authorizePublish: async () => undefined }, {})
+  const chain = chainAccess([{ authorizePublish: async () => undefined }])
 
   t.false(toDecision(await chain.authorizePublish?.(client, message('a'))).isAllowed)
 })
@@ -45,7 +45,7 @@ test('a hook that decides is the last one that is asked', async (t) => {
     authorizePublish: () => t.fail(),
     authorizeSubscribe: () => t.fail(),
   }
-  const chain = chainAccess({ authorizePublish: async () => false }, { rules })
+  const chain = chainAccess([{ authorizePublish: async () => false }, rules])
 
   t.false(await chain.authorizePublish?.(client, message('a')))
 })

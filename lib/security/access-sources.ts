@@ -1,0 +1,76 @@
+/** Whom the configuration names to say who may connect and do what: opened with the broker, live while it runs. */
+
+import type { SecurityConfiguration } from '../config/options.ts'
+import type { Clock } from '../util/clock.ts'
+import type { LimitedLog } from '../util/limited-log.ts'
+import type { Logger } from '../util/logger.ts'
+import type { AccessHooks } from './access.ts'
+import { chainAccess } from './access-chain.ts'
+import { aclFileSource } from './acl-file-source.ts'
+import { passwordFileSource } from './password-file-source.ts'
+
+/** What has to happen to clients that are connected. */
+export interface AccessChanges {
+  /** Other rules are in force. */
+  readonly rulesChanged: () => void
+  /** These users are gone, or have another password. */
+  readonly usersChanged: (userNames: ReadonlySet<string>) => void
+}
+
+/** What a source is given to work with. */
+export interface SourceParts {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly limitedLog: LimitedLog
+  readonly changes: AccessChanges
+}
+
+/** One that is asked, in its turn; `hooks` answer with undefined where it does not know. */
+export interface AccessSource {
+  readonly hooks: AccessHooks
+  /** Rejects with a `ConfigurationError` if it cannot be used. */
+  open(): Promise<void>
+  /** Takes over what may change while running, and looks at once whether a file has changed. */
+  reload(security: SecurityConfiguration): Promise<void>
+  close(): Promise<void>
+}
+
+export class AccessSources {
+  readonly #log: Logger
+  readonly #sources: readonly AccessSource[]
+
+  constructor(security: SecurityConfiguration, parts: SourceParts) {
+    this.#log = parts.log
+    const named = [passwordFileSource(security, parts), aclFileSource(security, parts)]
+    this.#sources = named.filter((source) => source !== undefined)
+  }
+
+  /** Whether somebody here has rules about topics. */
+  get haveRules(): boolean {
+    return this.#sources.some(({ hooks }) => hooks.authorizeSubscribe !== undefined)
+  }
+
+  /** Returns all who are asked, the host's hooks first. */
+  behind(hooks: AccessHooks): AccessHooks {
+    return chainAccess([hooks, ...this.#sources.map((source) => source.hooks)])
+  }
+
+  /** Opens each; rejects with a `ConfigurationError` if one cannot be used. `chain`: all who are asked. */
+  async open(chain: AccessHooks): Promise<void> {
+    for (const source of this.#sources) await source.open()
+    if (!this.haveRules || chain.authenticate !== undefined) return
+    if (chain.authenticationMethods !== undefined) return
+    this.#log.warn(
+      { option: 'security.aclFile' },
+      'nothing verifies user names, so a client may call itself what a rule wants to see: set security.passwordFile',
+    )
+  }
+
+  async reload(security: SecurityConfiguration): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.reload(security)))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.close()))
+  }
+}
