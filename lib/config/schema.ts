@@ -6,6 +6,7 @@
 
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { accessGroups } from './access-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
 import { choice, integer, nameText, optionalText, textLike, toggle } from './option-kinds.ts'
 
@@ -81,6 +82,7 @@ const security = z
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
+    ...accessGroups,
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
     if (!firstAdministrator || passwordFile !== undefined) return
