@@ -3,10 +3,18 @@
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
+import type {
+  AuthenticationExchange,
+  AuthenticationStep,
+  ClientInfo,
+  Grant,
+} from '../security/access.ts'
+import type { Session } from '../session/session.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
+import { takeGrant } from './grant.ts'
+import { recheckSubscriptions } from './recheck.ts'
 
 /** How much of a name that the client chose is repeated in the log and to the client. */
 const METHOD_SHOWN_MAX = 64
@@ -100,7 +108,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
       })
       return
     case 'success':
-      await succeed(connection, authentication, step.userName, properties)
+      await succeed(connection, authentication, step, properties)
       return
     case 'failure':
       fail(connection, step.reasonCode ?? ReasonCode.NotAuthorized, step.reason)
@@ -110,21 +118,29 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
 async function succeed(
   connection: Connection,
   authentication: Authentication,
-  userName: string | undefined,
+  grant: Grant,
   properties: Properties,
 ): Promise<void> {
   authentication.exchange = undefined
-  if (userName !== undefined) {
-    connection.client = { ...(connection.client as ClientInfo), userName }
-  }
   const { connect } = authentication
   authentication.connect = undefined
-  if (connect === undefined) {
-    connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
+  const refusal = takeGrant(connection, grant)
+  if (refusal !== undefined) {
+    fail(connection, refusal.reasonCode ?? ReasonCode.NotAuthorized, refusal.rule)
+  } else if (connect === undefined) {
+    await goOn(connection, properties)
   } else {
     connection.state = 'connecting'
     await admit(connection, connect, properties)
   }
+}
+
+/** It has authenticated again, perhaps with other rules and another end. */
+async function goOn(connection: Connection, properties: Properties): Promise<void> {
+  connection.expiry.restart()
+  await recheckSubscriptions(connection, connection.session as Session)
+  if (connection.state !== 'connected') return
+  connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }
 
 function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {

@@ -4,7 +4,9 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type ClientInfo, toDecision } from '../security/access.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { type ClientInfo, isFailure, toDecision } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
@@ -19,12 +21,19 @@ export async function recheckSubscriptions(
 ): Promise<void> {
   const { hooks, registry, store, observers } = connection.context
   const client = connection.client as ClientInfo
+  const asked = whoIsAsked('authorizeSubscribe', hooks, client)
+  if (asked.authorizeSubscribe === undefined) return
   const ended: string[] = []
   let count = 0
   for (const { topicFilter, qos } of session.subscriptions.values()) {
     if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
-    const decision = toDecision(await hooks.authorizeSubscribe?.(client, { topicFilter, qos }))
+    const decision = toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
     if (decision.isAllowed || connection.state === 'closed') continue
+    if (isFailure(decision)) {
+      // The subscription may be right: it stays with the session, and its client has to come again.
+      connection.end(ReasonCode.ServerBusy, `nobody could be asked: ${decision.rule ?? ''}`)
+      break
+    }
     if (!registry.unsubscribe(session, topicFilter)) continue
     ended.push(topicFilter)
     observers.unsubscribed(client, topicFilter)

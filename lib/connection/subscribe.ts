@@ -14,6 +14,7 @@ import {
   parseSharedFilter,
 } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
@@ -66,14 +67,13 @@ async function judge(
   session: Session,
   request: SubscriptionRequest,
 ): Promise<Decision> {
-  const { hooks } = connection.context
   const fault = findFault(connection, session, request.topicFilter)
   if (fault !== undefined) return fault
-  if (hooks.authorizeSubscribe === undefined) return { isAllowed: true }
+  const client = connection.client as ClientInfo
+  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  if (asked.authorizeSubscribe === undefined) return { isAllowed: true }
   const { topicFilter, qos } = request
-  return toDecision(
-    await hooks.authorizeSubscribe(connection.client as ClientInfo, { topicFilter, qos }),
-  )
+  return toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
 }
 
 function findFault(

@@ -7,6 +7,7 @@ import type { Logger } from '../util/logger.ts'
 import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
+import { clientAclAmong } from './client-acl.ts'
 import { passwordFileSource } from './password-file-source.ts'
 
 /** What has to happen to clients that are connected. */
@@ -52,7 +53,8 @@ export class AccessSources {
 
   /** Returns all who are asked, the host's hooks first. */
   behind(hooks: AccessHooks): AccessHooks {
-    return chainAccess([hooks, ...this.#sources.map((source) => source.hooks)])
+    const sources = this.#sources.map((source) => source.hooks)
+    return chainAccess([hooks, clientAclAmong([hooks, ...sources]), ...sources])
   }
 
   /** Opens each; rejects with a `ConfigurationError` if one cannot be used. `chain`: all who are asked. */

@@ -45,17 +45,25 @@ interface BoundRule {
  */
 export const COMPARISONS_MAX: number = 250_000
 
-const HINT = 'noctule acl check tells which rule decides'
+const ASK_FILE = 'noctule acl check tells which rule decides'
 
 /** The rules that apply to one client. */
 export class ClientRules {
   /** Whether QoS or RETAIN of a message can make a difference. */
   readonly hasConditions: boolean
   readonly #fileName: string
+  readonly #hint: string
   readonly #rules: Readonly<Record<Action, readonly BoundRule[]>>
 
-  constructor(fileName: string, rules: readonly Rule[], client: RuleClient) {
+  /** `fileName` and `hint` are for decisions: where a rule stands, and what to do about a refusal. */
+  constructor(
+    fileName: string,
+    rules: readonly Rule[],
+    client: RuleClient,
+    hint: string = ASK_FILE,
+  ) {
     this.#fileName = fileName
+    this.#hint = hint
     const bound = rules.flatMap((rule): BoundRule[] => {
       const filter = rule.filterFor(client)
       return filter === undefined ? [] : [{ rule, filter }]
@@ -122,11 +130,11 @@ export class ClientRules {
 
   #decide({ isAllow, line }: Rule): Decision {
     const rule = `${this.#fileName} line ${line}`
-    return isAllow ? { isAllowed: true, rule } : { isAllowed: false, rule, hint: HINT }
+    return isAllow ? { isAllowed: true, rule } : { isAllowed: false, rule, hint: this.#hint }
   }
 
   #refuse(rule: string): Decision {
-    return { isAllowed: false, rule: `${this.#fileName} ${rule}`, hint: HINT }
+    return { isAllowed: false, rule: `${this.#fileName} ${rule}`, hint: this.#hint }
   }
 }
 
