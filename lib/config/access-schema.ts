@@ -24,6 +24,7 @@ export const tokenAlgorithms = [
   'ES384',
   'ES512',
   'EdDSA',
+  'Ed25519',
 ] as const
 
 const ALGORITHMS = `a list of ${tokenAlgorithms.join(', ')}`

@@ -7,6 +7,7 @@ import type {
   AuthenticationExchange,
   AuthenticationStep,
   ClientInfo,
+  Decision,
   Grant,
 } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
@@ -111,7 +112,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
       await succeed(connection, authentication, step, properties)
       return
     case 'failure':
-      fail(connection, step.reasonCode ?? ReasonCode.NotAuthorized, step.reason)
+      fail(connection, step)
   }
 }
 
@@ -126,7 +127,7 @@ async function succeed(
   authentication.connect = undefined
   const refusal = takeGrant(connection, grant)
   if (refusal !== undefined) {
-    fail(connection, refusal.reasonCode ?? ReasonCode.NotAuthorized, refusal.rule)
+    fail(connection, refusal)
   } else if (connect === undefined) {
     await goOn(connection, properties)
   } else {
@@ -143,9 +144,11 @@ async function goOn(connection: Connection, properties: Properties): Promise<voi
   connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }
 
-function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
-  const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
+function fail(connection: Connection, failure: Omit<Decision, 'isAllowed'>): void {
+  const { reasonCode = ReasonCode.NotAuthorized, reason } = failure
+  const why = failure.rule ?? reason
+  const rule = `enhanced authentication failed${why === undefined ? '' : `: ${why}`}`
   if (connection.state === 'connected')
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
-  else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]
+  else refuse(connection, { ...failure, rule }, reasonCode, rule) // [MQTT-4.12.0-4]
 }

@@ -8,6 +8,7 @@ import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
 import { clientAclAmong } from './client-acl.ts'
+import { jwtSource } from './jwt/jwt-source.ts'
 import { passwordFileSource } from './password-file-source.ts'
 
 /** What has to happen to clients that are connected. */
@@ -42,7 +43,11 @@ export class AccessSources {
 
   constructor(security: SecurityConfiguration, parts: SourceParts) {
     this.#log = parts.log
-    const named = [passwordFileSource(security, parts), aclFileSource(security, parts)]
+    const named = [
+      jwtSource(security, parts),
+      passwordFileSource(security, parts),
+      aclFileSource(security, parts),
+    ]
     this.#sources = named.filter((source) => source !== undefined)
   }
 

@@ -91,7 +91,7 @@ export interface SubscribeRequest {
 export type AuthenticationStep =
   | { readonly kind: 'continue'; readonly data?: Buffer }
   | ({ readonly kind: 'success'; readonly data?: Buffer } & Grant)
-  | { readonly kind: 'failure'; readonly reasonCode?: number; readonly reason?: string }
+  | ({ readonly kind: 'failure' } & Omit<Decision, 'isAllowed'>)
 
 /** An exchange under way: is given each piece of Authentication Data, the first from CONNECT or AUTH. */
 export interface AuthenticationExchange {
