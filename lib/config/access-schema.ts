@@ -139,7 +139,12 @@ const http = z
       'Authorities that the certificate of the service is checked against, PEM; unset: those that Node knows.',
     ),
     timeoutMs: integer(50, 60_000, 3000, 'How long the service may take to answer.'),
-    connectionsMax: integer(1, 1000, 16, 'How many questions are under way at once.'),
+    connectionsMax: integer(
+      1,
+      1000,
+      16,
+      'How many questions are under way at once, to each of the two.',
+    ),
     waitingMax: integer(
       0,
       100_000,

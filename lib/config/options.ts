@@ -349,7 +349,7 @@ export interface SecurityHttpConfiguration {
   readonly caFile: string | undefined
   /** How long the service may take to answer. Default: 3000. */
   readonly timeoutMs: number
-  /** How many questions are under way at once. Default: 16. */
+  /** How many questions are under way at once, to each of the two. Default: 16. */
   readonly connectionsMax: number
   /**
    * How many may wait for that; what is beyond is refused: a CONNECT is told that the broker is

@@ -6,6 +6,8 @@ import { bindClientAcl } from '../security/client-acl.ts'
 import type { Timer } from '../util/timers.ts'
 import type { Connection } from './connection.ts'
 
+const HINT = 'who lets it in has to grant more time; compare the clocks'
+
 /** Takes it over in place of what was granted before; returns why it cannot be, and then has not. */
 export function takeGrant(
   connection: Connection,
@@ -13,7 +15,7 @@ export function takeGrant(
 ): Decision | undefined {
   const before = connection.client as ClientInfo
   if (expiresAt !== undefined && !(expiresAt > connection.context.clock.now())) {
-    return denial(ReasonCode.NotAuthorized, 'what lets it in has expired already')
+    return denial(ReasonCode.NotAuthorized, 'what lets it in has expired already', HINT)
   }
   if (userName === undefined && expiresAt === before.expiresAt && acl === before.acl)
     return undefined

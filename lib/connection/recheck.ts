@@ -14,10 +14,14 @@ import { reportEnded } from './log.ts'
 /** After so many subscriptions the other connections have their turn. */
 const SUBSCRIPTIONS_PER_TURN = 100
 
-/** Ends what may not go on. MQTT has no packet that would tell the client; the log does. */
+/**
+ * Ends what may not go on. MQTT has no packet that would tell the client; the log does. When nobody could be
+ * asked, subscriptions stay, and the client has to come again, unless it was the same one that had made them.
+ */
 export async function recheckSubscriptions(
   connection: Connection,
   session: Session,
+  isSameClient = false,
 ): Promise<void> {
   const { hooks, registry, store, observers } = connection.context
   const client = connection.client as ClientInfo
@@ -30,7 +34,7 @@ export async function recheckSubscriptions(
     const decision = toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
     if (decision.isAllowed || connection.state === 'closed') continue
     if (isFailure(decision)) {
-      // The subscription may be right: it stays with the session, and its client has to come again.
+      if (isSameClient) continue
       connection.end(ReasonCode.ServerBusy, `nobody could be asked: ${decision.rule ?? ''}`)
       break
     }

@@ -8,6 +8,7 @@ import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
 import { clientAclAmong } from './client-acl.ts'
+import { httpSource } from './http/http-source.ts'
 import { jwtSource } from './jwt/jwt-source.ts'
 import { passwordFileSource } from './password-file-source.ts'
 
@@ -46,6 +47,7 @@ export class AccessSources {
     const named = [
       jwtSource(security, parts),
       passwordFileSource(security, parts),
+      httpSource(security, parts),
       aclFileSource(security, parts),
     ]
     this.#sources = named.filter((source) => source !== undefined)
