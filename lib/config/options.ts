@@ -242,8 +242,8 @@ export interface SecurityConfiguration {
    */
   readonly hashingConcurrency: number
   /**
-   * How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).
-   * Default: 256.
+   * How many CONNECTs may wait for that, and how many for a token to be verified; what is beyond
+   * is told that the broker is busy (0x89). Default: 256.
    */
   readonly hashingQueueMax: number
   /**

@@ -65,7 +65,7 @@ const security = z
       0,
       100_000,
       256,
-      'How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).',
+      'How many CONNECTs may wait for that, and how many for a token to be verified; what is beyond is told that the broker is busy (0x89).',
     ),
     passwordCacheMax: integer(
       0,

@@ -41,6 +41,13 @@ const NO_KEYS = denial(
   'security.jwt.jwksUrl has to answer; the log says why it does not',
 )
 
+/**
+ * How many signatures are verified at once. Each takes a thread some 50 µs, and its result waits for the next
+ * turn of the event loop: with few at once, a loop that has much to do would verify few. So many hold up
+ * the files of the store for a millisecond.
+ */
+const VERIFIED_AT_ONCE = 64
+
 /** Where keys are found. */
 export interface TokenKeys {
   /** Whether there are any. */
@@ -64,15 +71,11 @@ export class TokenSource {
   /** Those that wait until keys have been fetched. */
   #waiting = 0
 
-  constructor(
-    { jwt, hashingConcurrency, hashingQueueMax }: SecurityConfiguration,
-    keys: TokenKeys,
-    clock: Clock,
-  ) {
+  constructor({ jwt, hashingQueueMax }: SecurityConfiguration, keys: TokenKeys, clock: Clock) {
     this.#options = jwt
     this.#keys = keys
     this.#verifier = new TokenVerifier(jwt, clock)
-    this.#queue = new HashQueue(hashingConcurrency, hashingQueueMax, clock)
+    this.#queue = new HashQueue(VERIFIED_AT_ONCE, hashingQueueMax, clock)
     this.#waitingMax = hashingQueueMax
   }
 
