@@ -24,7 +24,11 @@ export function takeGrant(
     bindClientAcl(client)
   } catch (error) {
     const rule = `what the client may cannot be understood: ${(error as Error).message}`
-    return denial(ReasonCode.NotAuthorized, rule, 'docs/security.md says what an acl looks like')
+    return denial(
+      ReasonCode.NotAuthorized,
+      rule,
+      'docs/authentication.md says what an acl looks like',
+    )
   }
   connection.client = client
   return undefined
