@@ -125,11 +125,12 @@ async function succeed(
   authentication.exchange = undefined
   const { connect } = authentication
   authentication.connect = undefined
+  const before = connection.client?.userName
   const refusal = takeGrant(connection, grant)
   if (refusal !== undefined) {
     fail(connection, refusal)
   } else if (connect === undefined) {
-    await goOn(connection, properties)
+    await goOn(connection, properties, before === connection.client?.userName)
   } else {
     connection.state = 'connecting'
     await admit(connection, connect, properties)
@@ -137,9 +138,13 @@ async function succeed(
 }
 
 /** It has authenticated again, perhaps with other rules and another end. */
-async function goOn(connection: Connection, properties: Properties): Promise<void> {
+async function goOn(
+  connection: Connection,
+  properties: Properties,
+  isSameUser: boolean,
+): Promise<void> {
   connection.expiry.restart()
-  await recheckSubscriptions(connection, connection.session as Session)
+  await recheckSubscriptions(connection, connection.session as Session, isSameUser)
   if (connection.state !== 'connected') return
   connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }

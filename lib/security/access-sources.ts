@@ -70,7 +70,7 @@ export class AccessSources {
     if (!this.haveRules || chain.authenticate !== undefined) return
     if (chain.authenticationMethods !== undefined) return
     this.#log.warn(
-      { option: 'security.aclFile' },
+      {},
       'nothing verifies user names, so a client may call itself what a rule wants to see: set security.passwordFile',
     )
   }

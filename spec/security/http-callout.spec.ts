@@ -537,6 +537,23 @@ test('the service is asked over TLS if its authority is known, and not otherwise
   )
 })
 
+for (const [authenticateUrl, isWarned] of [
+  ['http://auth.example/connect?key=hush', true],
+  ['http://127.0.0.2.example/', true],
+  ['http://localhost:9/', false],
+  ['http://[::1]:9/', false],
+  ['https://auth.example/', false],
+] as const) {
+  test(`the log warns of ${authenticateUrl}: ${isWarned}`, async (t) => {
+    const logger = recordingLogger()
+    await startBroker(t, { security: { http: { authenticateUrl } }, logger })
+
+    const message = 'passwords go to the service without TLS, and answers come so: use https'
+    t.is(logger.find(message).length, isWarned ? 1 : 0)
+    t.false(JSON.stringify(logger.lines).includes('hush'))
+  })
+}
+
 test('a broker that closes does not wait for the service', async (t) => {
   const house = await open(t, 'clients', () => () => {})
   const client = openClient(house.broker)

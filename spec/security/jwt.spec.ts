@@ -14,6 +14,7 @@ import {
   openClient,
 } from '../support/client.ts'
 import { temporaryDirectory } from '../support/processes.ts'
+import { connectOf, text } from '../support/raw-packets.ts'
 import { type RecordingLogger, recordingLogger } from '../support/recording-logger.ts'
 import {
   ec,
@@ -44,9 +45,9 @@ async function open(
   security: CreateBrokerOptions['security'] = {},
 ): Promise<House> {
   const folder = temporaryDirectory(t)
-  const paths = Object.entries(files).map(([option, text]) => {
+  const paths = Object.entries(files).map(([option, content]) => {
     const path = join(folder, option)
-    writeFileSync(path, text)
+    writeFileSync(path, content)
     return [option, path]
   })
   const log = recordingLogger()
@@ -83,6 +84,8 @@ async function refused(
   t.regex(String(said), rule)
   t.is(typeof hint, 'string')
   const everything = JSON.stringify(log.lines)
+  const { username = '' } = options
+  if (username.includes('.')) t.false(everything.includes(username), 'the log has the token')
   const secretPart = options.password?.split('.').at(-1) ?? ''
   if (secretPart.length > 20) t.false(everything.includes(secretPart), 'the log has the token')
 }
@@ -279,8 +282,20 @@ test('a token may stand in the user name where that is allowed', async (t) => {
   t.is((await knock(t, allowed.broker, { username }))['reasonCode'], 0)
   t.like(allowed.log.find('client connected')[0]?.fields, { user: 'alice' })
 
-  const { broker } = await openHs(t)
-  t.is((await knock(t, broker, { username }))['reasonCode'], 0x86)
+  const expired = await sign(secret, 'HS256', { exp: 1 })
+  await refused(t, allowed, { username: expired }, /^token: it expired/)
+  await refused(t, await openHs(t), { username }, /no user of that name/)
+})
+
+test('MQTT 5.0 lets a token come without any user name', async (t) => {
+  const { broker, log } = await openHs(t)
+  const client = openClient(broker)
+  const password = Buffer.from(await sign(secret, 'HS256'))
+
+  client.sendBytes(connectOf({ flags: 0x42, payload: [text('c'), text(password)] }))
+
+  await client.expect(t, 'connack', { reasonCode: 0 })
+  t.like(log.find('client connected')[0]?.fields, { user: 'alice' })
 })
 
 test('rules in a token are asked before the file of rules, and for its client alone', async (t) => {

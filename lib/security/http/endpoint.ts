@@ -59,6 +59,10 @@ export class Endpoint {
     }
     const retryAfterMs = retryAfterSeconds * 1000
     this.#circuit = new Circuit({ failuresMax, retryAfterMs, changed }, clock)
+    if (this.#client.isExposed) {
+      const message = 'passwords go to the service without TLS, and answers come so: use https'
+      log.warn({ url: this.name }, message)
+    }
   }
 
   trust(ca: string): void {

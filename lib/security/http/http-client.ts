@@ -47,6 +47,12 @@ export class HttpClient {
     return `${origin}${pathname}`
   }
 
+  /** Whether others may read and change what is said: no TLS, and not this machine alone. */
+  get isExposed(): boolean {
+    const { protocol, hostname } = new URL(this.#options.url)
+    return protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)
+  }
+
   get isClosed(): boolean {
     return this.#isClosed
   }
@@ -55,7 +61,7 @@ export class HttpClient {
   trust(ca: string): void {
     if (!hasCertificate(ca)) throw new FileProblem(0, 'it has no certificate in PEM')
     this.#ca = ca
-    this.#agent.destroy()
+    // What is under way goes on; connections that idle there are closed in time.
     this.#agent = this.#createAgent()
   }
 

@@ -34,6 +34,10 @@ export class RemoteKeys {
     this.#server = server
     this.#clock = clock
     this.#log = log
+    if (server.isExposed) {
+      const message = 'keys of tokens come without TLS, so others could replace them: use https'
+      log.warn({ option: 'security.jwt.jwksUrl', url: server.name }, message)
+    }
   }
 
   /** Whether there is a set, new or old. */

@@ -56,11 +56,8 @@ export interface TokenKeys {
   find(keyIdentifier: string | undefined, algorithm: string): Eventually<readonly KeyObject[]>
 }
 
-/** A client that brings a token; who is asked again after it was let in has a user name already. */
-type Bearer = Pick<AuthenticateRequest, 'clientIdentifier'> & {
-  /** What it called itself beside the token. */
-  readonly userName: string | undefined
-}
+/** Who brings a token: its Client Identifier, and what it is called beside the token. */
+type Bearer = Pick<ClientInfo, 'clientIdentifier' | 'userName'>
 
 export class TokenSource {
   readonly #options: SecurityJwtConfiguration
