@@ -116,6 +116,10 @@ const jwt = z
       const message = 'empty, or secretFile, publicKeyFile, jwksFile or jwksUrl must be set'
       context.addIssue({ code: 'custom', path: ['algorithms'], message })
     }
+    if (options.jwksCaFile !== undefined && jwksUrl === undefined) {
+      const message = 'a URL, since jwksCaFile is set'
+      context.addIssue({ code: 'custom', path: ['jwksUrl'], message })
+    }
     const isSymmetric = algorithms.some((one) => one.startsWith('HS'))
     if (secretFile !== undefined && algorithms.length > 0 && !isSymmetric) {
       const message = 'a list with HS256, HS384 or HS512, since secretFile is set'

@@ -28,6 +28,10 @@ for (const [security, sentence] of [
     'security.jwt.algorithms must be a list with HS256, HS384 or HS512, since secretFile is set; found a list',
   ],
   [
+    { jwt: { jwksCaFile: 'ca.pem' } },
+    'security.jwt.jwksUrl must be a URL, since jwksCaFile is set; found nothing',
+  ],
+  [
     { http: { authorizeUrl: 'http://me:pass@localhost/' } },
     'security.http.authorizeUrl must be an http:// or https:// URL without user name and password in it; found "http://me:pass@localhost/"',
   ],

@@ -449,6 +449,20 @@ test('a service that does not answer in time has failed', async (t) => {
   t.regex(String((await house.log.next('publish denied'))['rule']), /no answer within 500 ms/)
 })
 
+test('a service that begins an answer and does not end it in time has failed', async (t) => {
+  const house = await open(t, 'clients', () => (response) => {
+    response.writeHead(200)
+    response.write('{"result":')
+  })
+  const code = codeOf(t, house)
+  await house.server.asked(1)
+
+  await house.clock.advance(3000)
+
+  t.is(await code, 0x88)
+  t.regex(String((await house.log.next('connection refused'))['rule']), /no answer within 3000 ms/)
+})
+
 test('a service that is not there lets nobody in', async (t) => {
   const house = await open(t, 'clients', () => allow)
   await house.server.close()

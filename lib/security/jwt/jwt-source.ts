@@ -1,7 +1,7 @@
 /** `security.jwt` as one that is asked: its files and its server, opened with the broker. */
 
 import type { KeyObject } from 'node:crypto'
-import type { SecurityConfiguration } from '../../config/options.ts'
+import type { SecurityConfiguration, SecurityJwtConfiguration } from '../../config/options.ts'
 import type { Eventually } from '../access.ts'
 import type { AccessSource, SourceParts } from '../access-sources.ts'
 import { HttpClient } from '../http/http-client.ts'
@@ -22,39 +22,11 @@ export function jwtSource(
   parts: SourceParts,
 ): AccessSource | undefined {
   const { jwt } = security
-  const { secretFile, publicKeyFile, jwksFile, jwksUrl, jwksCaFile, algorithms } = jwt
-  const keys = new Keys()
-  const keyFile = (option: string, path: string | undefined, parse: Parse): LiveFile[] => {
-    if (path === undefined) return []
-    const use = (text: string) => keys.use(option, parse(text))
-    return [new LiveFile({ option: `security.jwt.${option}`, path, hint: HINT, use, ...parts })]
-  }
-  const files = [
-    ...keyFile('secretFile', secretFile, (text) => parseSecret(text, jwt)),
-    ...keyFile('publicKeyFile', publicKeyFile, (text) => parsePem(text, algorithms)),
-    ...keyFile('jwksFile', jwksFile, (text) => parseKeySet(text, algorithms, true)),
-  ]
-  if (jwksUrl !== undefined) {
-    const { clock, log } = parts
-    const server = new HttpClient(
-      {
-        url: jwksUrl,
-        headers: {},
-        connectionsMax: 1,
-        timeoutMs: jwt.jwksTimeoutMs,
-        responseBytesMax: KEY_SET_BYTES_MAX,
-      },
-      clock,
-    )
-    keys.server = server
-    keys.remote = new RemoteKeys(jwt, server, clock, log)
-    if (jwksCaFile !== undefined) {
-      const use = (text: string) => server.trust(text)
-      const option = 'security.jwt.jwksCaFile'
-      files.push(new LiveFile({ option, path: jwksCaFile, hint: HINT, use, ...parts }))
-    }
-  }
-  if (files.length === 0 && jwksUrl === undefined) return undefined
+  const server = keyServer(jwt, parts)
+  const remote = server && new RemoteKeys(jwt, server, parts.clock, parts.log)
+  const keys = new Keys(remote)
+  const files = filesOf(jwt, keys, server, parts)
+  if (files.length === 0 && server === undefined) return undefined
   const tokens = new TokenSource(security, keys, parts.clock)
   return {
     hooks: {
@@ -64,31 +36,58 @@ export function jwtSource(
     async open() {
       await tokens.load()
       for (const file of files) await file.open()
-      await keys.remote?.fetch()
+      await remote?.fetch()
     },
     async reload() {
-      await Promise.all([...files.map((file) => file.check()), keys.remote?.fetch()])
+      await Promise.all([...files.map((file) => file.check()), remote?.fetch()])
     },
     async close() {
       for (const file of files) file.close()
-      keys.server?.close()
+      server?.close()
     },
   }
 }
 
-const HINT = 'docs/authentication.md says what belongs there'
+function keyServer(jwt: SecurityJwtConfiguration, { clock }: SourceParts): HttpClient | undefined {
+  const { jwksUrl: url, jwksTimeoutMs: timeoutMs } = jwt
+  if (url === undefined) return undefined
+  const bounds = { connectionsMax: 1, timeoutMs, responseBytesMax: KEY_SET_BYTES_MAX }
+  return new HttpClient({ url, headers: {}, ...bounds }, clock)
+}
 
-type Parse = (text: string) => VerificationKey[]
+function filesOf(
+  jwt: SecurityJwtConfiguration,
+  keys: Keys,
+  server: HttpClient | undefined,
+  { clock, log }: SourceParts,
+): LiveFile[] {
+  const { algorithms } = jwt
+  const uses = {
+    secretFile: (text: string) => keys.use('secretFile', parseSecret(text, jwt)),
+    publicKeyFile: (text: string) => keys.use('publicKeyFile', parsePem(text, algorithms)),
+    jwksFile: (text: string) => keys.use('jwksFile', parseKeySet(text, algorithms, true)),
+    jwksCaFile: (text: string) => server?.trust(text),
+  }
+  return Object.entries(uses).flatMap(([name, use]) => {
+    const path = jwt[name as keyof typeof uses]
+    const hint = 'docs/authentication.md says what belongs there'
+    const option = `security.jwt.${name}`
+    return path === undefined ? [] : [new LiveFile({ option, path, hint, use, clock, log })]
+  })
+}
 
 /** The keys of all files, and of the server. */
 class Keys implements TokenKeys {
+  readonly #remote: RemoteKeys | undefined
   readonly #byOption = new Map<string, readonly VerificationKey[]>()
   #own: readonly VerificationKey[] = []
-  server: HttpClient | undefined
-  remote: RemoteKeys | undefined
+
+  constructor(remote: RemoteKeys | undefined) {
+    this.#remote = remote
+  }
 
   get areKnown(): boolean {
-    return this.#own.length > 0 || this.remote?.areKnown === true
+    return this.#own.length > 0 || this.#remote?.areKnown === true
   }
 
   use(option: string, keys: readonly VerificationKey[]): void {
@@ -98,7 +97,7 @@ class Keys implements TokenKeys {
 
   find(keyIdentifier: string | undefined, algorithm: string): Eventually<readonly KeyObject[]> {
     const own = candidatesIn(this.#own, keyIdentifier, algorithm)
-    const theirs = this.remote?.find(keyIdentifier, algorithm) ?? []
+    const theirs = this.#remote?.find(keyIdentifier, algorithm) ?? []
     if (theirs instanceof Promise) return theirs.then((late) => [...own, ...late])
     return [...own, ...theirs]
   }
