@@ -1,12 +1,13 @@
 /** Tokens as passwords, at the door of a broker. */
 
-import { createHmac } from 'node:crypto'
+import { createHmac, createPrivateKey, type KeyObject } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { JWTPayload } from 'jose'
 import type { Broker, CreateBrokerOptions } from '../../lib/index.ts'
 import { startBroker, type TestBroker } from '../support/broker.ts'
+import { certificates } from '../support/certificates.ts'
 import {
   type AnyPacket,
   type ConnectOptions,
@@ -129,6 +130,23 @@ for (const alg of ['HS256', 'HS384', 'HS512']) {
     t.is((await knock(t, house.broker, { password: await sign(secret, alg) }))['reasonCode'], 0)
   })
 }
+
+test('a file may have several public keys, certificates among them', async (t) => {
+  const { server } = await certificates()
+  const signer = createPrivateKey(server.key)
+  const isRsa = signer.asymmetricKeyType === 'rsa'
+  const publicKeyFile = [pemOf(ed), server.cert, pemOf(ec384)].join('')
+  const algorithms = ['EdDSA', 'ES384', isRsa ? 'RS256' : 'ES256']
+  const { broker } = await open(t, { publicKeyFile }, { algorithms })
+
+  for (const [key, alg] of [
+    [signer, algorithms[2]],
+    [ed.privateKey, 'EdDSA'],
+    [ec384.privateKey, 'ES384'],
+  ] as [KeyObject, string][]) {
+    t.is((await knock(t, broker, { password: await sign(key, alg) }))['reasonCode'], 0)
+  }
+})
 
 test('a public key is never the secret of a token', async (t) => {
   const house = await open(t, { publicKeyFile: pemOf(rsa) }, { algorithms: ['RS256', 'HS256'] })
