@@ -138,12 +138,15 @@ function decodeProperties(
   if (topic.length > 0) message.topicStart = bodyStart
   message.payloadStart = cursor.end
   message.payloadEnd = end
+  if (expiryAt === -1) {
+    message.frameStart = start
+    message.frameShape = 5
+    if (aliasAt !== -1) message.aliasAt = aliasAt + 1
+  }
   if (expiryAt === -1 && aliasAt === -1) {
     message.propertyBytes = bytes
     message.propertiesStart = cursor.start
     message.propertiesEnd = cursor.end
-    message.frameStart = start
-    message.frameShape = 5
   } else {
     cutProperties(message, bytes, cursor.start, cursor.end, expiryAt, aliasAt)
   }

@@ -154,6 +154,10 @@ export class ConnectionOutlet implements Outlet {
       block[at + frame.packetIdentifierAt] = packetIdentifier >> 8
       block[at + frame.packetIdentifierAt + 1] = packetIdentifier & 0xff
     }
+    if (frame.topicAliasAt !== 0) {
+      block[at + frame.topicAliasAt] = shape.topicAlias >> 8
+      block[at + frame.topicAliasAt + 1] = shape.topicAlias & 0xff
+    }
     if (frame.hasSharedPayload) {
       outbox.append(message.bytes, message.payloadStart, message.payloadEnd)
     }

@@ -17,8 +17,8 @@ import type { Qos } from './packets.ts'
 import { isTopicName } from './topics.ts'
 
 /**
- * Which receivers may get the bytes that came in, but for flags and Packet Identifier: none, those of 3.x,
- * those of 5.0.
+ * Which receivers may get the bytes that came in, but for flags, Packet Identifier and Topic Alias: none,
+ * those of 3.x, those of 5.0.
  */
 export type FrameShape = 0 | 4 | 5
 
@@ -42,6 +42,8 @@ export class Message {
   /** Whether, and to whom, `bytes` from `frameStart` to `payloadEnd` may be sent. */
   frameShape: FrameShape
   frameStart: number
+  /** Where the two bytes of the Topic Alias stand in the frame; -1 if it has none. */
+  aliasAt: number
   /** Undefined until somebody asks: a stored message is sent without anybody knowing its topic. */
   #topic: string | undefined
   #isDetached: boolean
@@ -67,6 +69,7 @@ export class Message {
     this.propertiesEnd = 0
     this.frameShape = 0
     this.frameStart = 0
+    this.aliasAt = -1
     this.#isDetached = false
   }
 

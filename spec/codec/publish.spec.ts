@@ -203,6 +203,29 @@ test('a large PUBLISH, which is not copied, is passed on only as it came', (t) =
   t.false(encode(message(2), { qos: 1 }))
 })
 
+test('a PUBLISH with a Topic Alias is passed on with that of its receiver, if both have the topic or neither', (t) => {
+  const properties5 = properties({ contentType: 'c', topicAlias: 7 })
+  const setting = frame(3, 2, topic, id, properties5, 0x70)
+  const using = frame(3, 2, [0, 0], id, properties5, 0x70)
+  const encode = (packet: Buffer, isTopicSent: boolean) =>
+    new PublishEncoder().encode(
+      decode(packet, 5),
+      shapeOf({ version: 5, qos: 1, topicAlias: 9, isTopicSent }),
+      NOW,
+    )
+
+  for (const [packet, isTopicSent] of [
+    [setting, true],
+    [using, false],
+  ] as const) {
+    const passedOn = encode(packet, isTopicSent)
+    t.is(passedOn.bytes, packet)
+    t.is(passedOn.packetIdentifierAt, packet.indexOf(id))
+    t.is(passedOn.topicAliasAt, packet.lastIndexOf(Buffer.from([0, 7])))
+    t.not(encode(packet, !isTopicSent).bytes, packet)
+  }
+})
+
 const differing: Record<string, readonly [flags: number, of: Properties]> = {
   'with a Topic Alias': [0, { topicAlias: 1 }],
   'with a Message Expiry Interval': [0, { messageExpiryInterval: 60 }],

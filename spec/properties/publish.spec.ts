@@ -264,7 +264,7 @@ function expected({ publish }: Sample, wanted: PublishShape, now: number): Publi
   }
 }
 
-/** The packet as the connection sends it: its own copy, with its own Packet Identifier. */
+/** The packet as the connection sends it: its own copy, with its own Packet Identifier and Topic Alias. */
 function sent(
   encoder: PublishEncoder,
   { message }: Sample,
@@ -275,6 +275,7 @@ function sent(
   const head = Buffer.from(encoded.bytes.subarray(encoded.start, encoded.end))
   head[0] = encoded.firstByte
   if (wanted.qos > 0) head.writeUInt16BE(0x0102, encoded.packetIdentifierAt)
+  if (encoded.topicAliasAt > 0) head.writeUInt16BE(wanted.topicAlias, encoded.topicAliasAt)
   const packet = encoded.hasSharedPayload ? join(head, message.payload) : head
   if (packet.length !== encoded.size) throw new Error('size is not that of the packet')
   return packet
