@@ -199,6 +199,45 @@ test('[MQTT-3.3.4-6] the fast path refuses the property blocks that the check re
   t.pass()
 })
 
+test('what a connection remembers of one PUBLISH changes nothing about the next', (t) => {
+  const almostSame = strangeBlock.chain((one) =>
+    fc.tuple(
+      fc.constant(one),
+      fc.oneof(
+        fc.constant(one),
+        strangeBlock,
+        fc.tuple(fc.nat(), fc.nat(255)).map(([place, byte]) => {
+          const other = Buffer.from(one)
+          other[place % other.length] = byte
+          return other
+        }),
+      ),
+    ),
+  )
+  let known = 0
+
+  fc.assert(
+    fc.property(almostSame, ([before, after]) => {
+      const header = new PublishHeader()
+      const decode = (propertyBlock: Buffer, into: PublishHeader): unknown => {
+        const packet = frame(3, 0, [0, 1, 0x74], propertyBlock, [0x70])
+        const bodyStart = bodyStartOf(packet)
+        try {
+          const message = decodePublish(packet, 0, bodyStart, packet.length, 5, NOW, into)
+          return inFull({ message, header: into })
+        } catch (error) {
+          return String(error)
+        }
+      }
+      decode(before, header)
+      same(t, decode(after, header), decode(after, new PublishHeader()))
+      if (before.equals(after)) known++
+    }),
+    { numRuns: 3_000 },
+  )
+  t.true(known > 500)
+})
+
 /** A message as routing sees it, and what it says. */
 interface Sample {
   readonly message: Message
