@@ -1,7 +1,6 @@
 /**
- * The fast path for PUBLISH: checks a whole frame and makes a `Message` of offsets into it, without
- * mqtt-packet and without an object per field. `decodePublishInFull` (packet-codec.ts) is its slow twin;
- * spec/properties/publish.spec.ts shows that they agree.
+ * The fast path for PUBLISH: checks a whole frame and makes a `Message` of offsets into it, without an
+ * object per field. spec/properties/publish.spec.ts shows that it agrees with mqtt-packet.
  */
 
 import { Buffer } from 'node:buffer'

@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { decodePublishInFull } from '../../lib/codec/packet-codec.ts'
 import { decodePublish, PublishHeader } from '../../lib/codec/publish-decoder.ts'
 import {
   PublishEncoder,
@@ -14,6 +13,7 @@ import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { composeBody, Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { refuses } from '../support/check.ts'
+import { decodePublishInFull } from '../support/publish-in-full.ts'
 import {
   block,
   bodyStartOf,

@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { checkPacket } from '../../lib/codec/packet-check.ts'
-import { decodePublishInFull, type PublishInFull } from '../../lib/codec/packet-codec.ts'
 import { readProperties } from '../../lib/codec/property-cursor.ts'
 import { decodePublish, PublishHeader } from '../../lib/codec/publish-decoder.ts'
 import { PublishEncoder, type PublishShape } from '../../lib/codec/publish-encoder.ts'
@@ -11,6 +10,7 @@ import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { inboundPublish } from '../support/arbitrary-packets.ts'
+import { decodePublishInFull, type PublishInFull } from '../support/publish-in-full.ts'
 import {
   block,
   bodyStartOf,
