@@ -25,6 +25,7 @@ function who(connection: Connection): Record<string, unknown> {
 
 export function reportConnected(connection: Connection, sessionPresent: boolean): void {
   const { negotiated, context } = connection
+  if (context.log.isLevelEnabled?.('info') === false) return
   context.log.info(
     {
       ...who(connection),
@@ -38,6 +39,8 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
 }
 
 export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnected: boolean): void {
+  const { log, limitedLog } = connection.context
+  if (wasConnected && log.isLevelEnabled?.('info') === false) return
   const fields = {
     ...who(connection),
     by: end.by,
@@ -45,7 +48,6 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
     rule: end.rule,
     hint: end.hint,
   }
-  const { log, limitedLog } = connection.context
   if (wasConnected) log.info(fields, 'client disconnected')
   else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
 }
