@@ -4,26 +4,31 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type ClientInfo, toDecision } from '../security/access.ts'
+import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
+import { filterReceived, judgeSubscribe } from './receive-filter.ts'
 
 /** After so many subscriptions the other connections have their turn. */
 const SUBSCRIPTIONS_PER_TURN = 100
 
-/** Ends what may not go on. MQTT has no packet that would tell the client; the log does. */
+/**
+ * Ends what may not go on, and leaves out what of it waits to be sent. MQTT has no packet that would tell the client; the log
+ * does.
+ */
 export async function recheckSubscriptions(
   connection: Connection,
   session: Session,
 ): Promise<void> {
-  const { hooks, registry, store, observers } = connection.context
+  const { registry, store, observers } = connection.context
   const client = connection.client as ClientInfo
   const ended: string[] = []
   let count = 0
   for (const { topicFilter, qos } of session.subscriptions.values()) {
     if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
-    const decision = toDecision(await hooks.authorizeSubscribe?.(client, { topicFilter, qos }))
+    const decision = await judgeSubscribe(connection, topicFilter, qos)
+    if (!decision.isAllowed || decision.isFiltered === true) filterReceived(connection, session)
     if (decision.isAllowed || connection.state === 'closed') continue
     if (!registry.unsubscribe(session, topicFilter)) continue
     ended.push(topicFilter)

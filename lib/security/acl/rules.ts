@@ -47,6 +47,9 @@ export const COMPARISONS_MAX: number = 250_000
 
 const HINT = 'noctule acl check tells which rule decides'
 
+/** What happens to a subscription of whose messages a client may read only some. */
+export type PartlyReadable = 'refuse' | 'filter'
+
 /** The rules that apply to one client. */
 export class ClientRules {
   /** Whether QoS or RETAIN of a message can make a difference. */
@@ -54,8 +57,16 @@ export class ClientRules {
   readonly #fileName: string
   readonly #rules: Readonly<Record<Action, readonly BoundRule[]>>
 
-  constructor(fileName: string, rules: readonly Rule[], client: RuleClient) {
+  readonly #partlyReadable: PartlyReadable
+
+  constructor(
+    fileName: string,
+    rules: readonly Rule[],
+    client: RuleClient,
+    partlyReadable: PartlyReadable = 'refuse',
+  ) {
     this.#fileName = fileName
+    this.#partlyReadable = partlyReadable
     const bound = rules.flatMap((rule): BoundRule[] => {
       const filter = rule.filterFor(client)
       return filter === undefined ? [] : [{ rule, filter }]
@@ -90,7 +101,33 @@ export class ClientRules {
         return this.#refuse(`line ${rule.line}`)
       }
     }
-    return this.#mayRead(asked, qos)
+    const decision = this.#mayRead(asked, qos)
+    if (decision.isAllowed || this.#partlyReadable === 'refuse') return decision
+    const rule = this.#findReadable(asked, qos)
+    return rule === undefined
+      ? decision
+      : {
+          ...this.#allowed(`${partly(rule, false, 'allows')}, the rest is left out`),
+          isFiltered: true,
+        }
+  }
+
+  /** A rule that allows some of what was asked for; undefined: none of it may be read, or too many overlap. */
+  #findReadable(asked: Levels, qos: Qos): Rule | undefined {
+    const denying: Levels[] = []
+    let comparisons = 0
+    for (const { rule, filter } of this.#rules.read) {
+      const common = isAbout(rule, qos) ? intersection(filter, asked) : undefined
+      if (common === undefined) continue
+      if (!rule.isAllow) {
+        denying.push(filter)
+        continue
+      }
+      comparisons += denying.length
+      if (comparisons > COMPARISONS_MAX) return undefined
+      if (!coverTogether(denying, common)) return rule
+    }
+    return undefined
   }
 
   /** Each rule is looked at once, and compared with those before it only if it denies. */
@@ -121,8 +158,12 @@ export class ClientRules {
   }
 
   #decide({ isAllow, line }: Rule): Decision {
-    const rule = `${this.#fileName} line ${line}`
-    return isAllow ? { isAllowed: true, rule } : { isAllowed: false, rule, hint: HINT }
+    const rule = `line ${line}`
+    return isAllow ? this.#allowed(rule) : this.#refuse(rule)
+  }
+
+  #allowed(rule: string): Decision {
+    return { isAllowed: true, rule: `${this.#fileName} ${rule}` }
   }
 
   #refuse(rule: string): Decision {
