@@ -279,10 +279,12 @@ test('more messages than a window holds that may not be read block nothing', asy
   }
   const back = await enter('alice', options)
 
+  // The queue is read page by page, past which a message at QoS 0 may come.
   t.deepEqual(
-    (await back.settled()).map(({ topic }) => topic),
+    (await back.take(7)).map(({ topic }) => topic),
     [0, 1, 2, 3, 4, 5, 6].map((i) => `home/a/${i * 100}`),
   )
+  t.deepEqual(await back.settled(), [])
 })
 
 test('hooks that grant subscriptions and cannot tell messages apart leave nothing to be granted in part', async (t) => {
