@@ -40,6 +40,19 @@ const memory: Contestant = {
     startOwnBroker({ store: 'memory', storePids: [], core, wantsTls: true, isGuarded }),
 }
 
+/** The same on another Node, if the environment names one. */
+const otherNode = process.env['BENCH_NODE']
+
+const memoryOnOtherNode: Contestant = {
+  ...memory,
+  name: 'noctule, other Node',
+  version: otherNode && `${VERSION}, Node ${answerOf(otherNode, ['--version'], /^v(\S+)/)}`,
+  start: ({ broker: core }, { isGuarded = false }) => {
+    const common = { store: 'memory', storePids: [], core, wantsTls: true, isGuarded }
+    return startOwnBroker({ ...common, ...(otherNode !== undefined && { node: otherNode }) })
+  },
+}
+
 const disk: Contestant = {
   name: 'noctule, disk',
   version: ownVersion,
@@ -118,6 +131,7 @@ const aedesRedis: Contestant = {
 export const contestants: readonly Contestant[] = [
   relay,
   memory,
+  memoryOnOtherNode,
   disk,
   redis,
   mosquitto,
@@ -230,7 +244,10 @@ async function freePort(): Promise<number> {
 
 function versionOf(name: string, args: readonly string[], pattern: RegExp): string | undefined {
   const program = findProgram(name)
-  if (program === undefined) return undefined
+  return program === undefined ? undefined : answerOf(program, args, pattern)
+}
+
+function answerOf(program: string, args: readonly string[], pattern: RegExp): string | undefined {
   const { stdout } = spawnSync(program, args, { encoding: 'utf8' })
   return pattern.exec(stdout)?.[1]
 }

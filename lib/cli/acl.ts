@@ -1,13 +1,13 @@
 /** `noctule acl check`: what the rules of a file say, before they are in force. */
 
+import { Buffer } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Argv, CommandModule } from 'yargs'
 import type { Qos } from '../protocol/packets.ts'
 import { isTopicFilter, isTopicName, parseSharedFilter } from '../protocol/topics.ts'
-import type { Decision } from '../security/access.ts'
-import { parseAclFile } from '../security/acl/parse.ts'
-import { ClientRules, type Rule } from '../security/acl/rules.ts'
+import type { ClientInfo, Decision } from '../security/access.ts'
+import { AccessList } from '../security/access-list.ts'
 import { FileProblem } from '../security/file-problem.ts'
 import { ExitCode } from './exit-codes.ts'
 import { CommandFailure, UsageError } from './failures.ts'
@@ -38,7 +38,7 @@ export const aclCommand: CommandModule = {
       .demandCommand(1, 'Say what to do: acl check.')
       .example('noctule acl check -u meter-7 -t meter/7/power -a publish --acl acl.conf', '')
       .epilogue(
-        'Exit codes: 0 yes, 1 no, 2 mistakes in the file, the configuration or the command line.',
+        'Exit codes: 0 yes, also in part, 1 no, 2 mistakes in the file, the configuration or the command line.',
       ),
   handler: () => {}, // yargs calls those of the commands.
 }
@@ -78,8 +78,8 @@ const checkCommand: CommandModule<object, CheckFlags> = {
         describe: 'Configuration, a YAML file; by default NOCTULE_CONFIG of the environment',
       }),
   handler: (flags) => {
-    const { isAllowed, rule = '' } = judge(flags)
-    console.log(`${isAllowed ? 'yes' : 'no'}: ${rule}`)
+    const { isAllowed, isFiltered = false, rule = '' } = judge(flags)
+    console.log(`${isFiltered ? 'in part' : isAllowed ? 'yes' : 'no'}: ${rule}`)
     process.exitCode = isAllowed ? ExitCode.Success : ExitCode.Failure
   },
 }
@@ -88,34 +88,38 @@ const text = { type: 'string', requiresArg: true } as const
 
 function judge(flags: CheckFlags): Decision {
   const { action, topic, qos, retain } = flags
-  const path = fileOf(flags)
-  const rules = new ClientRules(basename(path), readRules(path), {
+  const rules = rulesOf(flags)
+  const client: ClientInfo = {
     clientIdentifier: flags.client,
     userName: flags.user,
+    protocolVersion: 5,
     address: flags.address,
+    port: 0,
     listener: flags.listener,
     certificateCommonName: flags.cn,
-  })
+  }
   if (action === 'subscribe') {
     const filter = parseSharedFilter(topic)?.topicFilter ?? topic
     if (!isTopicFilter(filter)) throw new UsageError(`"${topic}" is not a Topic Filter`)
-    return rules.maySubscribe(topic, qos)
+    return rules.authorizeSubscribe(client, { topicFilter: topic, qos })
   }
   if (!isTopicName(topic)) {
     throw new UsageError(`"${topic}" is not a Topic Name: + and # go with --action subscribe`)
   }
-  return action === 'publish' ? rules.mayPublish(topic, qos, retain) : rules.mayReceive(topic, qos)
+  const payload = Buffer.alloc(0)
+  return action === 'publish'
+    ? rules.authorizePublish(client, { topic, qos, retain, payload })
+    : rules.authorizeReceive(client, { topic, qos })
 }
 
-function fileOf({ acl, config }: CheckFlags): string {
+function rulesOf({ acl, config }: CheckFlags): AccessList {
   const path = acl ?? optionOfConfiguration(config, 'aclFile')
-  if (path !== undefined) return path
-  throw new UsageError('Name the ACL file: --acl FILE, or security.aclFile in the configuration')
-}
-
-function readRules(path: string): Rule[] {
+  if (path === undefined) {
+    throw new UsageError('Name the ACL file: --acl FILE, or security.aclFile in the configuration')
+  }
+  const rules = new AccessList(basename(path), optionOfConfiguration(config, 'aclPartlyReadable'))
   try {
-    return parseAclFile(readFileSync(path, 'utf8'))
+    rules.use(readFileSync(path, 'utf8'))
   } catch (error) {
     const sentence =
       error instanceof FileProblem
@@ -123,4 +127,5 @@ function readRules(path: string): Rule[] {
         : `Cannot read ${path}: ${(error as Error).message}.`
     throw new CommandFailure(sentence, ExitCode.Usage)
   }
+  return rules
 }

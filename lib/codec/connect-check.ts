@@ -4,7 +4,7 @@ import type { Buffer } from 'node:buffer'
 import { MalformedPacketError, ProtocolError } from '../protocol/errors.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { checkBinary, checkString, checkTopicName } from './fields.ts'
+import { checkBinary, checkString, checkTopicName, readTwoByteInteger } from './fields.ts'
 import { skipProperties } from './property-cursor.ts'
 
 /** Connect Flags (section 3.1.2.3). */
@@ -19,21 +19,21 @@ export const ConnectFlag = {
 } as const
 
 /**
- * Checks a CONNECT from `bodyStart` to `end`. Returns its Connect Flags, without those for a User Name or
- * Password that is not there: MQTT 3.1 tells servers to bear that (its section 3.1, "User name").
+ * Checks a CONNECT from `bodyStart` to `end`. Its flags may promise a User Name and Password that are not
+ * there: MQTT 3.1 tells servers to bear that (its section 3.1, "User name").
  */
-export function checkConnect(bytes: Buffer, bodyStart: number, end: number): number {
+export function checkConnect(bytes: Buffer, bodyStart: number, end: number): void {
   const levelAt = checkBinary(bytes, bodyStart, end, 'Protocol Name')
   if (levelAt + 4 > end) throw new MalformedPacketError('CONNECT ends before its Keep Alive')
   const version = checkVersion(bytes, bodyStart, levelAt)
   const flags = bytes[levelAt + 1]!
   checkFlags(flags, version)
-  return checkPayload(bytes, levelAt + 4, end, flags, version)
+  checkPayload(bytes, levelAt + 4, end, flags, version)
 }
 
-/** Returns where the fields behind Keep Alive begin, of a CONNECT that was checked. */
-export function connectPropertiesAt(bodyStart: number, version: MqttVersion): number {
-  return bodyStart + 2 + (version === 3 ? 'MQIsdp' : 'MQTT').length + 4
+/** Returns the version that a CONNECT speaks which was checked. */
+export function connectVersionAt(bytes: Buffer, bodyStart: number): MqttVersion {
+  return bytes[bodyStart + 2 + readTwoByteInteger(bytes, bodyStart)] as MqttVersion
 }
 
 function checkVersion(bytes: Buffer, nameAt: number, levelAt: number): MqttVersion {
@@ -70,7 +70,7 @@ function checkPayload(
   end: number,
   flags: number,
   version: MqttVersion,
-): number {
+): void {
   let at = start
   if (version === 5) at = skipProperties(bytes, at, end, 'connect')
   at = checkString(bytes, at, end, 'Client Identifier') // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
@@ -82,7 +82,6 @@ function checkPayload(
   if (version === 3 && at === end) present &= ~ConnectFlag.Password
   if ((present & ConnectFlag.Password) !== 0) at = checkBinary(bytes, at, end, 'Password') // [MQTT-3.1.2-19]
   if (at !== end) throw new MalformedPacketError('bytes behind the last field of CONNECT') // [MQTT-3.1.2-16] [MQTT-3.1.2-18]
-  return present
 }
 
 function checkWill(bytes: Buffer, start: number, end: number, version: MqttVersion): number {

@@ -1,6 +1,5 @@
 /**
- * Checks the raw bytes of a packet before anything is decoded: mqtt-packet decodes but hardly validates
- * (it takes U+0000, bad UTF-8, Packet Identifier 0, misplaced properties, bytes left over).
+ * Checks the raw bytes of a packet before anything is decoded: decoders need not look twice.
  *
  * What passes here is a packet that a client may send in its version, with every field whole and every
  * byte accounted for. What depends on the state of the connection is the handlers' business.

@@ -1,7 +1,6 @@
 /**
  * Writes the properties of an MQTT 5.0 packet by the table of lib/protocol/properties.ts, the mirror of
- * `readProperties`. We do this beside mqtt-packet since its `userProperties` is an object: pairs with one
- * name move together, names like "1" move to the front, and the order the host program chose is lost.
+ * `readProperties`.
  */
 
 import assert from 'node:assert'

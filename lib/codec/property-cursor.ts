@@ -226,7 +226,7 @@ const reader = new PropertyCursor()
 
 /**
  * Returns the properties whose length stands at `at`, checked. Binary values are copied, so they do not
- * hold the chunk that came from the socket; User Properties keep their order, which mqtt-packet loses.
+ * hold the chunk that came from the socket; User Properties keep their order.
  */
 export function readProperties(
   bytes: Buffer,

@@ -1,7 +1,6 @@
 /**
- * The fast path for PUBLISH: checks a whole frame and makes a `Message` of offsets into it, without
- * mqtt-packet and without an object per field. `decodePublishInFull` (packet-codec.ts) is its slow twin;
- * spec/properties/publish.spec.ts shows that they agree.
+ * The fast path for PUBLISH: checks a whole frame and makes a `Message` of offsets into it, without an
+ * object per field. spec/properties/publish.spec.ts shows that it agrees with mqtt-packet.
  */
 
 import { Buffer } from 'node:buffer'
@@ -9,7 +8,7 @@ import { MalformedPacketError, ProtocolError } from '../protocol/errors.ts'
 import { Message } from '../protocol/message.ts'
 import type { MqttVersion, Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { PropertyCursor } from './property-cursor.ts'
+import { PublishProperties } from './publish-properties.ts'
 import { isWellFormedString } from './utf8.ts'
 
 /**
@@ -25,19 +24,14 @@ export class PublishHeader {
   isPayloadUtf8 = false
   /** The last Topic Name if it was short and ASCII. Most clients publish on one topic, or on it again. */
   lastTopic = ''
+  /** Made with the first PUBLISH of MQTT 5.0. */
+  properties: PublishProperties | undefined = undefined
 }
 
 /** Longer Topic Names are decoded each time: comparing costs as much, and each connection keeps one. */
 const LAST_TOPIC_LENGTH_MAX = 128
 
-const PAYLOAD_FORMAT_INDICATOR = 0x01
-const MESSAGE_EXPIRY_INTERVAL = 0x02
-const SUBSCRIPTION_IDENTIFIER = 0x0b
-const TOPIC_ALIAS = 0x23
-
 const levels: readonly Qos[] = [0, 1, 2]
-
-const cursor = new PropertyCursor()
 
 /**
  * Decodes the PUBLISH between `start` (its first byte) and `end`; its variable header begins at
@@ -102,50 +96,33 @@ function decodeProperties(
   now: number,
   header: PublishHeader,
 ): Message {
-  let expiresAt = Number.POSITIVE_INFINITY
-  // Where Message Expiry Interval and Topic Alias stand: they are not forwarded as they came.
-  let expiryAt = -1
-  let aliasAt = -1
-  cursor.open(bytes, at, end, 'publish')
-  while (cursor.next()) {
-    switch (cursor.rule.identifier) {
-      case PAYLOAD_FORMAT_INDICATOR:
-        header.isPayloadUtf8 = cursor.value === 1
-        break
-      case MESSAGE_EXPIRY_INTERVAL:
-        expiresAt = now + cursor.value * 1000
-        expiryAt = cursor.propertyStart
-        break
-      case SUBSCRIPTION_IDENTIFIER:
-        throw new ProtocolError(
-          ReasonCode.ProtocolError,
-          'Subscription Identifier in a PUBLISH of a client', // [MQTT-3.3.4-6]
-        )
-      case TOPIC_ALIAS:
-        header.topicAlias = cursor.value
-        aliasAt = cursor.propertyStart
-        if (cursor.value === 0)
-          throw new ProtocolError(ReasonCode.TopicAliasInvalid, 'Topic Alias 0') // [MQTT-3.3.2-8]
-        break
-    }
-  }
-  if (topic.length === 0 && header.topicAlias === 0) {
+  header.properties ??= new PublishProperties()
+  const { properties } = header
+  properties.read(bytes, at, end)
+  const { expiryAt, aliasAt, topicAlias } = properties
+  header.topicAlias = topicAlias
+  header.isPayloadUtf8 = properties.isPayloadUtf8
+  if (topic.length === 0 && topicAlias === 0) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'empty Topic Name without a Topic Alias')
   }
 
-  const first = bytes[start]!
-  const message = new Message(topic, qos, (first & 1) === 1, expiresAt, bytes)
+  const isRetained = (bytes[start]! & 1) === 1
+  const expiresAt =
+    expiryAt === -1 ? Number.POSITIVE_INFINITY : now + properties.expirySeconds * 1000
+  const message = new Message(topic, qos, isRetained, expiresAt, bytes)
   if (topic.length > 0) message.topicStart = bodyStart
-  message.payloadStart = cursor.end
+  message.propertyBytes = bytes
+  message.propertiesStart = at + properties.start
+  message.propertiesEnd = at + properties.end
+  message.payloadStart = at + properties.end
   message.payloadEnd = end
-  if (expiryAt === -1 && aliasAt === -1) {
-    message.propertyBytes = bytes
-    message.propertiesStart = cursor.start
-    message.propertiesEnd = cursor.end
+  if (expiryAt === -1) {
     message.frameStart = start
     message.frameShape = 5
-  } else {
-    cutProperties(message, bytes, cursor.start, cursor.end, expiryAt, aliasAt)
+    if (aliasAt !== -1) message.aliasAt = at + aliasAt + 1
+  }
+  if (expiryAt !== -1 || aliasAt !== -1) {
+    cutProperties(message, expiryAt === -1 ? -1 : at + expiryAt, aliasAt === -1 ? -1 : at + aliasAt)
   }
   return message
 }
@@ -154,18 +131,11 @@ const EXPIRY_SIZE = 5
 const ALIAS_SIZE = 3
 
 /**
- * Points `message` at the properties from `start` to `end` without the two that are the broker's business,
- * each where it stands or -1. What stands at either end, as these mostly do, is left out by pointing past it.
+ * Takes out of a message's properties the two that are the broker's business, each where it stands or -1.
+ * What stands at either end, as these mostly do, is left out by pointing past it.
  */
-function cutProperties(
-  message: Message,
-  bytes: Buffer,
-  start: number,
-  end: number,
-  expiryAt: number,
-  aliasAt: number,
-): void {
-  let [first, last] = [start, end]
+function cutProperties(message: Message, expiryAt: number, aliasAt: number): void {
+  let [first, last] = [message.propertiesStart, message.propertiesEnd]
   let [expiry, alias] = [expiryAt, aliasAt]
   for (let i = 0; i < 2; i++) {
     if (expiry === first) first += EXPIRY_SIZE
@@ -175,7 +145,6 @@ function cutProperties(
     if (expiry < first || expiry >= last) expiry = -1
     if (alias < first || alias >= last) alias = -1
   }
-  message.propertyBytes = bytes
   message.propertiesStart = first
   message.propertiesEnd = last
   if (expiry !== -1 || alias !== -1) copyProperties(message, expiry, alias)

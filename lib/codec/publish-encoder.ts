@@ -3,8 +3,8 @@
  *
  * A shape is version, QoS and RETAIN; DUP and the Packet Identifier are written into each receiver's own
  * copy afterwards. Receivers with Subscription Identifiers or a Topic Alias get an encoding of their own.
- * Where the bytes that came in are right but for flags and Packet Identifier (same version, same QoS), they
- * are passed on.
+ * Where the bytes that came in are right but for flags, Packet Identifier and the number of a Topic Alias
+ * (same version, same QoS), they are passed on.
  */
 
 import { Buffer } from 'node:buffer'
@@ -50,6 +50,8 @@ export class PublishFrame {
   firstByte = 0
   /** Where the Packet Identifier goes, counted from `start`; 0 at QoS 0. */
   packetIdentifierAt = 0
+  /** Where the number of the receiver's Topic Alias goes, likewise; 0: nowhere, or it is there already. */
+  topicAliasAt = 0
   hasSharedPayload = false
   /** Size of the whole packet, a shared payload included. */
   size = 0
@@ -74,7 +76,8 @@ export class PublishEncoder {
       this.#used = 0
     }
     if (shape.subscriptionIdentifiers !== undefined || shape.topicAlias !== 0) {
-      this.#write(this.#own, message, shape, remaining)
+      if (mayPassOn(message, shape)) passOn(this.#own, message, shape)
+      else this.#write(this.#own, message, shape, remaining)
       return this.#own
     }
     const index = (shape.version === 5 ? 6 : 0) + shape.qos * 2 + (shape.retain ? 1 : 0)
@@ -115,6 +118,7 @@ export class PublishEncoder {
     bytes[at++] = frame.firstByte
     at = writeVariableByteInteger(bytes, at, remainingLength)
     at = writeTopic(bytes, at, message, topicLength)
+    frame.topicAliasAt = 0
     frame.packetIdentifierAt = 0
     if (shape.qos > 0) {
       frame.packetIdentifierAt = at - frame.start // [MQTT-2.2.1-2]
@@ -148,12 +152,22 @@ export class PublishEncoder {
 function mayPassOn(message: Message, shape: PublishShape): boolean {
   if (message.frameShape !== (shape.version === 5 ? 5 : 4) || message.qos !== shape.qos)
     return false
+  if (shape.subscriptionIdentifiers !== undefined || !hasAliasOf(message, shape)) return false
   const isSmall = message.payloadEnd - message.frameStart < SHARED_PAYLOAD_MIN_BYTES
-  return isSmall || (shape.qos === 0 && shape.retain === message.retain)
+  return isSmall || (shape.qos === 0 && shape.retain === message.retain && message.aliasAt === -1)
+}
+
+/** Whether a Topic Alias stands in `message` as it came, beside or instead of the topic, as in `shape`. */
+function hasAliasOf(
+  { aliasAt, topicStart }: Message,
+  { topicAlias, isTopicSent }: PublishShape,
+): boolean {
+  if (aliasAt === -1 || topicAlias === 0) return aliasAt === -1 && topicAlias === 0
+  return isTopicSent === (topicStart !== -1)
 }
 
 function passOn(frame: PublishFrame, message: Message, shape: PublishShape): void {
-  const { bytes, frameStart, topicStart } = message
+  const { bytes, frameStart, aliasAt } = message
   frame.bytes = bytes
   frame.start = frameStart
   frame.end = message.payloadEnd
@@ -161,11 +175,21 @@ function passOn(frame: PublishFrame, message: Message, shape: PublishShape): voi
   frame.firstByte = firstByteOf(shape)
   frame.packetIdentifierAt = 0
   if (shape.qos > 0) {
-    const topicLength = (bytes[topicStart]! << 8) | bytes[topicStart + 1]!
-    frame.packetIdentifierAt = topicStart + 2 + topicLength - frameStart
+    const bodyStart = bodyStartOf(message)
+    const topicLength = (bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!
+    frame.packetIdentifierAt = bodyStart + 2 + topicLength - frameStart
   }
+  frame.topicAliasAt = aliasAt === -1 ? 0 : aliasAt - frameStart
   frame.hasSharedPayload = false
   frame.size = frame.end - frame.start
+}
+
+/** Where the variable header of the frame that came in begins: with the topic, or with its empty place. */
+function bodyStartOf({ bytes, frameStart, topicStart }: Message): number {
+  if (topicStart !== -1) return topicStart
+  let at = frameStart + 1
+  while ((bytes[at++]! & 0x80) !== 0);
+  return at
 }
 
 function firstByteOf({ qos, retain }: PublishShape): number {

@@ -260,6 +260,12 @@ export interface SecurityConfiguration {
    */
   readonly aclFile: string | undefined
   /**
+   * What happens to a subscription of whose messages the rules allow only some: it is refused,
+   * or granted and the others are left out; auto: as the format of the file has it, ours
+   * refuses, that of Mosquitto leaves out. Default: "auto".
+   */
+  readonly aclPartlyReadable: 'auto' | 'refuse' | 'filter'
+  /**
    * Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.
    * Default: false.
    */

@@ -78,6 +78,11 @@ const security = z
       PATH_LENGTH_MAX,
       'Who may publish and subscribe to what: rules of ours, or an acl_file of Mosquitto. What no rule allows is refused; a changed file is in force at once. Unset: everybody may everything.',
     ),
+    aclPartlyReadable: choice(
+      ['auto', 'refuse', 'filter'],
+      'auto',
+      'What happens to a subscription of whose messages the rules allow only some: it is refused, or granted and the others are left out; auto: as the format of the file has it, ours refuses, that of Mosquitto leaves out.',
+    ),
     aclDryRun: toggle(
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',

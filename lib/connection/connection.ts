@@ -9,7 +9,7 @@
 import type { Buffer } from 'node:buffer'
 import { Decoder } from '../codec/decoder.ts'
 import { checkPacket } from '../codec/packet-check.ts'
-import { decodePacket } from '../codec/packet-codec.ts'
+import { decodePacket } from '../codec/packet-decoder.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import { type Connect, type Disconnect, PacketType } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'

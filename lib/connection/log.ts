@@ -32,6 +32,7 @@ function shownUser(userName: string | undefined): string | undefined {
 
 export function reportConnected(connection: Connection, sessionPresent: boolean): void {
   const { negotiated, context } = connection
+  if (context.log.isLevelEnabled?.('info') === false) return
   context.log.info(
     {
       ...who(connection),
@@ -45,6 +46,8 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
 }
 
 export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnected: boolean): void {
+  const { log, limitedLog } = connection.context
+  if (wasConnected && log.isLevelEnabled?.('info') === false) return
   const fields = {
     ...who(connection),
     by: end.by,
@@ -52,7 +55,6 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
     rule: end.rule,
     hint: end.hint,
   }
-  const { log, limitedLog } = connection.context
   if (wasConnected) log.info(fields, 'client disconnected')
   else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
 }

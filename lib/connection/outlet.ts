@@ -1,12 +1,12 @@
 /**
  * Everything that leaves on one connection. PUBLISH and acknowledgements are written straight into the
- * outbox; all other packets are rare and go through mqtt-packet.
+ * outbox; all other packets are rare and encoded one by one.
  *
  * Whether a client keeps up is judged by what its socket has not taken, never by what was not offered yet.
  */
 
 import type { Buffer } from 'node:buffer'
-import { encodePacket } from '../codec/packet-codec.ts'
+import { encodePacket } from '../codec/packet-encoder.ts'
 import {
   type PublishFrame,
   type PublishShape,
@@ -153,6 +153,10 @@ export class ConnectionOutlet implements Outlet {
     if (packetIdentifier !== 0) {
       block[at + frame.packetIdentifierAt] = packetIdentifier >> 8
       block[at + frame.packetIdentifierAt + 1] = packetIdentifier & 0xff
+    }
+    if (frame.topicAliasAt !== 0) {
+      block[at + frame.topicAliasAt] = shape.topicAlias >> 8
+      block[at + frame.topicAliasAt + 1] = shape.topicAlias & 0xff
     }
     if (frame.hasSharedPayload) {
       outbox.append(message.bytes, message.payloadStart, message.payloadEnd)

@@ -1,7 +1,7 @@
 /** PUBACK, PUBREC, PUBREL and PUBCOMP from the client. Without properties they are read by hand. */
 
 import { checkPacket } from '../codec/packet-check.ts'
-import { decodePacket } from '../codec/packet-codec.ts'
+import { decodePacket } from '../codec/packet-decoder.ts'
 import type { MqttVersion, PublishResponse } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'

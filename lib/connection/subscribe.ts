@@ -13,11 +13,11 @@ import {
   isWithinLimits,
   parseSharedFilter,
 } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import { type ClientInfo, type Decision, denial } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
+import { filterReceived, judgeSubscribe } from './receive-filter.ts'
 
 /** After so many filters of one packet the other connections have their turn. */
 const FILTERS_PER_TURN = 100
@@ -40,6 +40,7 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
     // What was made so far is the session's, and has to be in the store.
     if (connection.state !== 'connected') break
     if (decision.isAllowed) {
+      if (decision.isFiltered === true) filterReceived(connection, session)
       const subscription = toSubscription(connection, request, identifier)
       subscribe(connection, session, subscription, request.retainHandling)
       made.add(subscription.topicFilter)
@@ -69,11 +70,7 @@ async function judge(
 ): Promise<Decision> {
   const fault = findFault(connection, session, request.topicFilter)
   if (fault !== undefined) return fault
-  const client = connection.client as ClientInfo
-  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
-  if (asked.authorizeSubscribe === undefined) return { isAllowed: true }
-  const { topicFilter, qos } = request
-  return toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
+  return judgeSubscribe(connection, request.topicFilter, request.qos)
 }
 
 function findFault(

@@ -8,7 +8,8 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 /** Aliases that the client sets in its PUBLISH packets. */
 export class InboundAliases {
   readonly #maximum: number
-  readonly #topics = new Map<number, string>()
+  /** At the number of its alias. */
+  readonly #topics: string[] = []
 
   constructor(maximum: number) {
     this.#maximum = maximum
@@ -23,10 +24,10 @@ export class InboundAliases {
       )
     }
     if (topicName.length > 0) {
-      this.#topics.set(alias, topicName) // [MQTT-3.3.2-12]
+      this.#topics[alias] = topicName // [MQTT-3.3.2-12]
       return topicName
     }
-    const known = this.#topics.get(alias)
+    const known = this.#topics[alias]
     if (known === undefined) {
       throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${alias} was never set`)
     }
@@ -41,6 +42,9 @@ export class InboundAliases {
 export class OutboundAliases {
   readonly #maximum: number
   readonly #aliases = new Map<string, number>()
+  /** What was asked last: most clients get messages of one topic, or of it again. */
+  #lastTopic = ''
+  #lastAlias = 0
 
   constructor(maximum: number) {
     this.#maximum = maximum // [MQTT-3.1.2-26] [MQTT-3.1.2-27]
@@ -48,7 +52,11 @@ export class OutboundAliases {
 
   /** The alias that the client knows for `topicName`; 0: none. */
   get(topicName: string): number {
-    return this.#aliases.get(topicName) ?? 0
+    if (topicName !== this.#lastTopic) {
+      this.#lastTopic = topicName
+      this.#lastAlias = this.#aliases.get(topicName) ?? 0
+    }
+    return this.#lastAlias
   }
 
   /** The alias that the next PUBLISH may set; 0: none is left. */
@@ -58,6 +66,8 @@ export class OutboundAliases {
 
   /** The PUBLISH that sets `next` has left. */
   learn(topicName: string): void {
-    this.#aliases.set(topicName, this.#aliases.size + 1)
+    this.#lastTopic = topicName
+    this.#lastAlias = this.#aliases.size + 1
+    this.#aliases.set(topicName, this.#lastAlias)
   }
 }

@@ -10,11 +10,19 @@ export function chainAccess(asked: readonly AccessHooks[]): AccessHooks {
     ...chainOf(asked, 'authenticate'),
     ...chainOf(asked, 'authorizePublish'),
     ...chainOf(asked, 'authorizeSubscribe'),
+    ...(canTellReceived(asked) && chainOf(asked, 'authorizeReceive')),
     ...methodsOf(asked),
   }
 }
 
-type Question = 'authenticate' | 'authorizePublish' | 'authorizeSubscribe'
+/** Whoever grants subscriptions has to know of each message too, else what it granted would be left out. */
+function canTellReceived(asked: readonly AccessHooks[]): boolean {
+  return asked.every(
+    (one) => one.authorizeSubscribe === undefined || one.authorizeReceive !== undefined,
+  )
+}
+
+type Question = Exclude<keyof AccessHooks, 'authenticationMethods'>
 type Ask = (...question: readonly unknown[]) => Eventually<Answer | undefined>
 
 /** Returns the hook of all that have it, under its name; nothing if none has. */

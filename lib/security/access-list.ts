@@ -3,10 +3,17 @@
  * what it has answered about a topic it knows again until the file changes.
  */
 
+import type { SecurityConfiguration } from '../config/options.ts'
 import type { Qos } from '../protocol/packets.ts'
-import type { ClientInfo, Decision, PublishRequest, SubscribeRequest } from './access.ts'
-import { parseAclFile } from './acl/parse.ts'
-import { ClientRules, type Rule } from './acl/rules.ts'
+import type {
+  ClientInfo,
+  Decision,
+  PublishRequest,
+  ReceiveRequest,
+  SubscribeRequest,
+} from './access.ts'
+import { isMosquittoFile, parseAclFile } from './acl/parse.ts'
+import { ClientRules, type PartlyReadable, type Rule } from './acl/rules.ts'
 
 /** How many topics of a client are known again: devices publish to few. */
 export const TOPICS_KNOWN_MAX: number = 64
@@ -15,18 +22,25 @@ export const TOPIC_LENGTH_KNOWN_MAX: number = 256
 
 export class AccessList {
   readonly #fileName: string
+  readonly #wanted: SecurityConfiguration['aclPartlyReadable']
   #rules: readonly Rule[] = []
+  #partlyReadable: PartlyReadable = 'refuse'
   /** What is known of each client goes with its connection, and with the rules. */
   #clients = new WeakMap<ClientInfo, ClientAccess>()
 
   /** `fileName` is what decisions name beside the line. */
-  constructor(fileName: string) {
+  constructor(
+    fileName: string,
+    partlyReadable: SecurityConfiguration['aclPartlyReadable'] = 'auto',
+  ) {
     this.#fileName = fileName
+    this.#wanted = partlyReadable
   }
 
   /** Takes a file's text into force; throws a `FileProblem`, and then nothing has changed. */
   use(text: string): void {
     this.#rules = parseAclFile(text)
+    this.#partlyReadable = partlyReadableOf(text, this.#wanted)
     this.#clients = new WeakMap()
   }
 
@@ -38,19 +52,35 @@ export class AccessList {
     return this.#of(client).rules.maySubscribe(topicFilter, qos)
   }
 
+  authorizeReceive(client: ClientInfo, { topic, qos }: ReceiveRequest): Decision {
+    return this.#of(client).mayReceive(topic, qos)
+  }
+
   #of(client: ClientInfo): ClientAccess {
     const known = this.#clients.get(client)
     if (known !== undefined) return known
-    const access = new ClientAccess(new ClientRules(this.#fileName, this.#rules, client))
+    const access = new ClientAccess(
+      new ClientRules(this.#fileName, this.#rules, client, this.#partlyReadable),
+    )
     this.#clients.set(client, access)
     return access
   }
 }
 
+/** What `security.aclPartlyReadable` means for a file. */
+function partlyReadableOf(
+  text: string,
+  wanted: SecurityConfiguration['aclPartlyReadable'],
+): PartlyReadable {
+  if (wanted !== 'auto') return wanted
+  return isMosquittoFile(text) ? 'filter' : 'refuse'
+}
+
 /** The rules of one client, and what they have said so far. */
 export class ClientAccess {
   readonly rules: ClientRules
-  readonly #known = new Map<string, Decision>()
+  readonly #published = new Map<string, Decision>()
+  readonly #received = new Map<string, Decision>()
 
   constructor(rules: ClientRules) {
     this.rules = rules
@@ -59,19 +89,34 @@ export class ClientAccess {
   mayPublish(topic: string, qos: Qos, retain: boolean): Decision {
     const { rules } = this
     const key = rules.hasConditions ? `${qos}${retain ? 'r' : ''} ${topic}` : topic
-    const known = this.#known.get(key)
+    const known = this.#published.get(key)
     if (known !== undefined) return known
     const decision = rules.mayPublish(topic, qos, retain)
-    if (topic.length <= TOPIC_LENGTH_KNOWN_MAX) this.#remember(key, decision)
+    remember(this.#published, topic, key, decision)
     return decision
   }
 
-  /** The one that came first makes room. */
-  #remember(key: string, decision: Decision): void {
-    if (this.#known.size >= TOPICS_KNOWN_MAX) {
-      const [oldest = ''] = this.#known.keys()
-      this.#known.delete(oldest)
-    }
-    this.#known.set(key, decision)
+  mayReceive(topic: string, qos: Qos): Decision {
+    const key = `${qos} ${topic}`
+    const known = this.#received.get(key)
+    if (known !== undefined) return known
+    const decision = this.rules.mayReceive(topic, qos)
+    remember(this.#received, topic, key, decision)
+    return decision
   }
+}
+
+/** The one that came first makes room. */
+function remember(
+  known: Map<string, Decision>,
+  topic: string,
+  key: string,
+  decision: Decision,
+): void {
+  if (topic.length > TOPIC_LENGTH_KNOWN_MAX) return
+  if (known.size >= TOPICS_KNOWN_MAX) {
+    const [oldest = ''] = known.keys()
+    known.delete(oldest)
+  }
+  known.set(key, decision)
 }

@@ -59,6 +59,12 @@ export interface Decision {
   readonly rule?: string
   /** What whoever runs the broker may do about it; for the log alone. */
   readonly hint?: string
+  /**
+   * Of a subscription that is allowed: not all that it matches may be received, and `authorizeReceive` is
+   * asked about each message. A Shared Subscription is refused then: what one member may not receive would
+   * be lost to the others.
+   */
+  readonly isFiltered?: boolean
 }
 
 /** `true` and `false` are decisions without reasons. */
@@ -87,6 +93,12 @@ export interface SubscribeRequest {
   readonly qos: Qos
 }
 
+/** A message on its way to a client. */
+export interface ReceiveRequest {
+  readonly topic: string
+  readonly qos: Qos
+}
+
 /** One step of an enhanced authentication (section 4.12). */
 export type AuthenticationStep =
   | { readonly kind: 'continue'; readonly data?: Buffer }
@@ -99,8 +111,8 @@ export interface AuthenticationExchange {
 }
 
 /**
- * Each of the three questions may be answered with `undefined`: then the next is asked who could know,
- * whom the configuration names below `security`. If nobody knows, the answer is no.
+ * Each of the first three questions may be answered with `undefined`: then the next is asked who could
+ * know, whom the configuration names below `security`. If nobody knows, the answer is no.
  */
 export interface AccessHooks {
   /** May this client connect, as whom, for how long? Not asked for an enhanced authentication. */
@@ -109,6 +121,11 @@ export interface AccessHooks {
   authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>
   /** May it subscribe to this? Asked for each Topic Filter. */
   authorizeSubscribe?(client: ClientInfo, request: SubscribeRequest): Eventually<Answer | undefined>
+  /**
+   * May it be sent this? Asked at the moment of sending, about clients with a subscription that
+   * `isFiltered` alone, and answered at once: what is not allowed is left out.
+   */
+  authorizeReceive?(client: ClientInfo, request: ReceiveRequest): Answer | undefined
   /** Enhanced authentication: Authentication Method → what begins an exchange by that method. */
   readonly authenticationMethods?: Readonly<
     Record<string, (client: ClientInfo) => AuthenticationExchange>

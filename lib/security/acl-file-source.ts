@@ -9,11 +9,11 @@ import { LiveFile } from './live-file.ts'
 
 /** Undefined if there is no such file in the configuration. */
 export function aclFileSource(
-  { aclFile: path, aclDryRun }: SecurityConfiguration,
+  { aclFile: path, aclDryRun, aclPartlyReadable }: SecurityConfiguration,
   { clock, log, limitedLog, changes }: SourceParts,
 ): AccessSource | undefined {
   if (path === undefined) return undefined
-  const list = new AccessList(basename(path))
+  const list = new AccessList(basename(path), aclPartlyReadable)
   const rules = new DryRun(list, aclDryRun, limitedLog)
   let isOpen = false
   const file = new LiveFile({
@@ -31,6 +31,7 @@ export function aclFileSource(
     hooks: {
       authorizePublish: (client, request) => rules.authorizePublish(client, request),
       authorizeSubscribe: (client, request) => rules.authorizeSubscribe(client, request),
+      authorizeReceive: (client, request) => rules.authorizeReceive(client, request),
     },
     async open() {
       await file.open()

@@ -8,6 +8,7 @@ const kinds: Readonly<Record<keyof AccessHooks, 'a function' | 'an object of fun
   authenticate: 'a function',
   authorizePublish: 'a function',
   authorizeSubscribe: 'a function',
+  authorizeReceive: 'a function',
   authenticationMethods: 'an object of functions',
 }
 

@@ -15,7 +15,7 @@ export const CLIENT_RULES_MAX: number = 256
 const NAME = "the client's own acl"
 const HINT = 'who lets this client in says what it may: a token, the service, or the host program'
 
-type Question = 'authorizePublish' | 'authorizeSubscribe'
+type Question = 'authorizePublish' | 'authorizeSubscribe' | 'authorizeReceive'
 
 /** What is known of each client goes with its connection. */
 const known = new WeakMap<ClientInfo, ClientAccess>()
@@ -27,7 +27,10 @@ const known = new WeakMap<ClientInfo, ClientAccess>()
 export function bindClientAcl(client: ClientInfo): void {
   const { acl } = client
   if (acl === undefined) return
-  known.set(client, new ClientAccess(new ClientRules(NAME, parseClientAcl(acl), client, HINT)))
+  known.set(
+    client,
+    new ClientAccess(new ClientRules(NAME, parseClientAcl(acl), client, 'refuse', HINT)),
+  )
 }
 
 /** From what came from outside to rules. Throws an `Error` for what is not a `ClientAcl`. */
@@ -73,6 +76,7 @@ const clientAcl: AccessHooks = {
     known.get(client)?.mayPublish(topic, qos, retain),
   authorizeSubscribe: (client, { topicFilter, qos }) =>
     known.get(client)?.rules.maySubscribe(topicFilter, qos),
+  authorizeReceive: (client, { topic, qos }) => known.get(client)?.mayReceive(topic, qos),
 }
 
 /** What stands between the host's hooks and the sources, for those questions that they answer. */

@@ -1,7 +1,13 @@
 /** Rules on trial (`security.aclDryRun`): what they would refuse is logged, and goes through. */
 
 import type { LimitedLog } from '../util/limited-log.ts'
-import type { Answer, ClientInfo, PublishRequest, SubscribeRequest } from './access.ts'
+import type {
+  Answer,
+  ClientInfo,
+  PublishRequest,
+  ReceiveRequest,
+  SubscribeRequest,
+} from './access.ts'
 import { toDecision } from './access.ts'
 import type { AccessList } from './access-list.ts'
 
@@ -24,6 +30,12 @@ export class DryRun {
   authorizeSubscribe(client: ClientInfo, request: SubscribeRequest): Answer {
     const answer = this.#rules.authorizeSubscribe(client, request)
     return this.isOn ? this.#allow(client, 'SUBSCRIBE', request.topicFilter, answer) : answer
+  }
+
+  authorizeReceive(client: ClientInfo, request: ReceiveRequest): boolean {
+    const answer = this.#rules.authorizeReceive(client, request)
+    if (this.isOn) this.#allow(client, 'PUBLISH to it', request.topic, answer)
+    return this.isOn || answer.isAllowed
   }
 
   #allow(client: ClientInfo, packet: string, topic: string, answer: Answer): Answer {

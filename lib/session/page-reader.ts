@@ -74,14 +74,15 @@ export class PageReader {
 
   /** Gives waiting deliveries their messages; one that the store no longer has is passed over. */
   #fill(entries: readonly QueueEntry[], after: Seq, reach: Seq): void {
-    const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
+    let bySeq: ReadonlyMap<Seq, QueueEntry> | undefined
     const isCovered = ({ seq }: Delivery): boolean => seq > after && seq <= reach
     const { length } = this.#queue
     for (let i = 0; i < length; i++) {
       const delivery = this.#queue.at(i)
-      if (!isCovered(delivery)) continue
+      if (delivery.message !== undefined || !isCovered(delivery)) continue
+      bySeq ??= new Map(entries.map((entry) => [entry.seq, entry]))
       const entry = bySeq.get(delivery.seq)
-      if (entry === undefined || delivery.message !== undefined) continue
+      if (entry === undefined) continue
       this.#queue.setMessage(delivery, messageOf(entry))
       delivery.retain = entry.retain
       delivery.identifiers = entry.subscriptionIdentifiers

@@ -22,7 +22,12 @@ import type { DropReason, SessionParts } from './session-parts.ts'
 
 export type ReportDrop = (message: Message | undefined, why: DropReason) => void
 
+/** Says whether the client may be sent a message; asked at the moment of sending. */
+export type MayReceive = (message: Message, qos: Qos) => boolean
+
 export class Sender {
+  /** Undefined where all may be sent that was subscribed to; until `detach`. */
+  mayReceive: MayReceive | undefined
   readonly #parts: SessionParts
   readonly #reportDrop: ReportDrop
   readonly #exchanges: Exchanges
@@ -106,6 +111,7 @@ export class Sender {
   /** The connection is gone. What waits in memory is forgotten where the store has it. */
   detach(): void {
     const { inFlight } = this.#exchanges
+    this.mayReceive = undefined
     this.#exchanges.detach(this.#queue.removeIf(({ seq }) => inFlight.isAwaitingResend(seq)))
     this.shrink()
   }
@@ -205,6 +211,11 @@ export class Sender {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void {
+    // What the client was sent before it may have: it has to be able to acknowledge it.
+    if (!isDuplicate && this.mayReceive?.(message, qos) === false) {
+      if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
+      return
+    }
     if (!this.#exchanges.send(seq, message, qos, retain, isDuplicate, identifiers, group)) {
       this.#reportDrop(message, 'too large')
     }

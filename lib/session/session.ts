@@ -15,7 +15,7 @@ import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storag
 import type { Delivery } from './delivery.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
-import { Sender } from './sender.ts'
+import { type MayReceive, Sender } from './sender.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
 import type { Will } from './will.ts'
 
@@ -205,6 +205,11 @@ export class Session implements Subscriber {
     }
   }
 
+  /** Sends only what `mayReceive` allows, from now on and until the connection is gone. */
+  filterBy(mayReceive: MayReceive): void {
+    this.#sender.mayReceive = mayReceive
+  }
+
   deliver(
     message: Message,
     qos: Qos,
@@ -217,6 +222,7 @@ export class Session implements Subscriber {
       this.#sender.offer(message, qos, retain, identifiers, group)
       return
     }
+    if (this.#sender.mayReceive?.(message, 0) === false) return
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
     if (isSent === true) this.#cursor?.noteLive(message.topic)
     if (isSent === false) this.#drop(message, 'socket blocked')
@@ -266,6 +272,7 @@ export class Session implements Subscriber {
   }
 
   #sendRetained(message: Message, qos: Qos, identifiers: readonly number[] | undefined): void {
+    if (this.#sender.mayReceive?.(message, qos) === false) return
     if (qos === 0) {
       const isSent = this.#outlet?.sendPublish(message, 0, true, false, 0, identifiers)
       if (isSent === false) this.#drop(message, 'too large')

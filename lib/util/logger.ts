@@ -16,6 +16,8 @@ export interface Logger {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
+  /** Whether lines of this level go anywhere; without it all do. */
+  isLevelEnabled?(level: string): boolean
 }
 
 /** A logger whose level can be changed while it is in use. */
@@ -39,7 +41,14 @@ export interface LogStream {
 }
 
 /** Says nothing. */
-export const silentLogger: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {} }
+export const silentLogger: Logger = {
+  trace() {},
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  isLevelEnabled: () => false,
+}
 
 /** Creates a logger that never waits for the reader of its lines. */
 export function createLogger(options: LoggerOptions): LeveledLogger {

@@ -1,5 +1,6 @@
 /** What a hook of the host program grants with its yes: a name, an end, and rules for that client alone. */
 
+import { once } from 'node:events'
 import test from 'ava'
 import type { AccessHooks, Admission, AuthenticationStep } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
@@ -173,6 +174,25 @@ test('a session is taken up with what its client may now', async (t) => {
   await second.settled()
   await broker.publish({ topic: 'a', payload: 'x' })
   await broker.publish({ topic: 'b', payload: 'x' })
+
+  const packets = await second.settled()
+  t.deepEqual(
+    packets.map(({ topic }) => topic),
+    ['a'],
+  )
+})
+
+test('who comes back with rules of its own is not sent what waited and it may not read now', async (t) => {
+  const hooks = granting({ wide: {}, narrow: { acl: { subscribe: ['a'] } } })
+  const { broker } = await startBroker(t, { hooks })
+  const first = await connectClient(t, broker, as('wide', { clientId: 'c', ...forEver }))
+  await first.subscribe(t, '+', { qos: 1 })
+  const gone = once(broker, 'disconnected')
+  first.destroy()
+  await gone
+  for (const topic of ['b', 'a']) await broker.publish({ topic, payload: 'x', qos: 1 })
+
+  const second = await connectClient(t, broker, as('narrow', { clientId: 'c', ...forEver }))
 
   const packets = await second.settled()
   t.deepEqual(

@@ -1,13 +1,8 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
-import {
-  decodePacket,
-  decodePublishInFull,
-  encodePacket,
-  type PublishInFull,
-} from '../../lib/codec/packet-codec.ts'
+import { decodePacket } from '../../lib/codec/packet-decoder.ts'
+import { encodePacket } from '../../lib/codec/packet-encoder.ts'
 import { readProperties } from '../../lib/codec/property-cursor.ts'
-import { MalformedPacketError } from '../../lib/protocol/errors.ts'
 import type {
   Connect,
   InboundPacket,
@@ -17,6 +12,7 @@ import type {
   PublishResponse,
 } from '../../lib/protocol/packets.ts'
 import { check, decode } from '../support/check.ts'
+import { decodePublishInFull, type PublishInFull } from '../support/publish-in-full.ts'
 import {
   block,
   connectFrame,
@@ -229,28 +225,6 @@ for (const [what, version, packet, expected] of decoded) {
     t.deepEqual(take(packet, version), expected)
   })
 }
-
-test('a frame that mqtt-packet refuses is malformed, and the next one is decoded', (t) => {
-  const unchecked = frame(type.subscribe, 2, id, text('f'), 0xff)
-
-  const error = t.throws(() => decode(unchecked, 4), { instanceOf: MalformedPacketError })
-
-  t.is(
-    error?.message,
-    'mqtt-packet refuses it: Invalid subscribe topic flag bits, bits 7-2 must be 0',
-  )
-  t.deepEqual(take(frame(type.pingreq, 0), 4), { type: 'pingreq' })
-})
-
-test('a frame that mqtt-packet waits for more of is malformed, and the next one is decoded', (t) => {
-  const unchecked = frame(type.puback, 0, id)
-  unchecked[1] = 9
-
-  const error = t.throws(() => decode(unchecked, 5), { instanceOf: MalformedPacketError })
-
-  t.is(error?.message, 'mqtt-packet refuses it: no packet in the frame')
-  t.deepEqual(take(frame(type.pingreq, 0), 5), { type: 'pingreq' })
-})
 
 for (const version of versions) {
   test(`a PUBLISH of version ${version} is decoded in full`, (t) => {

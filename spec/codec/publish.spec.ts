@@ -2,7 +2,6 @@ import { Buffer } from 'node:buffer'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { decodePublishInFull } from '../../lib/codec/packet-codec.ts'
 import { decodePublish, PublishHeader } from '../../lib/codec/publish-decoder.ts'
 import {
   PublishEncoder,
@@ -14,6 +13,7 @@ import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { composeBody, Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { refuses } from '../support/check.ts'
+import { decodePublishInFull } from '../support/publish-in-full.ts'
 import {
   block,
   bodyStartOf,
@@ -201,6 +201,29 @@ test('a large PUBLISH, which is not copied, is passed on only as it came', (t) =
   t.true(encode(message(1), { retain: true }))
   t.false(encode(message(1), {}))
   t.false(encode(message(2), { qos: 1 }))
+})
+
+test('a PUBLISH with a Topic Alias is passed on with that of its receiver, if both have the topic or neither', (t) => {
+  const properties5 = properties({ contentType: 'c', topicAlias: 7 })
+  const setting = frame(3, 2, topic, id, properties5, 0x70)
+  const using = frame(3, 2, [0, 0], id, properties5, 0x70)
+  const encode = (packet: Buffer, isTopicSent: boolean) =>
+    new PublishEncoder().encode(
+      decode(packet, 5),
+      shapeOf({ version: 5, qos: 1, topicAlias: 9, isTopicSent }),
+      NOW,
+    )
+
+  for (const [packet, isTopicSent] of [
+    [setting, true],
+    [using, false],
+  ] as const) {
+    const passedOn = encode(packet, isTopicSent)
+    t.is(passedOn.bytes, packet)
+    t.is(passedOn.packetIdentifierAt, packet.indexOf(id))
+    t.is(passedOn.topicAliasAt, packet.lastIndexOf(Buffer.from([0, 7])))
+    t.not(encode(packet, !isTopicSent).bytes, packet)
+  }
 })
 
 const differing: Record<string, readonly [flags: number, of: Properties]> = {

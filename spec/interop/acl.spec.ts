@@ -217,6 +217,128 @@ test('changed rules are in force at once: for what is published, and for subscri
   t.deepEqual(topics, ['home/x', 'garden/x'])
 })
 
+const partly = 'allow write #\ndeny read home/+/key\nallow read home/#\nallow read settled/#\n'
+
+test('a subscription that may be read in part is granted with filter, and the rest left out', async (t) => {
+  const { enter, broker } = await open(t, partly, { aclPartlyReadable: 'filter' })
+  await broker.publish({ topic: 'home/a/key', payload: 'retained', retain: true, qos: 1 })
+  await broker.publish({ topic: 'home/a/power', payload: 'retained', retain: true, qos: 1 })
+  const options = { clean: false, properties: { sessionExpiryInterval: 600 } }
+  const alice = await enter('alice', options)
+
+  t.is(await subscribe(alice, 'home/#', 2), 2)
+  t.is(await subscribe(alice, 'garden/#', 1), 0x87)
+  t.is(await subscribe(alice, '$share/g/home/#', 1), 0x87)
+  const publishAll = async (what: string) => {
+    for (const qos of [0, 1, 2] as const) {
+      await broker.publish({ topic: 'home/a/key', payload: what, qos })
+      await broker.publish({ topic: `home/a/${qos}`, payload: what, qos })
+    }
+  }
+  await publishAll('live')
+  const topics = (await alice.settled()).map(({ topic }) => topic)
+  t.deepEqual(topics, ['home/a/power', 'home/a/0', 'home/a/1', 'home/a/2'])
+
+  await alice.client.endAsync()
+  await publishAll('queued')
+  const back = await enter('alice', options)
+  t.deepEqual(
+    (await back.settled()).map(({ topic }) => topic),
+    ['home/a/1', 'home/a/2'],
+  )
+})
+
+test('with a file of Mosquitto that needs no option: clients may subscribe to # and get what is theirs', async (t) => {
+  const { enter, broker } = await open(
+    t,
+    'topic write #\npattern readwrite home/%u/#\npattern readwrite settled/%c\n',
+  )
+  const alice = await enter('alice')
+
+  t.is(await subscribe(alice, '#', 1), 1)
+  for (const topic of ['home/alice/x', 'home/bob/x'])
+    await broker.publish({ topic, payload: '', qos: 1 })
+
+  t.deepEqual(
+    (await alice.settled())
+      .map(({ topic }) => topic)
+      .filter((topic) => !topic.startsWith('settled/')),
+    ['home/alice/x'],
+  )
+})
+
+test('more messages than a window holds that may not be read block nothing', async (t) => {
+  const { enter, broker } = await open(t, partly, { aclPartlyReadable: 'filter' })
+  const options = { clean: false, properties: { sessionExpiryInterval: 600, receiveMaximum: 3 } }
+  const alice = await enter('alice', options)
+  await subscribe(alice, 'home/#', 1)
+  await alice.client.endAsync()
+
+  for (let i = 0; i < 700; i++) {
+    await broker.publish({ topic: `home/a/${i % 100 === 0 ? i : 'key'}`, payload: '', qos: 1 })
+  }
+  const back = await enter('alice', options)
+
+  // The queue is read page by page, past which a message at QoS 0 may come.
+  t.deepEqual(
+    (await back.take(7)).map(({ topic }) => topic),
+    [0, 1, 2, 3, 4, 5, 6].map((i) => `home/a/${i * 100}`),
+  )
+  t.deepEqual(await back.settled(), [])
+})
+
+test('hooks that grant subscriptions and cannot tell messages apart leave nothing to be granted in part', async (t) => {
+  const hooks = { authorizeSubscribe: () => undefined }
+  const { enter, log } = await open(t, partly, { aclPartlyReadable: 'filter' }, { hooks })
+  const alice = await enter('alice')
+
+  t.is(await subscribe(alice, 'home/#', 1), 0x87)
+  t.like(await log.next('subscribe denied'), {
+    hint: 'hooks that answer authorizeSubscribe have to answer authorizeReceive too',
+  })
+})
+
+test('hooks may grant a subscription in part, and tell which messages', async (t) => {
+  const hooks = {
+    authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
+    authorizeReceive: (_: unknown, { topic }: { topic: string }) => topic === 'b' || undefined,
+  }
+  const { enter, broker } = await open(
+    t,
+    'allow write #\nallow read c\nallow read settled/#',
+    {},
+    { hooks },
+  )
+  const alice = await enter('alice')
+  await subscribe(alice, '#', 1)
+
+  for (const topic of ['a', 'b', 'c']) await broker.publish({ topic, payload: '', qos: 1 })
+
+  t.deepEqual(
+    (await alice.settled()).map(({ topic }) => topic),
+    ['b', 'c'],
+  )
+})
+
+test('what waits for a client when rules change is sent only if it may still be read', async (t) => {
+  const { enter, broker, aclFile, log } = await open(t, 'allow all #\n')
+  const options = { clean: false, properties: { sessionExpiryInterval: 600 } }
+  const alice = await enter('alice', options)
+  await subscribe(alice, 'home/#', 1)
+  await subscribe(alice, 'garden/#', 1)
+  await alice.client.endAsync()
+  for (const topic of ['home/x', 'garden/x']) await broker.publish({ topic, payload: '', qos: 1 })
+
+  writeFileSync(aclFile, 'deny read home/#\nallow all #\n')
+  await log.next('a changed file is in force')
+  const back = await enter('alice', options)
+
+  t.deepEqual(
+    (await back.settled()).map(({ topic }) => topic),
+    ['garden/x'],
+  )
+})
+
 test('a broken file changes nothing and is told once, with its line', async (t) => {
   const { enter, aclFile, log } = await open(t, 'allow all #\n')
   const client = await enter('alice')

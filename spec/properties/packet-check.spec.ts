@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { decodePublishInFull } from '../../lib/codec/packet-codec.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import type { InboundPacket, MqttVersion } from '../../lib/protocol/packets.ts'
 import { inboundPacket, inboundPublish } from '../support/arbitrary-packets.ts'
 import { check, decode } from '../support/check.ts'
+import { decodePublishInFull } from '../support/publish-in-full.ts'
 import { bodyStartOf, frame, packetFrame, publishFrame } from '../support/raw-packets.ts'
 
 const versions: readonly MqttVersion[] = [3, 4, 5]

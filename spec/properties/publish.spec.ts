@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { checkPacket } from '../../lib/codec/packet-check.ts'
-import { decodePublishInFull, type PublishInFull } from '../../lib/codec/packet-codec.ts'
 import { readProperties } from '../../lib/codec/property-cursor.ts'
 import { decodePublish, PublishHeader } from '../../lib/codec/publish-decoder.ts'
 import { PublishEncoder, type PublishShape } from '../../lib/codec/publish-encoder.ts'
@@ -11,6 +10,7 @@ import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
 import { inboundPublish } from '../support/arbitrary-packets.ts'
+import { decodePublishInFull, type PublishInFull } from '../support/publish-in-full.ts'
 import {
   block,
   bodyStartOf,
@@ -199,6 +199,45 @@ test('[MQTT-3.3.4-6] the fast path refuses the property blocks that the check re
   t.pass()
 })
 
+test('what a connection remembers of one PUBLISH changes nothing about the next', (t) => {
+  const almostSame = strangeBlock.chain((one) =>
+    fc.tuple(
+      fc.constant(one),
+      fc.oneof(
+        fc.constant(one),
+        strangeBlock,
+        fc.tuple(fc.nat(), fc.nat(255)).map(([place, byte]) => {
+          const other = Buffer.from(one)
+          other[place % other.length] = byte
+          return other
+        }),
+      ),
+    ),
+  )
+  let known = 0
+
+  fc.assert(
+    fc.property(almostSame, ([before, after]) => {
+      const header = new PublishHeader()
+      const decode = (propertyBlock: Buffer, into: PublishHeader): unknown => {
+        const packet = frame(3, 0, [0, 1, 0x74], propertyBlock, [0x70])
+        const bodyStart = bodyStartOf(packet)
+        try {
+          const message = decodePublish(packet, 0, bodyStart, packet.length, 5, NOW, into)
+          return inFull({ message, header: into })
+        } catch (error) {
+          return String(error)
+        }
+      }
+      decode(before, header)
+      same(t, decode(after, header), decode(after, new PublishHeader()))
+      if (before.equals(after)) known++
+    }),
+    { numRuns: 3_000 },
+  )
+  t.true(known > 500)
+})
+
 /** A message as routing sees it, and what it says. */
 interface Sample {
   readonly message: Message
@@ -264,7 +303,7 @@ function expected({ publish }: Sample, wanted: PublishShape, now: number): Publi
   }
 }
 
-/** The packet as the connection sends it: its own copy, with its own Packet Identifier. */
+/** The packet as the connection sends it: its own copy, with its own Packet Identifier and Topic Alias. */
 function sent(
   encoder: PublishEncoder,
   { message }: Sample,
@@ -275,6 +314,7 @@ function sent(
   const head = Buffer.from(encoded.bytes.subarray(encoded.start, encoded.end))
   head[0] = encoded.firstByte
   if (wanted.qos > 0) head.writeUInt16BE(0x0102, encoded.packetIdentifierAt)
+  if (encoded.topicAliasAt > 0) head.writeUInt16BE(wanted.topicAlias, encoded.topicAliasAt)
   const packet = encoded.hasSharedPayload ? join(head, message.payload) : head
   if (packet.length !== encoded.size) throw new Error('size is not that of the packet')
   return packet

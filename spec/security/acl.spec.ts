@@ -181,6 +181,25 @@ test('a subscription is allowed exactly if each topic that it matches may be rec
   )
 })
 
+test('with filter a subscription is allowed exactly if a topic that it matches may be received', (t) => {
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(fc.array(lines, { maxLength: 6 }), filters, (text, filter) => {
+        const rules = new ClientRules('acl', parseAclFile(text.join('\n')), nobody, 'filter')
+        const asked = rulesFor(`allow read ${filter}`)
+        const matched = topics.filter((topic) => asked.mayReceive(topic, 0).isAllowed)
+        const received = matched.filter((topic) => rules.mayReceive(topic, 0).isAllowed)
+        const { isAllowed, isFiltered = false } = rules.maySubscribe(filter, 0)
+        return (
+          isAllowed === received.length > 0 &&
+          isFiltered === (isAllowed && received.length < matched.length)
+        )
+      }),
+      { numRuns: 3000 },
+    ),
+  )
+})
+
 const mosquitto = `# for clients without user name
 topic read public/#
 topic deny public/secret

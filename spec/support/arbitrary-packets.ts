@@ -2,7 +2,6 @@
 
 import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
-import type { PublishInFull } from '../../lib/codec/packet-codec.ts'
 import type {
   Connect,
   ConnectWill,
@@ -14,6 +13,7 @@ import type {
   Unsubscribe,
 } from '../../lib/protocol/packets.ts'
 import { disconnectReasonCodesOfClients, reasonCodesOf } from '../../lib/protocol/reason-codes.ts'
+import type { PublishInFull } from './publish-in-full.ts'
 
 /** A packet and the version of its sender. */
 export interface Sent<Packet> {

@@ -3,7 +3,7 @@
 import { Buffer } from 'node:buffer'
 import type { ExecutionContext } from 'ava'
 import { checkPacket } from '../../lib/codec/packet-check.ts'
-import { decodePacket } from '../../lib/codec/packet-codec.ts'
+import { decodePacket } from '../../lib/codec/packet-decoder.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import type { InboundPacket, MqttVersion } from '../../lib/protocol/packets.ts'
 import { bodyStartOf } from './raw-packets.ts'

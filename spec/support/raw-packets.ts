@@ -4,7 +4,6 @@
  */
 
 import { Buffer } from 'node:buffer'
-import type { PublishInFull } from '../../lib/codec/packet-codec.ts'
 import type {
   Connect,
   InboundPacket,
@@ -12,6 +11,7 @@ import type {
   Properties,
   SubscriptionRequest,
 } from '../../lib/protocol/packets.ts'
+import type { PublishInFull } from './publish-in-full.ts'
 
 /** The four-bit packet types, written out again here so that a wrong table in lib/ shows. */
 export const type = {

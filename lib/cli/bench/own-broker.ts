@@ -21,6 +21,8 @@ export interface OwnBrokerOptions {
   readonly wantsTls?: boolean
   /** Have each message judged by the rules of an ACL. */
   readonly isGuarded?: boolean
+  /** Program of another Node to run it with. */
+  readonly node?: string
 }
 
 /** Where the queues of its sessions end is no part of what is measured. */
@@ -46,7 +48,7 @@ export async function startOwnBroker(options: OwnBrokerOptions): Promise<Subject
   if (options.isGuarded === true) writeFileSync(join(directory, 'acl.conf'), RULES.join('\n'))
   const remove = () => rmSync(directory, { recursive: true, force: true })
   const server = await ServerProcess.start({
-    command: process.execPath,
+    command: options.node ?? process.execPath,
     args: [
       CLI,
       'start',

@@ -47,6 +47,9 @@ export const COMPARISONS_MAX: number = 250_000
 
 const ASK_FILE = 'noctule acl check tells which rule decides'
 
+/** What happens to a subscription of whose messages a client may read only some. */
+export type PartlyReadable = 'refuse' | 'filter'
+
 /** The rules that apply to one client. */
 export class ClientRules {
   /** Whether QoS or RETAIN of a message can make a difference. */
@@ -55,14 +58,18 @@ export class ClientRules {
   readonly #hint: string
   readonly #rules: Readonly<Record<Action, readonly BoundRule[]>>
 
+  readonly #partlyReadable: PartlyReadable
+
   /** `fileName` and `hint` are for decisions: where a rule stands, and what to do about a refusal. */
   constructor(
     fileName: string,
     rules: readonly Rule[],
     client: RuleClient,
+    partlyReadable: PartlyReadable = 'refuse',
     hint: string = ASK_FILE,
   ) {
     this.#fileName = fileName
+    this.#partlyReadable = partlyReadable
     this.#hint = hint
     const bound = rules.flatMap((rule): BoundRule[] => {
       const filter = rule.filterFor(client)
@@ -98,7 +105,33 @@ export class ClientRules {
         return this.#refuse(`line ${rule.line}`)
       }
     }
-    return this.#mayRead(asked, qos)
+    const decision = this.#mayRead(asked, qos)
+    if (decision.isAllowed || this.#partlyReadable === 'refuse') return decision
+    const rule = this.#findReadable(asked, qos)
+    return rule === undefined
+      ? decision
+      : {
+          ...this.#allowed(`${partly(rule, false, 'allows')}, the rest is left out`),
+          isFiltered: true,
+        }
+  }
+
+  /** A rule that allows some of what was asked for; undefined: none of it may be read, or too many overlap. */
+  #findReadable(asked: Levels, qos: Qos): Rule | undefined {
+    const denying: Levels[] = []
+    let comparisons = 0
+    for (const { rule, filter } of this.#rules.read) {
+      const common = isAbout(rule, qos) ? intersection(filter, asked) : undefined
+      if (common === undefined) continue
+      if (!rule.isAllow) {
+        denying.push(filter)
+        continue
+      }
+      comparisons += denying.length
+      if (comparisons > COMPARISONS_MAX) return undefined
+      if (!coverTogether(denying, common)) return rule
+    }
+    return undefined
   }
 
   /** Each rule is looked at once, and compared with those before it only if it denies. */
@@ -129,8 +162,12 @@ export class ClientRules {
   }
 
   #decide({ isAllow, line }: Rule): Decision {
-    const rule = `${this.#fileName} line ${line}`
-    return isAllow ? { isAllowed: true, rule } : { isAllowed: false, rule, hint: this.#hint }
+    const rule = `line ${line}`
+    return isAllow ? this.#allowed(rule) : this.#refuse(rule)
+  }
+
+  #allowed(rule: string): Decision {
+    return { isAllowed: true, rule: `${this.#fileName} ${rule}` }
   }
 
   #refuse(rule: string): Decision {

@@ -26,7 +26,7 @@ export interface ScriptCommands {
   readonly noctuleOwn: CallScript<number>
   readonly noctuleRenew: CallScript<string | null>
   readonly noctuleGiveBack: CallScript<null>
-  readonly noctuleReadBuffer: CallScript<Buffer[]>
+  readonly noctuleReadBuffer: CallScript<Buffer>
   readonly noctuleTellBuffer: CallScript<Buffer>
 }
 

@@ -2,6 +2,7 @@
 
 import type { QueueEntry, Seq } from '../storage.ts'
 import type { Client } from './connection.ts'
+import { PackReader } from './pack.ts'
 import { readFrame } from './records.ts'
 
 /** Reads in order, from `first` to `last`; at most `max` entries and, but for the first, `maxBytes`. */
@@ -21,9 +22,9 @@ export async function readEntries(
     [`${incarnation}-${range.first}`, end, max, bytesMax],
   )
   const entries: QueueEntry[] = []
-  for (let i = 0; i + 1 < found.length; i += 2) {
-    const id = String(found[i])
-    const entry = readFrame(Number(id.slice(id.indexOf('-') + 1)), found[i + 1] as Buffer)
+  const reader = new PackReader(found)
+  for (let rest = reader.startArray(); rest > 0; rest -= 2) {
+    const entry = readFrame(reader.number(), reader.bytes())
     // What cannot be read is found, and removed, by `check`.
     if (entry !== undefined) entries.push(entry)
   }

@@ -41,8 +41,9 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 `
 
 /**
- * Reads a queue in pieces, so that a limit of bytes is kept without reading all. KEYS: queue; ARGV: first
- * id, last id, how many entries, how many bytes of frames beyond which no entry but the first is told.
+ * Reads a queue in pieces, so that a limit of bytes is kept without reading all, and tells all as one string:
+ * parsed as a reply, each message would cost the broker two. KEYS: queue; ARGV: first id, last id, how many
+ * entries, how many bytes of frames beyond which no entry but the first is told.
  */
 const read = `#!lua flags=no-writes
 local found, bytes, from = {}, 0, ARGV[1]
@@ -53,14 +54,14 @@ while #found < 2 * most do
     local frame = entry[2][2]
     local high, middle, low = string.byte(frame, 14, 16)
     if low then bytes = bytes + #frame - 16 - high * 65536 - middle * 256 - low end
-    if bytes > mostBytes and #found > 0 then return found end
-    found[#found + 1] = entry[1]
+    if bytes > mostBytes and #found > 0 then return cmsgpack.pack(found) end
+    found[#found + 1] = tonumber(string.match(entry[1], '%d+$'))
     found[#found + 1] = frame
   end
-  if #page == 0 then return found end
+  if #page == 0 then return cmsgpack.pack(found) end
   from = '(' .. page[#page][1]
 end
-return found
+return cmsgpack.pack(found)
 `
 
 /** Describes sessions. KEYS: of each its session, queue, released, inbound and tokens. */

@@ -1,0 +1,50 @@
+/**
+ * Subscriptions that are allowed in part: granted, and of each message it is asked whether the client may
+ * have it. So it is with what waits when rules change.
+ */
+
+import type { Qos } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { isShared } from '../protocol/topics.ts'
+import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
+import type { Session } from '../session/session.ts'
+import type { Connection } from './connection.ts'
+
+const SHARED = denial(
+  ReasonCode.NotAuthorized,
+  'a Shared Subscription of which only a part may be read',
+  'what one member may not read would be lost to the others: subscribe to what may be read',
+)
+
+const UNASKED = denial(
+  ReasonCode.NotAuthorized,
+  'only a part of it may be read, and not everybody who is asked can tell which',
+  'hooks that answer authorizeSubscribe have to answer authorizeReceive too',
+)
+
+/** Asks whether a subscription is allowed, if there is somebody to ask. */
+export async function judgeSubscribe(
+  connection: Connection,
+  topicFilter: string,
+  qos: Qos,
+): Promise<Decision> {
+  const client = connection.client as ClientInfo
+  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  if (asked.authorizeSubscribe === undefined) return { isAllowed: true }
+  const decision = toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
+  if (decision.isFiltered !== true) return decision
+  if (isShared(topicFilter)) return SHARED
+  return asked.authorizeReceive === undefined ? UNASKED : decision
+}
+
+/** From now on each message to the client of `connection` is asked about, if somebody can tell. */
+export function filterReceived(connection: Connection, session: Session): void {
+  const { hooks } = connection.context
+  const asked = whoIsAsked('authorizeSubscribe', hooks, connection.client as ClientInfo)
+  if (asked.authorizeReceive === undefined) return
+  session.filterBy(({ topic }, qos) => {
+    const client = connection.client as ClientInfo
+    return toDecision(asked.authorizeReceive?.(client, { topic, qos })).isAllowed
+  })
+}
