@@ -22,12 +22,15 @@ export type { MqttVersion, Properties, Qos, UserProperty } from './protocol/pack
 export { describeReasonCode, ReasonCode } from './protocol/reason-codes.ts'
 export type {
   AccessHooks,
+  Admission,
   Answer,
   AuthenticateRequest,
   AuthenticationExchange,
   AuthenticationStep,
+  ClientAcl,
   ClientInfo,
   Decision,
+  Grant,
   PublishRequest,
   SubscribeRequest,
 } from './security/access.ts'

@@ -53,7 +53,7 @@ class RuleChange {
       const { session, state } = connection
       if (state !== 'connected' || session === undefined) continue
       // A store that fails ends its connection as it does when the client unsubscribes.
-      await recheckSubscriptions(connection, session).catch((error) => connection.fail(error))
+      await recheckSubscriptions(connection, session, true).catch((error) => connection.fail(error))
       if (++count % CONNECTIONS_PER_TURN === 0) await nextTurn()
     }
   }

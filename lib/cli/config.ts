@@ -9,6 +9,7 @@ import {
 } from '../config/load.ts'
 import { ConfigurationError } from '../config/problems.ts'
 import { isSameOption, optionAt } from '../config/reload.ts'
+import { settingAt } from '../config/settings.ts'
 
 /** What the commands need of the process. */
 export interface ConfigSurroundings {
@@ -133,7 +134,7 @@ function shownOptions(
 ): ShownOption[] {
   const all = [...origins].map(([path, origin]) => ({
     path,
-    value: withoutSecret(optionAt(options, path)),
+    value: withoutSecret(path, optionAt(options, path)),
     origin,
   }))
   if (!onlyChanged) return all
@@ -154,8 +155,11 @@ function changedPaths({ options, origins }: LoadedConfiguration): string[] {
   })
 }
 
-/** Returns addresses without the password in them: what is shown is pasted into tickets. */
-function withoutSecret(value: unknown): unknown {
+/** Returns addresses without the password in them, and headers without their values: what is shown is pasted into tickets. */
+function withoutSecret(path: string, value: unknown): unknown {
+  if (settingAt(path)?.isSecret === true && Array.isArray(value)) {
+    return value.map((text: string) => text.replace(/:.*/s, ': ***'))
+  }
   return typeof value === 'string' ? value.replace(/(:\/\/[^/@]*:)[^/@]*@/, '$1***@') : value
 }
 
@@ -171,12 +175,14 @@ function asYaml(shown: readonly ShownOption[]): string {
   for (const { path, value, origin } of shown) {
     const segments = path.split('.')
     const key = segments.pop() ?? ''
-    const [room = '', index] = segments
+    const [room = '', inner] = segments
     const isNewRoom = room !== group.split('.')[0]
-    const isNewItem = segments.join('.') !== group && index !== undefined
+    const isNewGroup = segments.join('.') !== group && inner !== undefined
+    const isItem = room === 'listeners'
     if (isNewRoom) lines.push(`${room}:`)
+    if (isNewGroup && !isItem) lines.push(`  ${inner}:`)
     group = segments.join('.')
-    const indent = index === undefined ? '  ' : isNewItem ? '  - ' : '    '
+    const indent = inner === undefined ? '  ' : isNewGroup && isItem ? '  - ' : '    '
     // Unset options stand behind a mark, so that what is printed can be loaded.
     const text = value === undefined ? `# ${key}:` : inlineYaml(key, value)
     lines.push(`${indent}${text} # ${origin}`)

@@ -52,14 +52,21 @@ function shortFlag(name: string): ConfigurationFlag {
 /** Picks the options of the broker from what yargs parsed, wrong ones included: the schema reports them. */
 export function flagsFrom(argv: Flags): Flags {
   const picked: Record<string, unknown> = { listeners: argv['listeners'] }
-  for (const { name, settings } of rooms) {
-    const given = withShort(argv[name], shortFlags[name])
-    const variants = new Set(settings.map((setting) => kebabOf(fieldOf(setting))))
-    picked[name] = isGroup(given)
-      ? Object.fromEntries(Object.entries(given).filter(([key]) => !isVariant(key, variants)))
-      : given
+  for (const { name } of rooms.filter((room) => !room.name.includes('.'))) {
+    picked[name] = withoutVariants(name, withShort(argv[name], shortFlags[name]))
   }
   return picked
+}
+
+/** What was given for a group, without the names in kebab case that yargs adds. */
+function withoutVariants(name: string, given: unknown): unknown {
+  const room = rooms.find((each) => each.name === name)
+  if (room === undefined || !isGroup(given)) return given
+  const variants = new Set(room.settings.map((setting) => kebabOf(fieldOf(setting))))
+  const own = Object.entries(given).filter(([key]) => !isVariant(key, variants))
+  return Object.fromEntries(
+    own.map(([key, value]) => [key, withoutVariants(`${name}.${key}`, value)]),
+  )
 }
 
 /** yargs makes a list of `--store URL` and `--store.timeoutMs 1`: text and groups, put together here. */

@@ -14,11 +14,10 @@ export function types(): string {
   )
   const names = [...listenerTypes.keys()].map((type) => `${capital(type)}ListenerConfiguration`)
   const roomTexts = rooms.map((room) =>
-    interfaceText(
-      `${capital(room.name)}Configuration`,
-      room.sentence,
-      room.settings.flatMap(fieldTypeLines),
-    ),
+    interfaceText(typeNameOf(room.name), room.sentence, [
+      ...room.settings.flatMap(fieldTypeLines),
+      ...groupLines(`${room.name}.`),
+    ]),
   )
   const whole = interfaceText(
     'BrokerConfiguration',
@@ -26,7 +25,7 @@ export function types(): string {
     [
       `  /** ${listenersSentence} */`,
       '  readonly listeners: readonly ListenerConfiguration[]',
-      ...rooms.flatMap(({ name }) => [`  readonly ${name}: ${capital(name)}Configuration`]),
+      ...groupLines(''),
     ],
   )
   return `${[
@@ -36,6 +35,20 @@ export function types(): string {
     ...roomTexts,
     whole,
   ].join('\n\n')}\n`
+}
+
+/** The groups right below one. */
+function groupLines(prefix: string): string[] {
+  const below = rooms.filter(({ name }) => /^\w+$/.test(withoutPrefix(name, prefix)))
+  return below.map(({ name }) => `  readonly ${withoutPrefix(name, prefix)}: ${typeNameOf(name)}`)
+}
+
+function withoutPrefix(name: string, prefix: string): string {
+  return name.startsWith(prefix) ? name.slice(prefix.length) : ''
+}
+
+function typeNameOf(room: string): string {
+  return `${room.split('.').map(capital).join('')}Configuration`
 }
 
 function interfaceText(name: string, sentence: string, lines: readonly string[]): string {

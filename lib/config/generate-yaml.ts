@@ -26,20 +26,28 @@ export function defaultYaml(): string {
     '# --session.queueMessagesMax on the command line win over `queueMessagesMax` below `session` in a file.',
     '',
     ...listeners,
-    ...rooms.flatMap((room) => ['', ...comment(room.sentence, ''), ...roomLines(room)]),
+    ...rooms.flatMap(roomLines),
   ].join('\n')}\n`
 }
 
-function roomLines(room: Room): string[] {
-  return [`${room.name}:`, ...room.settings.flatMap(settingLines)]
+function roomLines({ name, sentence, settings }: Room): string[] {
+  const words = name.split('.')
+  const indent = '  '.repeat(words.length - 1)
+  const inner = `${indent}  `
+  return [
+    '',
+    ...comment(sentence, indent),
+    `${indent}${words.at(-1)}:`,
+    ...settings.flatMap((setting) => settingLines(setting, inner)),
+  ]
 }
 
-function settingLines(setting: Setting): string[] {
+function settingLines(setting: Setting, indent: string): string[] {
   const line =
     setting.default === undefined
-      ? `  # ${fieldOf(setting)}:`
-      : `  ${stringify({ [fieldOf(setting)]: setting.default }).trimEnd()}`
-  return [...comment(`${setting.sentence} ${rangeSentence(setting)}`, '  '), line]
+      ? `${indent}# ${fieldOf(setting)}:`
+      : `${indent}${stringify({ [fieldOf(setting)]: setting.default }).trimEnd()}`
+  return [...comment(`${setting.sentence} ${rangeSentence(setting)}`, indent), line]
 }
 
 function fieldLines({ setting, types, defaults }: Field): string[] {

@@ -2,7 +2,10 @@
 
 import type { BrokerConfiguration, ListenerConfiguration } from './options.ts'
 
-type Partially<T> = { readonly [Key in keyof T]?: T[Key] | undefined }
+type Partially<T> = { readonly [Key in keyof T]?: Value<T[Key]> | undefined }
+
+/** Of a group in a group every option can be left out too. */
+type Value<T> = T extends readonly unknown[] ? T : T extends object ? Partially<T> : T
 
 /** Fields that have no default. */
 type NeededFields = 'type' | 'keyFile' | 'certFile'

@@ -112,11 +112,7 @@ function split(path: string, value: unknown, origin: string): Assignment[] {
   if (!isGroup || typeof value !== 'object' || value === null || Array.isArray(value)) {
     return [{ path, value, origin }]
   }
-  return Object.entries(value).map(([key, inner]) => ({
-    path: `${path}.${key}`,
-    value: inner,
-    origin,
-  }))
+  return Object.entries(value).flatMap(([key, inner]) => split(`${path}.${key}`, inner, origin))
 }
 
 /** What cannot be read stays text, which the schema then refuses with the words of the option. */

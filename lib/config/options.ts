@@ -242,8 +242,8 @@ export interface SecurityConfiguration {
    */
   readonly hashingConcurrency: number
   /**
-   * How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).
-   * Default: 256.
+   * How many CONNECTs may wait for that, and how many for a token to be verified; what is beyond
+   * is told that the broker is busy (0x89). Default: 256.
    */
   readonly hashingQueueMax: number
   /**
@@ -270,6 +270,119 @@ export interface SecurityConfiguration {
    * Default: false.
    */
   readonly aclDryRun: boolean
+  readonly jwt: SecurityJwtConfiguration
+  readonly http: SecurityHttpConfiguration
+}
+
+/** JSON Web Tokens as passwords, if a key is set. */
+export interface SecurityJwtConfiguration {
+  /**
+   * Signatures that are accepted; has to be said. HS… need a secret, the others a public key:
+   * one is never taken for the other. Default: [].
+   */
+  readonly algorithms: readonly string[]
+  /**
+   * Secret of HS256, HS384 and HS512, of at least 32, 48 and 64 bytes. A changed file is in
+   * force at once. Default: unset.
+   */
+  readonly secretFile: string | undefined
+  /** How the secret is written; the end of the line is not a part of it. Default: "text". */
+  readonly secretEncoding: 'text' | 'base64'
+  /**
+   * Public keys or certificates of those who sign, PEM, one or several. A changed file is in
+   * force at once. Default: unset.
+   */
+  readonly publicKeyFile: string | undefined
+  /** A JSON Web Key Set. A changed file is in force at once. Default: unset. */
+  readonly jwksFile: string | undefined
+  /**
+   * Where a JSON Web Key Set is fetched, and fetched again when a token names a key that is not
+   * in it. Default: unset.
+   */
+  readonly jwksUrl: string | undefined
+  /**
+   * Authorities that the certificate of that server is checked against, PEM; unset: those that
+   * Node knows. Default: unset.
+   */
+  readonly jwksCaFile: string | undefined
+  /**
+   * How old the set may become before it is fetched again; until that works, the old one stays
+   * in force. Default: 600.
+   */
+  readonly jwksRefreshSeconds: number
+  /** How long after a fetch there is no other one, whatever keys tokens name. Default: 30. */
+  readonly jwksCooldownSeconds: number
+  /** How long that server may take to answer. Default: 5000. */
+  readonly jwksTimeoutMs: number
+  /** Values of the claim `iss` that are accepted; empty: any, or none. Default: []. */
+  readonly issuers: readonly string[]
+  /** Values of the claim `aud`, one of which a token must have; empty: any, or none. Default: []. */
+  readonly audiences: readonly string[]
+  /** Whether a token must have an `exp`. Default: true. */
+  readonly requireExpiry: boolean
+  /** By how much the clock of who signs may differ from ours. Default: 5. */
+  readonly clockToleranceSeconds: number
+  /** Claim that is the user name of the client. Default: "sub". */
+  readonly userNameClaim: string
+  /**
+   * Whether the user name in CONNECT, if there is one, must be the one in the token. Default:
+   * true.
+   */
+  readonly requireSameUserName: boolean
+  /** Claim that must be the Client Identifier; unset: a token is good for any. Default: unset. */
+  readonly clientIdentifierClaim: string | undefined
+  /** Claim with what the client may publish and subscribe to. Default: "acl". */
+  readonly aclClaim: string
+  /**
+   * Whether the token may stand in the user name, for clients that send no password. Default:
+   * false.
+   */
+  readonly allowInUserName: boolean
+}
+
+/** A service that is asked over HTTP, if a URL is set. */
+export interface SecurityHttpConfiguration {
+  /** Is asked, by POST, whether a client may connect. Default: unset. */
+  readonly authenticateUrl: string | undefined
+  /** Is asked, by POST, whether a client may publish or subscribe. Default: unset. */
+  readonly authorizeUrl: string | undefined
+  /** Headers of each question, such as 'X-Api-Key: KEY'; their values are not shown. Default: []. */
+  readonly headers: readonly string[]
+  /**
+   * Authorities that the certificate of the service is checked against, PEM; unset: those that
+   * Node knows. Default: unset.
+   */
+  readonly caFile: string | undefined
+  /** How long the service may take to answer. Default: 3000. */
+  readonly timeoutMs: number
+  /** How many questions are under way at once, to each of the two. Default: 16. */
+  readonly connectionsMax: number
+  /**
+   * How many may wait for that; what is beyond is refused: a CONNECT is told that the broker is
+   * busy (0x89). Default: 256.
+   */
+  readonly waitingMax: number
+  /** Longest answer that is read. Default: 65536. */
+  readonly responseBytesMax: number
+  /**
+   * How long a client that was allowed a topic is not asked about again; 0: asked each time.
+   * Default: 60.
+   */
+  readonly cacheAllowSeconds: number
+  /** The same for a topic that it was denied. Default: 10. */
+  readonly cacheDenySeconds: number
+  /**
+   * How many answers are kept for each client, while it is connected; the oldest goes. Default:
+   * 64.
+   */
+  readonly cacheMax: number
+  /**
+   * After so many failures in a row the service is not asked for a while, and everything is
+   * refused. Default: 5.
+   */
+  readonly failuresMax: number
+  /** How long that while is; then one question tries whether it answers. Default: 10. */
+  readonly retryAfterSeconds: number
 }
 
 /** What a client may do on its connection. */

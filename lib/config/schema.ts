@@ -6,6 +6,7 @@
 
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { accessGroups } from './access-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
 import { choice, integer, nameText, optionalText, textLike, toggle } from './option-kinds.ts'
 
@@ -64,7 +65,7 @@ const security = z
       0,
       100_000,
       256,
-      'How many CONNECTs may wait for that; what is beyond is told that the broker is busy (0x89).',
+      'How many CONNECTs may wait for that, and how many for a token to be verified; what is beyond is told that the broker is busy (0x89).',
     ),
     passwordCacheMax: integer(
       0,
@@ -86,6 +87,7 @@ const security = z
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
+    ...accessGroups,
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
     if (!firstAdministrator || passwordFile !== undefined) return

@@ -18,10 +18,13 @@ export interface Setting {
   readonly default: unknown
   readonly isRequired: boolean
   readonly sentence: string
+  /** Its value is not shown. */
+  readonly isSecret: boolean
 }
 
 /** A group of options that one room of the broker is given. */
 export interface Room {
+  /** `session`; `security.jwt` for a group in a group, which stands behind the one around it. */
   readonly name: string
   readonly sentence: string
   readonly settings: readonly Setting[]
@@ -41,6 +44,7 @@ interface Node {
   readonly maxLength?: number
   /** Ours, for texts that a length alone does not describe. */
   readonly expected?: string
+  readonly isSecret?: boolean
   readonly default?: unknown
   readonly description?: string
 }
@@ -54,18 +58,19 @@ const kinds: Readonly<Record<string, Setting['kind']>> = {
 /** The JSON Schema of the configuration file, for editors. */
 export const jsonSchema: object = z.toJSONSchema(configurationSchema, {
   io: 'input',
-  override: ({ jsonSchema: node }) => delete node['expected'],
+  override({ jsonSchema: node }) {
+    delete node['expected']
+    delete node['isSecret']
+  },
 })
 
 const whole = z.toJSONSchema(configurationSchema, { io: 'input' }) as Node
 const { listeners: listenersNode = {}, ...roomNodes } = whole.properties ?? {}
 
 /** All groups but the listeners, in the order of the schema. */
-export const rooms: readonly Room[] = Object.entries(roomNodes).map(([name, node]) => ({
-  name,
-  sentence: node.description ?? '',
-  settings: settingsOf(node, `${name}.`),
-}))
+export const rooms: readonly Room[] = Object.entries(roomNodes).flatMap(([name, node]) =>
+  roomsOf(name, node),
+)
 
 /** The fields of each type of listener; `type` itself is not among them. */
 export const listenerTypes: ReadonlyMap<string, readonly Setting[]> = new Map(
@@ -93,7 +98,7 @@ export function settingAt(path: string, listenerType?: string): Setting | undefi
 
 /** Returns the last word of a setting's key. */
 export function fieldOf(setting: Setting): string {
-  return setting.key.slice(setting.key.indexOf('.') + 1)
+  return setting.key.slice(setting.key.lastIndexOf('.') + 1)
 }
 
 /** Returns the environment variable for a path: `NOCTULE_SESSION_QUEUE_MESSAGES_MAX`. */
@@ -108,8 +113,21 @@ export function describeDefault({ default: value }: Setting): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
+function roomsOf(name: string, node: Node): Room[] {
+  const inner = Object.entries(node.properties ?? {}).filter(([, each]) => isGroup(each))
+  return [
+    { name, sentence: node.description ?? '', settings: settingsOf(node, `${name}.`) },
+    ...inner.flatMap(([key, each]) => roomsOf(`${name}.${key}`, each)),
+  ]
+}
+
+function isGroup(node: Node): boolean {
+  return node.properties !== undefined
+}
+
 function settingsOf(group: Node, prefix: string): Setting[] {
-  return Object.entries(group.properties ?? {}).map(([name, node]) => ({
+  const own = Object.entries(group.properties ?? {}).filter(([, node]) => !isGroup(node))
+  return own.map(([name, node]) => ({
     key: `${prefix}${name}`,
     kind: kindOf(node),
     expected: expectedOf(node),
@@ -117,6 +135,7 @@ function settingsOf(group: Node, prefix: string): Setting[] {
     default: node.default,
     isRequired: group.required?.includes(name) ?? false,
     sentence: node.description ?? '',
+    isSecret: node.isSecret ?? false,
   }))
 }
 

@@ -3,6 +3,7 @@
 import type { Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
@@ -18,9 +19,9 @@ export async function admit(
 }
 
 async function authorizeWill(connection: Connection, { will }: Connect): Promise<Decision> {
-  const { hooks } = connection.context
-  if (will === undefined || hooks.authorizePublish === undefined) return { isAllowed: true }
-  const { topicName: topic, qos, retain, payload } = will
   const client = connection.client as ClientInfo
-  return toDecision(await hooks.authorizePublish(client, { topic, qos, retain, payload }))
+  const asked = whoIsAsked('authorizePublish', connection.context.hooks, client)
+  if (will === undefined || asked.authorizePublish === undefined) return { isAllowed: true }
+  const { topicName: topic, qos, retain, payload } = will
+  return toDecision(await asked.authorizePublish(client, { topic, qos, retain, payload }))
 }

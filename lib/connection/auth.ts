@@ -3,10 +3,19 @@
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
+import type {
+  AuthenticationExchange,
+  AuthenticationStep,
+  ClientInfo,
+  Decision,
+  Grant,
+} from '../security/access.ts'
+import type { Session } from '../session/session.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
+import { takeGrant } from './grant.ts'
+import { recheckSubscriptions } from './recheck.ts'
 
 /** How much of a name that the client chose is repeated in the log and to the client. */
 const METHOD_SHOWN_MAX = 64
@@ -100,36 +109,51 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
       })
       return
     case 'success':
-      await succeed(connection, authentication, step.userName, properties)
+      await succeed(connection, authentication, step, properties)
       return
     case 'failure':
-      fail(connection, step.reasonCode ?? ReasonCode.NotAuthorized, step.reason)
+      fail(connection, step)
   }
 }
 
 async function succeed(
   connection: Connection,
   authentication: Authentication,
-  userName: string | undefined,
+  grant: Grant,
   properties: Properties,
 ): Promise<void> {
   authentication.exchange = undefined
-  if (userName !== undefined) {
-    connection.client = { ...(connection.client as ClientInfo), userName }
-  }
   const { connect } = authentication
   authentication.connect = undefined
-  if (connect === undefined) {
-    connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
+  const before = connection.client?.userName
+  const refusal = takeGrant(connection, grant)
+  if (refusal !== undefined) {
+    fail(connection, refusal)
+  } else if (connect === undefined) {
+    await goOn(connection, properties, before === connection.client?.userName)
   } else {
     connection.state = 'connecting'
     await admit(connection, connect, properties)
   }
 }
 
-function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
-  const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
+/** It has authenticated again, perhaps with other rules and another end. */
+async function goOn(
+  connection: Connection,
+  properties: Properties,
+  isSameUser: boolean,
+): Promise<void> {
+  connection.expiry.restart()
+  await recheckSubscriptions(connection, connection.session as Session, isSameUser)
+  if (connection.state !== 'connected') return
+  connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
+}
+
+function fail(connection: Connection, failure: Omit<Decision, 'isAllowed'>): void {
+  const { reasonCode = ReasonCode.NotAuthorized, reason } = failure
+  const why = failure.rule ?? reason
+  const rule = `enhanced authentication failed${why === undefined ? '' : `: ${why}`}`
   if (connection.state === 'connected')
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
-  else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]
+  else refuse(connection, { ...failure, rule }, reasonCode, rule) // [MQTT-4.12.0-4]
 }

@@ -59,7 +59,8 @@ export async function accept(
   }
   connection.context.counters.connectionsOpened++
   establish(connection, session, present)
-  if (present && connection.context.hasLiveRules) await recheckSubscriptions(connection, session)
+  const hasRules = connection.context.hasLiveRules || client.acl !== undefined
+  if (present && hasRules) await recheckSubscriptions(connection, session)
   if ((connection.state as string) !== 'closed') registry.resume(session)
 }
 

@@ -6,12 +6,13 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Connect, ConnectWill } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
+import { type Admission, type ClientInfo, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
+import { takeGrant } from './grant.ts'
 import { negotiate } from './negotiated.ts'
 
 /** Longest Client Identifier of MQTT 3.1, which newer versions do not limit. */
@@ -56,11 +57,12 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     await beginAuthentication(connection, connect) // [MQTT-4.12.0-6]
     return
   }
-  const decision = await authenticate(connection, connect)
-  if (decision.isAllowed) await admit(connection, connect, {})
+  const admission = await authenticate(connection, connect)
+  const refusal = admission.isAllowed ? takeGrant(connection, admission) : admission
+  if (refusal === undefined) await admit(connection, connect, {})
   else {
     const rule = 'user name or password refused' // [MQTT-3.1.4-2]
-    refuse(connection, decision, ReasonCode.BadUserNameOrPassword, rule)
+    refuse(connection, refusal, ReasonCode.BadUserNameOrPassword, rule)
   }
 }
 
@@ -150,7 +152,7 @@ const UNKNOWN_USER = denial(
 )
 
 /** Asks who knows the user. Without anybody to ask, a user name means nothing. */
-async function authenticate(connection: Connection, connect: Connect): Promise<Decision> {
+async function authenticate(connection: Connection, connect: Connect): Promise<Admission> {
   const { hooks, limits } = connection.context
   const answer = await hooks.authenticate?.({
     ...(connection.client as ClientInfo),

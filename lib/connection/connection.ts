@@ -23,6 +23,7 @@ import { refuseFailed } from './connack.ts'
 import { handleConnect } from './connect.ts'
 import type { ConnectionContext, ConnectionEnd } from './context.ts'
 import { handleDisconnect } from './disconnect.ts'
+import { Expiry } from './grant.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { reportEnd, reportProtocolError } from './log.ts'
 import type { Negotiated } from './negotiated.ts'
@@ -78,6 +79,8 @@ export class Connection implements TransportEvents {
   #connectTimer: Timer | undefined
   #stallTimer: Timer | undefined
   readonly #keepAlive: KeepAlive
+  /** Ends it when what let the client in is not valid any more. */
+  readonly expiry: Expiry
 
   constructor(context: ConnectionContext, transport: Transport) {
     this.context = context
@@ -90,6 +93,7 @@ export class Connection implements TransportEvents {
       this.#resolveClosed = resolve
     })
     this.#keepAlive = new KeepAlive(this)
+    this.expiry = new Expiry(this)
     this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
       this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
     )
@@ -273,6 +277,7 @@ export class Connection implements TransportEvents {
     this.#connectTimer?.cancel()
     this.#connectTimer = undefined
     this.#keepAlive.start()
+    this.expiry.restart()
   }
 
   /** Something was thrown while a packet of this connection was handled. */
@@ -339,6 +344,7 @@ export class Connection implements TransportEvents {
     this.state = 'closed'
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
+    this.expiry.stop()
     this.#stopStallTimer()
     this.outlet.close()
     this.#noteHeld()

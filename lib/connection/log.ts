@@ -17,10 +17,17 @@ function who(connection: Connection): Record<string, unknown> {
   const { peer } = connection.transport
   return {
     client: client?.clientIdentifier,
-    user: client?.userName,
+    user: shownUser(client?.userName),
     address: peer.port === 0 ? peer.address : `${peer.address}:${peer.port}`,
     listener: peer.listener,
   }
+}
+
+/** A token is as good as a password wherever it stands, by mistake or by `security.jwt.allowInUserName`. */
+const TOKEN = /^ey[\w-]*\.[\w-]*\.[\w-]*$/
+
+function shownUser(userName: string | undefined): string | undefined {
+  return userName !== undefined && TOKEN.test(userName) ? '(a token)' : userName
 }
 
 export function reportConnected(connection: Connection, sessionPresent: boolean): void {

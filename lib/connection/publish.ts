@@ -12,12 +12,14 @@ import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
 import type { Publication, PublicationObserver } from '../router/publication.ts'
 import {
+  type AccessHooks,
   type Answer,
   type ClientInfo,
   type Decision,
   denial,
   toDecision,
 } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import {
   type AcknowledgementType,
   OwedAcknowledgements,
@@ -181,11 +183,12 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   if (context.budget.level >= MemoryLevel.PauseReaders && session.inFlightCount === 0) {
     connection.pause(Pause.Memory)
   }
-  if (context.hooks.authorizePublish === undefined) {
+  const asked = whoIsAsked('authorizePublish', context.hooks, connection.client as ClientInfo)
+  if (asked.authorizePublish === undefined) {
     accept(connection, session, message, packetIdentifier)
     return undefined
   }
-  return authorize(connection, session, message, packetIdentifier)
+  return authorize(connection, session, message, packetIdentifier, asked)
 }
 
 /** Why a well-formed message is not taken; undefined: it is. Limits that were announced end the connection. */
@@ -234,15 +237,11 @@ function authorize(
   session: Session,
   message: Message,
   packetIdentifier: number,
+  asked: AccessHooks,
 ): Promise<void> | undefined {
   const { topic, qos, retain, payload } = message
   const client = connection.client as ClientInfo
-  const answer = connection.context.hooks.authorizePublish?.(client, {
-    topic,
-    qos,
-    retain,
-    payload,
-  })
+  const answer = asked.authorizePublish?.(client, { topic, qos, retain, payload })
   if (answer instanceof Promise) {
     message.body() // The chunk is not ours beyond this turn.
     return answer.then((late) => {

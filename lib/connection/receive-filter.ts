@@ -7,6 +7,7 @@ import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isShared } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 
@@ -22,26 +23,28 @@ const UNASKED = denial(
   'hooks that answer authorizeSubscribe have to answer authorizeReceive too',
 )
 
-/** Asks whether a subscription is allowed, where there is somebody to ask. */
+/** Asks whether a subscription is allowed, if there is somebody to ask. */
 export async function judgeSubscribe(
   connection: Connection,
   topicFilter: string,
   qos: Qos,
 ): Promise<Decision> {
-  const { hooks } = connection.context
   const client = connection.client as ClientInfo
-  const decision = toDecision(await hooks.authorizeSubscribe?.(client, { topicFilter, qos }))
+  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  if (asked.authorizeSubscribe === undefined) return { isAllowed: true }
+  const decision = toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
   if (decision.isFiltered !== true) return decision
   if (isShared(topicFilter)) return SHARED
-  return hooks.authorizeReceive === undefined ? UNASKED : decision
+  return asked.authorizeReceive === undefined ? UNASKED : decision
 }
 
 /** From now on each message to the client of `connection` is asked about, if somebody can tell. */
 export function filterReceived(connection: Connection, session: Session): void {
   const { hooks } = connection.context
-  if (hooks.authorizeReceive === undefined) return
+  const asked = whoIsAsked('authorizeSubscribe', hooks, connection.client as ClientInfo)
+  if (asked.authorizeReceive === undefined) return
   session.filterBy(({ topic }, qos) => {
     const client = connection.client as ClientInfo
-    return toDecision(hooks.authorizeReceive?.(client, { topic, qos })).isAllowed
+    return toDecision(asked.authorizeReceive?.(client, { topic, qos })).isAllowed
   })
 }

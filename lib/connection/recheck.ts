@@ -4,7 +4,9 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ClientInfo } from '../security/access.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
+import { type ClientInfo, isFailure } from '../security/access.ts'
+import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
@@ -15,19 +17,27 @@ const SUBSCRIPTIONS_PER_TURN = 100
 
 /**
  * Ends what may not go on, and leaves out what of it waits to be sent. MQTT has no packet that would tell the client; the log
- * does.
+ * does. When nobody could be asked, subscriptions stay, and the client has to come again, unless it was the same one that had
+ * made them.
  */
 export async function recheckSubscriptions(
   connection: Connection,
   session: Session,
+  isSameClient = false,
 ): Promise<void> {
-  const { registry, store, observers } = connection.context
+  const { hooks, registry, store, observers } = connection.context
   const client = connection.client as ClientInfo
+  if (whoIsAsked('authorizeSubscribe', hooks, client).authorizeSubscribe === undefined) return
   const ended: string[] = []
   let count = 0
   for (const { topicFilter, qos } of session.subscriptions.values()) {
     if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
     const decision = await judgeSubscribe(connection, topicFilter, qos)
+    if (isFailure(decision)) {
+      if (isSameClient) continue
+      connection.end(ReasonCode.ServerBusy, `nobody could be asked: ${decision.rule ?? ''}`)
+      break
+    }
     if (!decision.isAllowed || decision.isFiltered === true) filterReceived(connection, session)
     if (decision.isAllowed || connection.state === 'closed') continue
     if (!registry.unsubscribe(session, topicFilter)) continue

@@ -68,10 +68,8 @@ async function judge(
   session: Session,
   request: SubscriptionRequest,
 ): Promise<Decision> {
-  const { hooks } = connection.context
   const fault = findFault(connection, session, request.topicFilter)
   if (fault !== undefined) return fault
-  if (hooks.authorizeSubscribe === undefined) return { isAllowed: true }
   return judgeSubscribe(connection, request.topicFilter, request.qos)
 }
 

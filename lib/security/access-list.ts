@@ -77,7 +77,7 @@ function partlyReadableOf(
 }
 
 /** The rules of one client, and what they have said so far. */
-class ClientAccess {
+export class ClientAccess {
   readonly rules: ClientRules
   readonly #published = new Map<string, Decision>()
   readonly #received = new Map<string, Decision>()

@@ -7,6 +7,9 @@ import type { Logger } from '../util/logger.ts'
 import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
+import { clientAclAmong } from './client-acl.ts'
+import { httpSource } from './http/http-source.ts'
+import { jwtSource } from './jwt/jwt-source.ts'
 import { passwordFileSource } from './password-file-source.ts'
 
 /** What has to happen to clients that are connected. */
@@ -41,7 +44,12 @@ export class AccessSources {
 
   constructor(security: SecurityConfiguration, parts: SourceParts) {
     this.#log = parts.log
-    const named = [passwordFileSource(security, parts), aclFileSource(security, parts)]
+    const named = [
+      jwtSource(security, parts),
+      passwordFileSource(security, parts),
+      httpSource(security, parts),
+      aclFileSource(security, parts),
+    ]
     this.#sources = named.filter((source) => source !== undefined)
   }
 
@@ -52,7 +60,8 @@ export class AccessSources {
 
   /** Returns all who are asked, the host's hooks first. */
   behind(hooks: AccessHooks): AccessHooks {
-    return chainAccess([hooks, ...this.#sources.map((source) => source.hooks)])
+    const sources = this.#sources.map((source) => source.hooks)
+    return chainAccess([hooks, clientAclAmong([hooks, ...sources]), ...sources])
   }
 
   /** Opens each; rejects with a `ConfigurationError` if one cannot be used. `chain`: all who are asked. */
@@ -61,7 +70,7 @@ export class AccessSources {
     if (!this.haveRules || chain.authenticate !== undefined) return
     if (chain.authenticationMethods !== undefined) return
     this.#log.warn(
-      { option: 'security.aclFile' },
+      {},
       'nothing verifies user names, so a client may call itself what a rule wants to see: set security.passwordFile',
     )
   }

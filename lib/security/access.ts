@@ -7,6 +7,7 @@
 
 import type { Buffer } from 'node:buffer'
 import type { MqttVersion, Qos, UserProperty } from '../protocol/packets.ts'
+import { ReasonCode } from '../protocol/reason-codes.ts'
 
 /** A client as hooks, events and log lines know it. */
 export interface ClientInfo {
@@ -20,6 +21,32 @@ export interface ClientInfo {
   readonly port: number
   /** Common Name of a verified client certificate. */
   readonly certificateCommonName: string | undefined
+  /** When its connection ends unless it authenticates again, in ms since 1970; unset: never. */
+  readonly expiresAt?: number | undefined
+  /** What it may publish and subscribe to; unset: what the rules of all say. */
+  readonly acl?: ClientAcl | undefined
+}
+
+/**
+ * What one client may publish and subscribe to, and nothing else: Topic Filters for each, or rules as they
+ * stand in an ACL file, in their order: `['deny write home/key', 'allow all home/#']`. `%u`, `%c` and `%cn`
+ * are the client's own names. At most 256 filters or rules.
+ */
+export type ClientAcl =
+  | { readonly publish?: readonly string[]; readonly subscribe?: readonly string[] }
+  | readonly string[]
+
+/** What a client is given when it is let in. What is left out is not limited. */
+export interface Grant {
+  /** Who it is from now on, whatever user name CONNECT had: in rules, events and the log. */
+  readonly userName?: string
+  /**
+   * When its connection ends, in ms since 1970: an MQTT 5.0 client is told 0xA0, maximum connect time. If
+   * it authenticates again before (section 4.12.1), what is granted then holds instead.
+   */
+  readonly expiresAt?: number
+  /** Asked after the hooks of the host program and before `security.http` and `security.aclFile`. */
+  readonly acl?: ClientAcl
 }
 
 /** A decision with its reasons. `rule` is what the log names: "acl line 7", "password file". */
@@ -42,6 +69,9 @@ export interface Decision {
 
 /** `true` and `false` are decisions without reasons. */
 export type Answer = boolean | Decision
+
+/** Whether a client may connect; if so, with what it is granted. */
+export interface Admission extends Decision, Grant {}
 export type Eventually<T> = T | Promise<T>
 
 export interface AuthenticateRequest extends ClientInfo {
@@ -72,8 +102,8 @@ export interface ReceiveRequest {
 /** One step of an enhanced authentication (section 4.12). */
 export type AuthenticationStep =
   | { readonly kind: 'continue'; readonly data?: Buffer }
-  | { readonly kind: 'success'; readonly data?: Buffer; readonly userName?: string }
-  | { readonly kind: 'failure'; readonly reasonCode?: number; readonly reason?: string }
+  | ({ readonly kind: 'success'; readonly data?: Buffer } & Grant)
+  | ({ readonly kind: 'failure' } & Omit<Decision, 'isAllowed'>)
 
 /** An exchange under way: is given each piece of Authentication Data, the first from CONNECT or AUTH. */
 export interface AuthenticationExchange {
@@ -81,12 +111,12 @@ export interface AuthenticationExchange {
 }
 
 /**
- * Each of the first three questions may be answered with `undefined`: then the next is asked who could know, the
- * files of `security.passwordFile` and `security.aclFile`. If nobody knows, the answer is no.
+ * Each of the first three questions may be answered with `undefined`: then the next is asked who could
+ * know, whom the configuration names below `security`. If nobody knows, the answer is no.
  */
 export interface AccessHooks {
-  /** May this client connect? Not asked for an enhanced authentication. */
-  authenticate?(request: AuthenticateRequest): Eventually<Answer | undefined>
+  /** May this client connect, as whom, for how long? Not asked for an enhanced authentication. */
+  authenticate?(request: AuthenticateRequest): Eventually<boolean | Admission | undefined>
   /** May it publish this? Asked for a Will Message too, on CONNECT. */
   authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>
   /** May it subscribe to this? Asked for each Topic Filter. */
@@ -105,8 +135,16 @@ export interface AccessHooks {
 const UNDECIDED: Decision = { isAllowed: false, rule: 'nothing that was asked has allowed it' }
 
 /** What nobody has decided is refused. */
-export function toDecision(answer: Answer | undefined): Decision {
+export function toDecision<D extends Decision = Decision>(
+  answer: boolean | D | undefined,
+): D | Decision {
   return typeof answer === 'boolean' ? { isAllowed: answer } : (answer ?? UNDECIDED)
+}
+
+/** Whether it was refused because nobody could be asked, which says nothing about the client. */
+export function isFailure({ isAllowed, reasonCode }: Decision): boolean {
+  const { ServerUnavailable, ServerBusy } = ReasonCode
+  return !isAllowed && (reasonCode === ServerUnavailable || reasonCode === ServerBusy)
 }
 
 /** A decision against, with what an MQTT 5.0 client is told, what the log names, and what can be done. */

@@ -1,6 +1,7 @@
 /**
- * A gate before work that threads do: so much of it at once, so much waiting, and no more. The threads are
- * those that also read and write files for the store, so passwords must not take them all.
+ * A gate before work that others do: so much of it at once, so much waiting, and no more. Passwords and
+ * tokens are the work of threads that also read and write files for the store, and must not take them all;
+ * questions to a service go through one too.
  */
 
 import type { Clock } from '../util/clock.ts'

@@ -118,3 +118,14 @@ test('config show --format json gives value and origin to programs', async (t) =
     'security.allowAnonymous': { value: null, origin: 'default' },
   })
 })
+
+test('config show prints groups in groups, and headers without what they say', async (t) => {
+  const security = { http: { authorizeUrl: 'http://localhost/', headers: ['X-Api-Key: hush'] } }
+  const environment = { NOCTULE_SECURITY: JSON.stringify(security) }
+
+  const { output } = await run(['show', '--changed'], environment)
+
+  t.deepEqual(parse(output), {
+    security: { http: { authorizeUrl: 'http://localhost/', headers: ['X-Api-Key: ***'] } },
+  })
+})

@@ -66,3 +66,13 @@ test('a flag given twice is a mistake', async (t) => {
     message: /flag --log.level: log.level must be one of .*; found a list/,
   })
 })
+
+test('a group in a group has flags of its own, which may be spelled with dashes', async (t) => {
+  const { options, origins } = await loadFrom(
+    '--security.jwt.secret-file=secret',
+    '--security.jwt.algorithms=[HS256]',
+  )
+
+  t.like(options.security.jwt, { secretFile: 'secret', algorithms: ['HS256'] })
+  t.is(origins.get('security.jwt.algorithms'), 'flag --security.jwt.algorithms')
+})

@@ -45,7 +45,7 @@ interface BoundRule {
  */
 export const COMPARISONS_MAX: number = 250_000
 
-const HINT = 'noctule acl check tells which rule decides'
+const ASK_FILE = 'noctule acl check tells which rule decides'
 
 /** What happens to a subscription of whose messages a client may read only some. */
 export type PartlyReadable = 'refuse' | 'filter'
@@ -55,18 +55,22 @@ export class ClientRules {
   /** Whether QoS or RETAIN of a message can make a difference. */
   readonly hasConditions: boolean
   readonly #fileName: string
+  readonly #hint: string
   readonly #rules: Readonly<Record<Action, readonly BoundRule[]>>
 
   readonly #partlyReadable: PartlyReadable
 
+  /** `fileName` and `hint` are for decisions: where a rule stands, and what to do about a refusal. */
   constructor(
     fileName: string,
     rules: readonly Rule[],
     client: RuleClient,
     partlyReadable: PartlyReadable = 'refuse',
+    hint: string = ASK_FILE,
   ) {
     this.#fileName = fileName
     this.#partlyReadable = partlyReadable
+    this.#hint = hint
     const bound = rules.flatMap((rule): BoundRule[] => {
       const filter = rule.filterFor(client)
       return filter === undefined ? [] : [{ rule, filter }]
@@ -167,7 +171,7 @@ export class ClientRules {
   }
 
   #refuse(rule: string): Decision {
-    return { isAllowed: false, rule: `${this.#fileName} ${rule}`, hint: HINT }
+    return { isAllowed: false, rule: `${this.#fileName} ${rule}`, hint: this.#hint }
   }
 }
 

@@ -1,0 +1,245 @@
+/** What a hook of the host program grants with its yes: a name, an end, and rules for that client alone. */
+
+import { once } from 'node:events'
+import test from 'ava'
+import type { AccessHooks, Admission, AuthenticationStep } from '../../lib/index.ts'
+import { startBroker } from '../support/broker.ts'
+import { type ConnectOptions, connectClient, openClient } from '../support/client.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
+
+/** A hook that grants what the password names. */
+const granting = (grants: Record<string, Partial<Admission>>): AccessHooks => ({
+  authenticate: ({ password }) => ({ isAllowed: true, ...grants[String(password)] }),
+})
+
+const as = (password: string, options: ConnectOptions = {}): ConnectOptions => ({
+  username: 'someone',
+  password,
+  ...options,
+})
+
+const forEver = { clean: false, properties: { sessionExpiryInterval: 0xffff_ffff } }
+
+test('a hook that answers authenticate names the user for rules, events and the log', async (t) => {
+  const seen: (string | undefined)[] = []
+  const hooks: AccessHooks = {
+    ...granting({ token: { userName: 'alice' } }),
+    authorizePublish: ({ userName }) => {
+      seen.push(userName)
+      return true
+    },
+  }
+  const logger = recordingLogger()
+  const { broker } = await startBroker(t, { hooks, logger })
+  broker.on('connected', ({ userName }) => seen.push(userName))
+
+  const client = await connectClient(t, broker, as('token', { will: { topic: 'will' } }))
+  client.publish('a', 'x')
+  await client.settled()
+
+  t.deepEqual(seen, ['alice', 'alice', 'alice'])
+  t.is(logger.find('client connected')[0]?.fields['user'], 'alice')
+})
+
+for (const version of [4, 5] as const) {
+  test(`what a hook grants for a while ends the connection then, in version ${version}`, async (t) => {
+    const logger = recordingLogger()
+    const expiresAt = 1_700_000_060_000
+    const { broker, clock } = await startBroker(t, {
+      hooks: granting({ token: { expiresAt } }),
+      logger,
+    })
+    const client = await connectClient(t, broker, as('token', { version }))
+
+    await clock.advance(59_999)
+    t.deepEqual(await client.settled(), [])
+    await clock.advance(1)
+
+    const packets = await client.closed()
+    t.deepEqual(
+      packets.map(({ cmd, reasonCode }) => [cmd, reasonCode]),
+      version === 5 ? [['disconnect', 0xa0]] : [],
+    )
+    t.regex(String(logger.find('client disconnected')[0]?.fields['rule']), /has expired/)
+  })
+}
+
+test('who left is not ended by what it was granted, nor who came in its place', async (t) => {
+  const grants = { short: { expiresAt: 1_700_000_001_000 }, long: {} }
+  const { broker, clock } = await startBroker(t, { hooks: granting(grants) })
+  await connectClient(t, broker, as('short', { clientId: 'c' }))
+  const second = await connectClient(t, broker, as('long', { clientId: 'c' }))
+
+  await clock.advance(10_000)
+
+  t.deepEqual(await second.settled(), [])
+})
+
+for (const expiresAt of [1_700_000_000_000, Number.NaN]) {
+  test(`a grant that ends at ${expiresAt} lets nobody in`, async (t) => {
+    const { broker } = await startBroker(t, { hooks: granting({ token: { expiresAt } }) })
+    const client = openClient(broker)
+    client.connect(as('token'))
+
+    await client.expect(t, 'connack', { reasonCode: 0x87 })
+  })
+}
+
+for (const [form, acl] of [
+  ['filters', { publish: ['home/%u/#', 'say "it"/x', 'two\\n/\t'], subscribe: ['home/#'] }],
+  [
+    'rules',
+    [
+      'deny write home/%u/key',
+      'allow write home/%u/#',
+      'allow write "say \\"it\\"/x"',
+      'allow write two\\n/"\t"',
+      'allow read home/#',
+    ],
+  ],
+] as const) {
+  test(`a client with ${form} of its own may do that, and nothing else`, async (t) => {
+    const hooks = granting({ token: { userName: 'alice', acl }, other: {} })
+    const { broker } = await startBroker(t, { hooks })
+    const client = await connectClient(t, broker, as('token'))
+    const heard: string[] = []
+    broker.subscribe('#', ({ topic }) => heard.push(topic))
+
+    for (const topic of ['home/alice/x', 'say "it"/x', 'home/bob/x', 'twon/t', 'two\\n/\t'])
+      client.publish(topic, 'x')
+    t.like(await client.subscribe(t, 'home/+/x'), { granted: [0] })
+    t.like(await client.subscribe(t, 'garden/#'), { granted: [0x87] })
+    t.like(await client.subscribe(t, '#'), { granted: [0x87] })
+    t.like(await client.subscribe(t, '$SYS/#'), { granted: [0x87] })
+
+    t.deepEqual(heard, ['home/alice/x', 'say "it"/x', 'two\\n/\t'])
+    const other = await connectClient(t, broker, as('other'))
+    t.like(await other.subscribe(t, '#'), { granted: [0] })
+  })
+}
+
+for (const acl of [
+  'home/#',
+  { publish: 'home/#' },
+  { publish: ['a/#/b'] },
+  { write: ['a'] },
+  ['permit read a'],
+  ['role admins = someone'],
+  ['allow read a\nallow all #'],
+  Array.from({ length: 257 }, () => 'allow read a'),
+] as never[]) {
+  test(`an acl such as ${JSON.stringify(acl).slice(0, 40)} lets nobody in`, async (t) => {
+    const logger = recordingLogger()
+    const { broker } = await startBroker(t, { hooks: granting({ token: { acl } }), logger })
+    const client = openClient(broker)
+    client.connect(as('token'))
+
+    await client.expect(t, 'connack', { reasonCode: 0x87 })
+    t.regex(String(logger.find('connection refused')[0]?.fields['rule']), /what the client may/)
+  })
+}
+
+test('a will is judged by the rules of the client that leaves it', async (t) => {
+  const hooks = granting({ token: { acl: { publish: ['mine'] } } })
+  const { broker } = await startBroker(t, { hooks })
+  await connectClient(t, broker, as('token', { will: { topic: 'mine' } }))
+  const client = openClient(broker)
+
+  client.connect(as('token', { will: { topic: 'yours' } }))
+
+  await client.expect(t, 'connack', { reasonCode: 0x87 })
+})
+
+test('hooks of the host are asked before the rules of a client', async (t) => {
+  const hooks: AccessHooks = {
+    ...granting({ token: { acl: { subscribe: ['a', 'b'] } } }),
+    authorizeSubscribe: (_, { topicFilter }) => (topicFilter === 'a' ? false : undefined),
+  }
+  const { broker } = await startBroker(t, { hooks })
+  const client = await connectClient(t, broker, as('token'))
+
+  t.like(await client.subscribe(t, 'a'), { granted: [0x87] })
+  t.like(await client.subscribe(t, 'b'), { granted: [0] })
+  t.like(await client.subscribe(t, 'c'), { granted: [0x87] })
+})
+
+test('a session is taken up with what its client may now', async (t) => {
+  const hooks = granting({ wide: {}, narrow: { acl: { subscribe: ['a'] } } })
+  const { broker } = await startBroker(t, { hooks })
+  const first = await connectClient(t, broker, as('wide', { clientId: 'c', ...forEver }))
+  for (const filter of ['a', 'b']) await first.subscribe(t, filter)
+  first.destroy()
+
+  const second = await connectClient(t, broker, as('narrow', { clientId: 'c', ...forEver }))
+  await second.settled()
+  await broker.publish({ topic: 'a', payload: 'x' })
+  await broker.publish({ topic: 'b', payload: 'x' })
+
+  const packets = await second.settled()
+  t.deepEqual(
+    packets.map(({ topic }) => topic),
+    ['a'],
+  )
+})
+
+test('who comes back with rules of its own is not sent what waited and it may not read now', async (t) => {
+  const hooks = granting({ wide: {}, narrow: { acl: { subscribe: ['a'] } } })
+  const { broker } = await startBroker(t, { hooks })
+  const first = await connectClient(t, broker, as('wide', { clientId: 'c', ...forEver }))
+  await first.subscribe(t, '+', { qos: 1 })
+  const gone = once(broker, 'disconnected')
+  first.destroy()
+  await gone
+  for (const topic of ['b', 'a']) await broker.publish({ topic, payload: 'x', qos: 1 })
+
+  const second = await connectClient(t, broker, as('narrow', { clientId: 'c', ...forEver }))
+
+  const packets = await second.settled()
+  t.deepEqual(
+    packets.map(({ topic }) => topic),
+    ['a'],
+  )
+})
+
+const steps: Record<string, AuthenticationStep> = {
+  hour: { kind: 'success', userName: 'alice', expiresAt: 1_700_003_600_000 },
+  day: {
+    kind: 'success',
+    userName: 'alice',
+    expiresAt: 1_700_086_400_000,
+    acl: { subscribe: ['a'] },
+  },
+  past: { kind: 'success', expiresAt: 1 },
+}
+const byTicket: AccessHooks = {
+  authenticationMethods: { ticket: () => ({ next: (data) => steps[String(data)]! }) },
+}
+const ticket = (name: string) => ({
+  authenticationMethod: 'ticket',
+  authenticationData: Buffer.from(name),
+})
+
+test('who authenticates again in time stays, with the rules it was granted then', async (t) => {
+  const { broker, clock } = await startBroker(t, { hooks: byTicket })
+  const client = await connectClient(t, broker, { properties: ticket('hour') })
+  for (const filter of ['a', 'b']) await client.subscribe(t, filter)
+
+  client.send({ cmd: 'auth', reasonCode: 0x19, properties: ticket('day') })
+  await client.expect(t, 'auth', { reasonCode: 0 })
+  await clock.advance(3_600_000)
+  await broker.publish({ topic: 'b', payload: 'x' })
+  await broker.publish({ topic: 'a', payload: 'x' })
+
+  await client.expect(t, 'publish', { topic: 'a' })
+  await clock.advance(86_400_000)
+  await client.expect(t, 'disconnect', { reasonCode: 0xa0 })
+})
+
+test('an authentication that has expired already ends the connection', async (t) => {
+  const { broker } = await startBroker(t, { hooks: byTicket })
+  const client = await connectClient(t, broker, { properties: ticket('hour') })
+
+  client.send({ cmd: 'auth', reasonCode: 0x19, properties: ticket('past') })
+
+  await client.expect(t, 'disconnect', { reasonCode: 0x87 })
+})
