@@ -243,9 +243,10 @@ test('a subscription that may be read in part is granted with filter, and the re
   await publishAll('queued')
   const back = await enter('alice', options)
   t.deepEqual(
-    (await back.settled()).map(({ topic }) => topic),
+    (await back.take(2)).map(({ topic }) => topic),
     ['home/a/1', 'home/a/2'],
   )
+  t.deepEqual(await back.settled(), [])
 })
 
 test('with a file of Mosquitto that needs no option: clients may subscribe to # and get what is theirs', async (t) => {
@@ -333,10 +334,8 @@ test('what waits for a client when rules change is sent only if it may still be 
   await log.next('a changed file is in force')
   const back = await enter('alice', options)
 
-  t.deepEqual(
-    (await back.settled()).map(({ topic }) => topic),
-    ['garden/x'],
-  )
+  t.is((await back.next()).topic, 'garden/x')
+  t.deepEqual(await back.settled(), [])
 })
 
 test('a broken file changes nothing and is told once, with its line', async (t) => {
