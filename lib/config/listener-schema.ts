@@ -22,6 +22,9 @@ const PATH_LENGTH_MAX = 4096
 const UNIX_PATH_LENGTH_MAX = 107
 const LIST_LENGTH_MAX = 1000
 
+// OpenSSL's, in bytes.
+const PSK_HINT_LENGTH_MAX = 128
+
 /** A list longer than this is a mistake, not a broker. */
 export const LISTENERS_MAX = 100
 
@@ -65,22 +68,30 @@ const host = z.string().min(1).max(255).default('127.0.0.1').describe(hostSenten
 const portSentence = 'Port to listen on; 0: a free one, which the log names.'
 const port = (number: number): Integer => integer(0, 65_535, number, portSentence)
 
+const file = (sentence: string): z.ZodOptional<z.ZodString> =>
+  optionalText(PATH_LENGTH_MAX, `${sentence} Read again when it changes.`)
+
 const encryption = {
-  keyFile: z.string().min(1).max(PATH_LENGTH_MAX).describe('Private key of the server, PEM.'),
-  certFile: z
-    .string()
-    .min(1)
-    .max(PATH_LENGTH_MAX)
-    .describe('Certificate of the server and those between it and its authority, PEM.'),
-  caFile: optionalText(
-    PATH_LENGTH_MAX,
-    'Authorities that client certificates are checked against, PEM.',
+  keyFile: file('Private key of the server, PEM; required unless there is a pskFile.'),
+  certFile: file('Certificate of the server and those between it and its authority, PEM.'),
+  caFile: file('Authorities that client certificates are checked against, PEM.'),
+  crlFile: file(
+    'Revocation lists of these authorities, PEM: one of each, as without its list a certificate is refused.',
   ),
   requestClientCertificate: choice(
     ['no', 'optional', 'required'],
     'no',
     'Whether clients are asked for a certificate, and refused without one.',
   ),
+  userNameFromCertificate: choice(
+    ['no', 'commonName', 'dns', 'email', 'uri'],
+    'no',
+    'The field of a client certificate (Common Name, or a Subject Alternative Name) that is the user name. Then no password is asked for, and what CONNECT says does not count.',
+  ),
+  pskFile: file(
+    'Pre-shared keys, a line each: IDENTITY:HEXKEY, as in a psk_file of Mosquitto. The identity is the user name. No TLS newer than 1.2 on this listener then.',
+  ),
+  pskHint: optionalText(PSK_HINT_LENGTH_MAX, 'What clients are told to choose their identity by.'),
   minTlsVersion: choice(['TLSv1.2', 'TLSv1.3'], 'TLSv1.2', 'Oldest version of TLS accepted.'),
 }
 
@@ -144,13 +155,11 @@ export const listenersSchema: z.ZodType = z
   ])
   .describe('Where clients arrive. Each entry has a type: tcp, tls, ws, wss or unix.')
 
-interface AnyListener {
+interface AnyListener extends AnyEncryption {
   readonly type: string
   readonly name?: string | undefined
   readonly host?: string
   readonly port?: number
-  readonly caFile?: string | undefined
-  readonly requestClientCertificate?: string
   readonly proxyProtocol?: boolean
   readonly trustedProxies?: readonly string[]
 }
@@ -168,17 +177,53 @@ function isAddressRange(text: string): boolean {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
+interface AnyEncryption {
+  readonly keyFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly caFile?: string | undefined
+  readonly crlFile?: string | undefined
+  readonly requestClientCertificate?: string
+  readonly userNameFromCertificate?: string
+  readonly pskFile?: string | undefined
+  readonly pskHint?: string | undefined
+  readonly minTlsVersion?: string
+}
+
 function checkListener(listener: AnyListener, context: z.RefinementCtx): void {
-  const { requestClientCertificate: request = 'no' } = listener
-  // Without authorities of one's own, any certificate of any public authority would be let in.
-  if (request !== 'no' && listener.caFile === undefined) {
-    const message = `a file, since requestClientCertificate is ${request}`
-    context.addIssue({ code: 'custom', path: ['caFile'], message })
-  }
+  if (listener.type === 'tls' || listener.type === 'wss') checkEncryption(listener, context)
   // Whoever may send a PROXY header chooses the address that rules and logs see.
   if (listener.proxyProtocol === true && listener.trustedProxies?.length === 0) {
     const message = 'the addresses of the proxies, since proxyProtocol is true'
     context.addIssue({ code: 'custom', path: ['trustedProxies'], message })
+  }
+}
+
+function checkEncryption(listener: AnyEncryption, context: z.RefinementCtx): void {
+  const { keyFile, certFile, caFile, crlFile, pskFile } = listener
+  const { requestClientCertificate: request = 'no', userNameFromCertificate: field = 'no' } =
+    listener
+  const require = (path: keyof AnyEncryption, message: string): void => {
+    context.addIssue({ code: 'custom', path: [path], message })
+  }
+  const isKeyed = pskFile !== undefined && keyFile === undefined && certFile === undefined
+  if (keyFile === undefined && !isKeyed) require('keyFile', 'a file')
+  if (certFile === undefined && !isKeyed) require('certFile', 'a file')
+  // Without authorities of one's own, any certificate of any public authority would be let in.
+  if (request !== 'no' && caFile === undefined) {
+    require('caFile', `a file, since requestClientCertificate is ${request}`)
+  }
+  if (request !== 'no' && isKeyed) {
+    require('certFile', `a file, since requestClientCertificate is ${request}`)
+  }
+  if (request === 'no' && (field !== 'no' || crlFile !== undefined)) {
+    const because = field === 'no' ? 'there is a crlFile' : `userNameFromCertificate is ${field}`
+    require('requestClientCertificate', `optional or required, since ${because}`)
+  }
+  if (pskFile === undefined && listener.pskHint !== undefined) {
+    require('pskFile', 'a file, since there is a pskHint')
+  }
+  if (pskFile !== undefined && listener.minTlsVersion === 'TLSv1.3') {
+    require('minTlsVersion', 'TLSv1.2, since pre-shared keys need it')
   }
 }
 

@@ -114,7 +114,8 @@ async function succeed(
   properties: Properties,
 ): Promise<void> {
   authentication.exchange = undefined
-  if (userName !== undefined) {
+  // What a certificate or a pre-shared key has proved stands, as it does against CONNECT.
+  if (userName !== undefined && connection.transport.peer.userName === undefined) {
     connection.client = { ...(connection.client as ClientInfo), userName }
   }
   const { connect } = authentication

@@ -7,10 +7,12 @@
 
 import type { Buffer } from 'node:buffer'
 import type { MqttVersion, Qos, UserProperty } from '../protocol/packets.ts'
+import type { PeerCertificate } from '../transport/transport.ts'
 
 /** A client as hooks, events and log lines know it. */
 export interface ClientInfo {
   readonly clientIdentifier: string
+  /** Proved by certificate or pre-shared key, or as CONNECT says. */
   readonly userName: string | undefined
   readonly protocolVersion: MqttVersion
   /** Name of the listener it came in on. */
@@ -20,6 +22,8 @@ export interface ClientInfo {
   readonly port: number
   /** Common Name of a verified client certificate. */
   readonly certificateCommonName: string | undefined
+  /** All that a verified client certificate says. */
+  readonly certificate?: PeerCertificate | undefined
 }
 
 /** A decision with its reasons. `rule` is what the log names: "acl line 7", "password file". */
@@ -73,7 +77,7 @@ export interface AuthenticationExchange {
  * files of `security.passwordFile` and `security.aclFile`. If nobody knows, the answer is no.
  */
 export interface AccessHooks {
-  /** May this client connect? Not asked for an enhanced authentication. */
+  /** May this client connect? Not asked for an enhanced authentication, nor where certificate or pre-shared key have proved the user name. */
   authenticate?(request: AuthenticateRequest): Eventually<Answer | undefined>
   /** May it publish this? Asked for a Will Message too, on CONNECT. */
   authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>

@@ -29,6 +29,10 @@ export class Arrival {
   /** What we wait for, for the sentence of the time-out. */
   step: string
   certificate: PeerCertificate | undefined
+  /** Names of the certificate it showed, verified or not, for the log. */
+  shown: string | undefined
+  /** What certificate or pre-shared key have proved. */
+  userName: string | undefined
   readonly #gate: Gate
   #timer: NodeJS.Timeout
   #isReported: boolean
@@ -43,6 +47,8 @@ export class Arrival {
     this.port = socket.remotePort ?? 0
     this.step = 'PROXY header'
     this.certificate = undefined
+    this.shown = undefined
+    this.userName = undefined
     this.#gate = gate
     this.#timer = setTimeout(() => this.#expire(), gate.handshakeTimeoutMs)
     this.#timer.unref()
@@ -73,6 +79,11 @@ export class Arrival {
     this.refuse(sentence)
   }
 
+  /** Tells `sentence` about a client that goes on. */
+  notice(sentence: string): void {
+    this.#gate.notice(this.peer(), sentence)
+  }
+
   /** Ends the handshake: neither its time-out nor the end of the listener matters any more. */
   pass(): void {
     this.#leave()
@@ -81,7 +92,8 @@ export class Arrival {
 
   peer(): Peer {
     const gate = this.#gate
-    return peerOf(gate.name, gate.protocol, this.address, this.port, this.certificate)
+    const { address, port, certificate, userName } = this
+    return peerOf(gate.name, gate.protocol, address, port, certificate, userName)
   }
 
   #expire(): void {
@@ -97,6 +109,7 @@ export class Gate {
   readonly trustedProxies: TrustedProxies
   readonly #readsProxyHeader: boolean
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
+  readonly #noticed: ((peer: Peer, sentence: string) => void) | undefined
   readonly #arrivals = new Set<Arrival>()
 
   constructor(options: NetworkOptions, protocol: Peer['protocol']) {
@@ -106,6 +119,7 @@ export class Gate {
     this.trustedProxies = new TrustedProxies(options.trustedProxies ?? [])
     this.#readsProxyHeader = options.proxyProtocol ?? false
     this.#refused = options.refused
+    this.#noticed = options.noticed
     if (this.#readsProxyHeader && this.trustedProxies.isEmpty) {
       throw new ListenError(
         'ERR_TRUSTED_PROXIES',
@@ -133,6 +147,10 @@ export class Gate {
 
   report(peer: Peer, sentence: string): void {
     this.#refused?.(peer, sentence)
+  }
+
+  notice(peer: Peer, sentence: string): void {
+    this.#noticed?.(peer, sentence)
   }
 
   forget(arrival: Arrival): void {

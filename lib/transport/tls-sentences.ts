@@ -24,13 +24,50 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ECONNRESET: 'the client closed the connection during the TLS handshake',
 }
 
-/** `verification` is the code of a client certificate that did not verify. */
-export function tlsSentence(error: NodeJS.ErrnoException, verification: unknown): string {
-  if (typeof verification === 'string') {
-    return `the client certificate is not valid: ${verification}`
+/** What a wrong pre-shared key leads to: OpenSSL finds that the end of the handshake is not what it should be. */
+const WRONG_KEY = 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC'
+
+/** `identity`: that of a pre-shared key, if the client has named one. */
+export function handshakeSentence(
+  error: NodeJS.ErrnoException,
+  identity: string | undefined,
+): string {
+  if (identity !== undefined && error.code === WRONG_KEY) {
+    return `the client has another key for ${JSON.stringify(identity)} than pskFile, which may have none`
   }
   const sentence = SENTENCES[error.code ?? '']
   if (sentence !== undefined) return sentence
   if ('reason' in error) return `the TLS handshake failed: ${String(error.reason)}`
   return networkSentence(error)
+}
+
+/** OpenSSL's code for a certificate that its authority has taken back. */
+export const REVOKED = 'CERT_REVOKED'
+
+const UNKNOWN_SIGNER = 'is signed by nobody in caFile'
+
+/** What OpenSSL's verification says about a certificate; the others need their code to be looked up. */
+const VERIFICATIONS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'has expired',
+  CERT_NOT_YET_VALID: 'is not valid yet; are both clocks right?',
+  [REVOKED]: 'is revoked by crlFile',
+  CRL_HAS_EXPIRED: 'cannot be checked: the revocation list in crlFile has expired, get a new one',
+  CRL_NOT_YET_VALID: 'cannot be checked: the revocation list in crlFile is not valid yet',
+  CRL_SIGNATURE_FAILURE: 'cannot be checked: the revocation list in crlFile has a wrong signature',
+  UNABLE_TO_GET_CRL: 'cannot be checked: crlFile has no list of its authority, or of one above it',
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_SIGNER,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_SIGNER,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_SIGNER,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_SIGNER,
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by itself, not by one of caFile',
+  CERT_SIGNATURE_FAILURE: 'has a wrong signature: its authority has the name of one in caFile only',
+  INVALID_PURPOSE: 'is not made for clients (its extended key usage)',
+  INVALID_CA: 'is signed by a certificate that may sign none',
+  PATH_LENGTH_EXCEEDED: 'is signed by more authorities in a row than the first allows',
+}
+
+/** `verification` is OpenSSL's code, `shown` the names of the certificate as far as they are known. */
+export function verificationSentence(verification: string, shown: string | undefined): string {
+  const what = VERIFICATIONS[verification] ?? `is not valid: ${verification}`
+  return `the client certificate${shown === undefined ? '' : ` ${shown}`} ${what}`
 }
