@@ -61,7 +61,7 @@ const VERIFICATIONS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_SIGNER,
   DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by itself, not by one of caFile',
   CERT_SIGNATURE_FAILURE: 'has a wrong signature: its authority has the name of one in caFile only',
-  INVALID_PURPOSE: 'is not made for clients (its extended key usage)',
+  INVALID_PURPOSE: 'is not made for clients (its key usage)',
   INVALID_CA: 'is signed by a certificate that may sign none',
   PATH_LENGTH_EXCEEDED: 'is signed by more authorities in a row than the first allows',
 }

@@ -14,7 +14,7 @@ export interface KeyAndCertificate {
 }
 
 export interface Certificates {
-  /** Signed `server`, `renewedServer` and `client`. */
+  /** Signed `server`, `renewedServer`, `client` and `namedClient`. */
   readonly ca: KeyAndCertificate
   /** Signed `otherClient`. */
   readonly otherCa: KeyAndCertificate
@@ -26,9 +26,13 @@ export interface Certificates {
   readonly client: KeyAndCertificate
   /** Common Name `client-2`. */
   readonly otherClient: KeyAndCertificate
+  /** Common Name `client-3`, with Subject Alternative Names of each kind. */
+  readonly namedClient: KeyAndCertificate
 }
 
 const run = promisify(execFile)
+const CLIENT_NAMES =
+  'subjectAltName=DNS:client-3.example,DNS:c3.example,email:c3@example.org,URI:urn:client:3'
 const SERVER_NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'
 
 let made: Promise<Certificates> | undefined
@@ -48,13 +52,14 @@ async function makeAll(): Promise<Certificates> {
     make(directory, 'ca', ['-addext', 'basicConstraints=critical,CA:TRUE']),
     make(directory, 'other-ca', ['-addext', 'basicConstraints=critical,CA:TRUE']),
   ])
-  const [server, renewedServer, client, otherClient] = await Promise.all([
+  const [server, renewedServer, client, otherClient, namedClient] = await Promise.all([
     make(directory, 'server', [...signedBy('ca'), '-addext', SERVER_NAMES]),
     make(directory, 'renewed-server', [...signedBy('ca'), '-addext', SERVER_NAMES]),
     make(directory, 'client-1', signedBy('ca')),
     make(directory, 'client-2', signedBy('other-ca')),
+    make(directory, 'client-3', [...signedBy('ca'), '-addext', CLIENT_NAMES]),
   ])
-  return { ca, otherCa, server, renewedServer, client, otherClient }
+  return { ca, otherCa, server, renewedServer, client, otherClient, namedClient }
 }
 
 function signedBy(name: string): string[] {

@@ -207,7 +207,10 @@ test('a client with a certificate of another authority is refused', async (t) =>
   client.on('error', () => {})
   const { sentence } = await door.acceptor.nextRefusal()
 
-  t.regex(sentence, /^the client certificate "client-2", serial [0-9A-F]+ is signed by nobody in caFile$/)
+  t.regex(
+    sentence,
+    /^the client certificate "client-2", serial [0-9A-F]+ is signed by nobody in caFile$/,
+  )
   t.is(door.acceptor.accepted.length, 0)
 })
 
@@ -229,7 +232,10 @@ test('an authority that a reload takes away is not trusted by a resumed session 
   const { sentence } = await acceptor.nextRefusal()
 
   t.truthy(session)
-  t.regex(sentence, /^the client certificate "client-1", serial [0-9A-F]+ is signed by nobody in caFile$/)
+  t.regex(
+    sentence,
+    /^the client certificate "client-1", serial [0-9A-F]+ is signed by nobody in caFile$/,
+  )
 })
 
 test('a client that is too old is refused with a sentence', async (t) => {
