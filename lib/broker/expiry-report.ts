@@ -78,7 +78,7 @@ export class ExpiryReport {
     const { listener, option, endsAt } = end
     const hasEnded = endsAt <= clock.now()
     const days = this.#daysUntil(end)
-    if (!hasEnded && days >= warningDays()) return
+    if (endsAt - clock.now() > warningDays() * DAY_MS) return
     const key = [listener, option, endsAt, hasEnded].join(' ')
     const toldAt = this.#told.get(key) ?? Number.NEGATIVE_INFINITY
     const isDue = clock.now() - toldAt >= DAY_MS

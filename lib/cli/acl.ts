@@ -7,7 +7,7 @@ import type { Qos } from '../protocol/packets.ts'
 import { isTopicFilter, isTopicName, parseSharedFilter } from '../protocol/topics.ts'
 import type { Decision } from '../security/access.ts'
 import { parseAclFile } from '../security/acl/parse.ts'
-import { ClientRules, type Rule } from '../security/acl/rules.ts'
+import { ClientRules, type Rule, type RuleClient } from '../security/acl/rules.ts'
 import { FileProblem } from '../security/file-problem.ts'
 import { ExitCode } from './exit-codes.ts'
 import { CommandFailure, UsageError } from './failures.ts'
@@ -25,6 +25,9 @@ interface CheckFlags {
   readonly address: string
   readonly listener: string
   readonly cn?: string | undefined
+  readonly dns?: string | undefined
+  readonly email?: string | undefined
+  readonly uri?: string | undefined
   readonly acl?: string | undefined
   readonly config?: string | undefined
 }
@@ -72,6 +75,9 @@ const checkCommand: CommandModule<object, CheckFlags> = {
       .option('address', { ...text, default: '127.0.0.1', describe: 'Address it comes from' })
       .option('listener', { ...text, default: 'tcp-0', describe: 'Listener it comes to' })
       .option('cn', { ...text, describe: 'Common Name of its certificate' })
+      .option('dns', { ...text, describe: 'DNS name in its certificate' })
+      .option('email', { ...text, describe: 'E-mail address in its certificate' })
+      .option('uri', { ...text, describe: 'URI in its certificate' })
       .option('acl', { ...text, describe: 'ACL file [security.aclFile of the configuration]' })
       .option('config', {
         ...text,
@@ -95,6 +101,7 @@ function judge(flags: CheckFlags): Decision {
     address: flags.address,
     listener: flags.listener,
     certificateCommonName: flags.cn,
+    certificate: certificateFrom(flags),
   })
   if (action === 'subscribe') {
     const filter = parseSharedFilter(topic)?.topicFilter ?? topic
@@ -105,6 +112,18 @@ function judge(flags: CheckFlags): Decision {
     throw new UsageError(`"${topic}" is not a Topic Name: + and # go with --action subscribe`)
   }
   return action === 'publish' ? rules.mayPublish(topic, qos, retain) : rules.mayReceive(topic, qos)
+}
+
+function certificateFrom({ cn, dns, email, uri }: CheckFlags): RuleClient['certificate'] {
+  const given = (name: string | undefined) => (name === undefined ? [] : [name])
+  return {
+    commonName: cn ?? '',
+    fingerprint256: '',
+    serialNumber: '',
+    dnsNames: given(dns),
+    emailAddresses: given(email),
+    uris: given(uri),
+  }
 }
 
 function fileOf({ acl, config }: CheckFlags): string {

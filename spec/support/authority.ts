@@ -14,11 +14,11 @@ export type Days = readonly [from: number, until: number]
 
 export interface TestAuthority {
   readonly ca: KeyAndCertificate
-  device(name: string, days?: Days): Promise<KeyAndCertificate>
+  readonly device: (name: string, days?: Days) => Promise<KeyAndCertificate>
   /** For localhost and 127.0.0.1 unless said otherwise. */
-  server(days?: Days, hosts?: readonly string[]): Promise<KeyAndCertificate>
+  readonly server: (days?: Days, hosts?: readonly string[]) => Promise<KeyAndCertificate>
   /** A list that takes back these certificates. */
-  revoke(certificates: readonly KeyAndCertificate[], days?: Days): Promise<string>
+  readonly revoke: (certificates: readonly KeyAndCertificate[], days?: Days) => Promise<string>
 }
 
 export async function makeAuthority(
