@@ -3,7 +3,7 @@
 import { networkSentence } from './peer.ts'
 
 const NOT_TRUSTED = 'the client does not trust our certificate'
-const OLD_VERSION = 'the client offered no TLS version we accept; TLS 1.2 is the oldest'
+const OLD_VERSION = 'the client offered no TLS version we accept; minTlsVersion is the oldest'
 
 const SENTENCES: Readonly<Record<string, string>> = {
   ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_VERSION,
@@ -53,17 +53,13 @@ const VERIFICATIONS: Readonly<Record<string, string>> = {
   [REVOKED]: 'is revoked by crlFile',
   CRL_HAS_EXPIRED: 'cannot be checked: the revocation list in crlFile has expired, get a new one',
   CRL_NOT_YET_VALID: 'cannot be checked: the revocation list in crlFile is not valid yet',
-  CRL_SIGNATURE_FAILURE: 'cannot be checked: the revocation list in crlFile has a wrong signature',
   UNABLE_TO_GET_CRL: 'cannot be checked: crlFile has no list of its authority, or of one above it',
-  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_SIGNER,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_SIGNER,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_SIGNER,
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_SIGNER,
   DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by itself, not by one of caFile',
-  CERT_SIGNATURE_FAILURE: 'has a wrong signature: its authority has the name of one in caFile only',
   INVALID_PURPOSE: 'is not made for clients (its key usage)',
-  INVALID_CA: 'is signed by a certificate that may sign none',
-  PATH_LENGTH_EXCEEDED: 'is signed by more authorities in a row than the first allows',
+  UNSPECIFIED: 'is not valid; openssl verify -CAfile tells why',
 }
 
 /** `verification` is OpenSSL's code, `shown` the names of the certificate as far as they are known. */

@@ -2,14 +2,18 @@
 
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
+import { Authority } from '../../lib/cli/certs/authority.ts'
 import { PskIdentities } from '../../lib/security/psk-identities.ts'
 import { namesOf, userNameIn } from '../../lib/transport/client-certificate.ts'
 import { listenTls, type TlsListener, type TlsOptions } from '../../lib/transport/tls.ts'
 import type { Peer } from '../../lib/transport/transport.ts'
 import { makeAuthority, type TestAuthority } from '../support/authority.ts'
 import { certificates, type KeyAndCertificate } from '../support/certificates.ts'
+import { temporaryDirectory } from '../support/processes.ts'
 import { Program, requireProgram } from '../support/programs.ts'
 import { Acceptor, closeAfter, whereOf } from '../support/transports.ts'
 
@@ -121,6 +125,10 @@ test('a name that looks like several is one', (t) => {
 
 type Make = (authority: TestAuthority) => Promise<KeyAndCertificate>
 
+function withChain({ key, cert }: KeyAndCertificate, above: KeyAndCertificate): KeyAndCertificate {
+  return { key, cert: cert + above.cert }
+}
+
 /** What is shown, and what the log says of it. */
 const notValid: Readonly<Record<string, readonly [Make, RegExp]>> = {
   'has expired': [
@@ -141,7 +149,24 @@ const notValid: Readonly<Record<string, readonly [Make, RegExp]>> = {
   ],
   'is of another authority of the same name': [
     async () => (await makeAuthority('test CA')).device('meter-7'),
-    /^"meter-7", serial \w+ (has a wrong signature|is signed by nobody)/,
+    /^"meter-7", serial \w+ is signed by nobody in caFile$/,
+  ],
+  'comes with its authority, which is not ours': [
+    async () => {
+      const { ca, device } = await makeAuthority('another CA')
+      return withChain(await device('meter-7'), ca)
+    },
+    /^"meter-7", serial \w+ is signed by nobody in caFile$/,
+  ],
+  'is signed by a device': [
+    async (authority) => {
+      const device = await authority.device('meter-6')
+      const signer = await Authority.from({ key: device.key, certificate: device.cert })
+      const now = Date.now()
+      const made = await signer.signDevice('meter-7', { from: now - 1000, until: now + 100_000 })
+      return withChain({ key: made.key, cert: made.certificate }, device)
+    },
+    /^"meter-7", serial \w+ is not valid; openssl verify -CAfile tells why$/,
   ],
   'is signed by itself': [
     async () => (await certificates()).otherCa,
@@ -216,6 +241,16 @@ test('a revocation list that is too old lets nobody in', async (t) => {
   t.regex(sentence, /the revocation list in crlFile has expired, get a new one$/)
 })
 
+test('a revocation list of tomorrow lets nobody in', async (t) => {
+  const authority = await authorityMade
+  const door = await listen(t, { requireCert: true, crl: [await authority.revoke([], [1, 9])] })
+
+  knock(t, door, await authority.device('meter-7'))
+  const { sentence } = await door.acceptor.nextRefusal()
+
+  t.regex(sentence, /cannot be checked: the revocation list in crlFile is not valid yet$/)
+})
+
 test('an authority without a revocation list lets nobody in where there are lists', async (t) => {
   const foreign = await makeAuthority('another CA')
   const door = await listen(t, { requireCert: true, crl: [await foreign.revoke([])] })
@@ -224,6 +259,22 @@ test('an authority without a revocation list lets nobody in where there are list
   const { sentence } = await door.acceptor.nextRefusal()
 
   t.regex(sentence, /crlFile has no list of its authority, or of one above it$/)
+})
+
+test('a client that is told an expired certificate says so', async (t) => {
+  const openssl = requireProgram(t, 'openssl', 'openssl')
+  if (openssl === undefined) return
+  const authority = await authorityMade
+  const door = await listen(t, { credentials: await authority.server([-9, -2]) })
+  const { host, port } = whereOf(door.listener)
+  const caFile = join(temporaryDirectory(t), 'ca.crt')
+  writeFileSync(caFile, authority.ca.cert)
+
+  const verifying = ['-verify_return_error', '-CAfile', caFile]
+  new Program(t, openssl, ['s_client', '-connect', `${host}:${port}`, ...verifying])
+  const { sentence } = await door.acceptor.nextRefusal()
+
+  t.is(sentence, 'the client says that our certificate has expired')
 })
 
 test('a client cannot begin another handshake on its connection', async (t) => {

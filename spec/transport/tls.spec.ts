@@ -251,7 +251,7 @@ test('a client that is too old is refused with a sentence', async (t) => {
   client.on('error', () => {})
   const { sentence } = await door.acceptor.nextRefusal()
 
-  t.is(sentence, 'the client offered no TLS version we accept; TLS 1.2 is the oldest')
+  t.is(sentence, 'the client offered no TLS version we accept; minTlsVersion is the oldest')
 })
 
 test('a client that does not trust our certificate is reported', async (t) => {
