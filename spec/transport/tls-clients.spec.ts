@@ -271,8 +271,9 @@ test('a client that is told an expired certificate says so', async (t) => {
   writeFileSync(caFile, authority.ca.cert)
 
   const verifying = ['-verify_return_error', '-CAfile', caFile]
-  new Program(t, openssl, ['s_client', '-connect', `${host}:${port}`, ...verifying])
+  const client = new Program(t, openssl, ['s_client', '-connect', `${host}:${port}`, ...verifying])
   const { sentence } = await door.acceptor.nextRefusal()
+  await client.exited
 
   t.is(sentence, 'the client says that our certificate has expired')
 })
