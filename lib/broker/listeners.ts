@@ -1,6 +1,7 @@
 /** Opens the listeners of the configuration: all of them, or none. */
 
 import type { ListenerConfiguration } from '../config/options.ts'
+import { HANDSHAKES_MAX } from '../transport/gate.ts'
 import type { ListenOptions } from '../transport/peer.ts'
 import { listenTcp } from '../transport/tcp.ts'
 import { listenTls, type TlsListener } from '../transport/tls.ts'
@@ -10,6 +11,7 @@ import { listenWebSocket } from '../transport/websocket.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { EncryptedListener } from './credentials.ts'
 import type { FileEnd } from './expiry-report.ts'
+import { isLoopback } from './limits.ts'
 import { type EncryptionParts, LiveEncryption } from './live-encryption.ts'
 
 export interface OpenListener extends Listener {
@@ -49,7 +51,7 @@ async function openListener(
   parts: ListenerParts,
   accept: AcceptTransport,
 ): Promise<OpenListener> {
-  const common = commonOptions(configuration.name, parts)
+  const common = { ...commonOptions(configuration.name, parts), ...handshakesOf(configuration) }
   switch (configuration.type) {
     case 'tcp':
       return withoutCertificates(await listenTcp({ ...configuration, ...common }, accept))
@@ -91,6 +93,13 @@ function commonOptions(name: string, { log, limitedLog }: ListenerParts): Listen
       ),
     failed: (sentence) => log.error({ listener: name }, sentence),
   }
+}
+
+/** Local programs and test suites open many at once, and are nobody's attack. */
+function handshakesOf(configuration: ListenerConfiguration): { handshakesMax?: number } {
+  if (configuration.type === 'unix') return {}
+  const { handshakesMax = isLoopback(configuration) ? 0 : HANDSHAKES_MAX } = configuration
+  return { handshakesMax }
 }
 
 function withoutCertificates(listener: Listener): OpenListener {

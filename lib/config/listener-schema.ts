@@ -63,6 +63,20 @@ const proxy = {
     .describe('Addresses and ranges whose PROXY header or X-Forwarded-For is believed.'),
 }
 
+const handshakes = {
+  handshakeTimeoutMs: integer(
+    100,
+    300_000,
+    10_000,
+    'How long PROXY header, TLS and WebSocket handshake may take together.',
+  ),
+  handshakesMax: optionalInteger(
+    0,
+    1_000_000,
+    'How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit. By default 4096, and no limit where no other machine arrives.',
+  ),
+}
+
 const hostSentence = 'Address to listen on; 0.0.0.0 or :: for all interfaces of the machine.'
 const host = z.string().min(1).max(255).default('127.0.0.1').describe(hostSentence)
 const portSentence = 'Port to listen on; 0: a free one, which the log names.'
@@ -116,13 +130,21 @@ const unixSocket = {
 }
 
 // `type` comes first for the sake of generated files.
-const tcp = z.strictObject({ type: z.literal('tcp'), host, port: port(1883), ...proxy, ...common })
+const tcp = z.strictObject({
+  type: z.literal('tcp'),
+  host,
+  port: port(1883),
+  ...proxy,
+  ...handshakes,
+  ...common,
+})
 const tls = z.strictObject({
   type: z.literal('tls'),
   host,
   port: port(8883),
   ...encryption,
   ...proxy,
+  ...handshakes,
   ...common,
 })
 const ws = z.strictObject({
@@ -131,6 +153,7 @@ const ws = z.strictObject({
   port: port(8083),
   ...webSocket,
   ...proxy,
+  ...handshakes,
   ...common,
 })
 const wss = z.strictObject({
@@ -140,6 +163,7 @@ const wss = z.strictObject({
   ...webSocket,
   ...encryption,
   ...proxy,
+  ...handshakes,
   ...common,
 })
 const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common })

@@ -14,6 +14,13 @@ export interface TcpListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -88,6 +95,13 @@ export interface TlsListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -131,6 +145,13 @@ export interface WsListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -212,6 +233,13 @@ export interface WssListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.

@@ -20,6 +20,9 @@ import { TrustedProxies } from './trusted-proxies.ts'
 /** For PROXY header, TLS and WebSocket handshake together, unless the listener says otherwise. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 
+/** How many may be on the way at once where other machines arrive, unless the listener says otherwise. */
+export const HANDSHAKES_MAX = 4096
+
 /** A client that is not a transport yet. */
 export class Arrival {
   readonly socket: Socket
@@ -108,8 +111,10 @@ export class Gate {
   readonly handshakeTimeoutMs: number
   readonly trustedProxies: TrustedProxies
   readonly #readsProxyHeader: boolean
+  readonly #handshakesMax: number
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
   readonly #noticed: ((peer: Peer, sentence: string) => void) | undefined
+  /** In the order in which they came. */
   readonly #arrivals = new Set<Arrival>()
 
   constructor(options: NetworkOptions, protocol: Peer['protocol']) {
@@ -118,6 +123,7 @@ export class Gate {
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
     this.trustedProxies = new TrustedProxies(options.trustedProxies ?? [])
     this.#readsProxyHeader = options.proxyProtocol ?? false
+    this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX
     this.#refused = options.refused
     this.#noticed = options.noticed
     if (this.#readsProxyHeader && this.trustedProxies.isEmpty) {
@@ -132,6 +138,7 @@ export class Gate {
   enter(socket: Socket, next: (arrival: Arrival) => void): void {
     const arrival = new Arrival(socket, this)
     this.#arrivals.add(arrival)
+    if (this.#handshakesMax > 0 && this.#arrivals.size > this.#handshakesMax) this.#dropOldest()
     if (!this.#readsProxyHeader) {
       next(arrival)
     } else if (this.trustedProxies.has(arrival.address)) {
@@ -143,6 +150,16 @@ export class Gate {
     } else {
       arrival.refuse('the connection comes from an address that is not in trustedProxies')
     }
+  }
+
+  /** Who takes long is more likely to be nobody than who has just come. */
+  #dropOldest(): void {
+    const [oldest] = this.#arrivals
+    if (oldest === undefined) return
+    this.forget(oldest)
+    oldest.refuse(
+      `more than ${this.#handshakesMax} handshakes (handshakesMax): the oldest gives way`,
+    )
   }
 
   report(peer: Peer, sentence: string): void {

@@ -207,6 +207,8 @@ function refuseNonsense(error: HttpError, socket: ArrivedSocket): void {
     arrival.fail('a plain MQTT client on a WebSocket port; use ws:// or another listener')
   } else if (protocol === 'tls') {
     arrival.fail('a TLS client on a plain WebSocket port; use wss:// on a listener with TLS')
+  } else if (error.code === 'HPE_HEADER_OVERFLOW') {
+    refuse(socket, 431, `the HTTP headers have more than ${HTTP_HEADER_BYTES_MAX} bytes`)
   } else if (error.code === 'HPE_INVALID_EOF_STATE' || !socket.writable) {
     arrival.fail('the client left during the WebSocket handshake')
   } else {
