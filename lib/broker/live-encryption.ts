@@ -45,6 +45,7 @@ export class LiveEncryption {
   /** Complaints are told once. */
   #complaint = ''
   #cancelLook: (() => void) | undefined
+  #isClosed = false
 
   /**
    * Reads all files and begins to watch them. Rejects with a `ListenError` if the certificates, with a
@@ -115,6 +116,7 @@ export class LiveEncryption {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#cancelLook?.()
     this.#keys?.close()
     for (const file of this.#files) file.close()
@@ -140,6 +142,7 @@ export class LiveEncryption {
   }
 
   #lookSoon(): void {
+    if (this.#isClosed) return
     this.#cancelLook?.()
     this.#cancelLook = this.#parts.clock.after(FILES_REST_MS, () => void this.#look())
   }
@@ -149,7 +152,7 @@ export class LiveEncryption {
     try {
       const read = await readCredentials(this.#configuration)
       this.#complaint = ''
-      if (areSame(read.credentials, this.#inForce.credentials)) return
+      if (this.#isClosed || areSame(read.credentials, this.#inForce.credentials)) return
       this.#use(read)
       this.#parts.log.info({ listener: name }, 'changed certificates are in force')
     } catch (error) {

@@ -293,6 +293,28 @@ test('a client cannot begin another handshake on its connection', async (t) => {
   t.deepEqual(server.chunks, [])
 })
 
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  for (const isKnown of [true, false]) {
+    const name = isKnown ? 'a certificate' : 'one that does not verify'
+    test(`a session that is resumed has who it began with, ${name} (${version})`, async (t) => {
+      const door = await listen(t, { requestCert: true, userNameFrom: 'commonName' })
+      const authority = isKnown ? door.authority : await makeAuthority('another CA')
+      const device = { ...(await authority.device('meter-7')), maxVersion: version }
+      const first = knock(t, door, device)
+      const tickets = once(first, 'session')
+      const { transport } = await door.acceptor.next()
+      const [session] = (await tickets) as [Buffer]
+
+      const again = knock(t, door, { ...device, session })
+      const { transport: resumed } = await door.acceptor.next()
+
+      t.true(again.isSessionReused())
+      t.deepEqual(resumed.peer.userName, transport.peer.userName)
+      t.is(resumed.peer.userName, isKnown ? 'meter-7' : undefined)
+    })
+  }
+}
+
 const KEY = '00112233445566778899aabbccddeeff'
 
 function pskDoor(t: ExecutionContext, options: Own = {}): Promise<Door> {
@@ -338,7 +360,14 @@ const psk = (identity: string, key: string): ConnectionOptions => ({
   pskCallback: () => ({ psk: Buffer.from(key, 'hex'), identity }),
 })
 
-for (const cipher of ['PSK-AES128-GCM-SHA256', 'PSK-AES128-CCM8', 'PSK-AES128-CBC-SHA256']) {
+/** Since 3.2 OpenSSL takes its short tags for too weak. */
+const hasShortTags = Number(process.versions.openssl.split('.')[1]) < 2
+
+for (const cipher of [
+  'PSK-AES128-GCM-SHA256',
+  'PSK-AES128-CBC-SHA256',
+  ...(hasShortTags ? ['PSK-AES128-CCM8'] : []),
+]) {
   test(`small devices may use ${cipher}`, async (t) => {
     const door = await pskDoor(t, keyOnly)
 
