@@ -129,6 +129,9 @@ const unixSocket = {
     .describe('Permissions of the socket file.'),
 }
 
+/** For editors; what is said of it comes from `checkEncryption`. */
+const KEYED = { anyOf: [{ required: ['keyFile', 'certFile'] }, { required: ['pskFile'] }] }
+
 // `type` comes first for the sake of generated files.
 const tcp = z.strictObject({
   type: z.literal('tcp'),
@@ -138,15 +141,17 @@ const tcp = z.strictObject({
   ...handshakes,
   ...common,
 })
-const tls = z.strictObject({
-  type: z.literal('tls'),
-  host,
-  port: port(8883),
-  ...encryption,
-  ...proxy,
-  ...handshakes,
-  ...common,
-})
+const tls = z
+  .strictObject({
+    type: z.literal('tls'),
+    host,
+    port: port(8883),
+    ...encryption,
+    ...proxy,
+    ...handshakes,
+    ...common,
+  })
+  .meta(KEYED)
 const ws = z.strictObject({
   type: z.literal('ws'),
   host,
@@ -156,16 +161,18 @@ const ws = z.strictObject({
   ...handshakes,
   ...common,
 })
-const wss = z.strictObject({
-  type: z.literal('wss'),
-  host,
-  port: port(8084),
-  ...webSocket,
-  ...encryption,
-  ...proxy,
-  ...handshakes,
-  ...common,
-})
+const wss = z
+  .strictObject({
+    type: z.literal('wss'),
+    host,
+    port: port(8084),
+    ...webSocket,
+    ...encryption,
+    ...proxy,
+    ...handshakes,
+    ...common,
+  })
+  .meta(KEYED)
 const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common })
 
 /** The list of listeners with its default: TCP and WebSocket, reachable from this machine only. */
