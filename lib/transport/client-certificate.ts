@@ -69,6 +69,12 @@ export function namesOf(text: string): AlternativeNames {
   return { dnsNames: of('DNS'), emailAddresses: of('email'), uris: of('URI') }
 }
 
-function unquoted(value: string): string {
-  return value.startsWith('"') ? (JSON.parse(value) as string) : value
+/** What cannot be read is no name: a handshake is no place to throw. */
+function unquoted(value: string): string | [] {
+  if (!value.startsWith('"')) return value
+  try {
+    return JSON.parse(value) as string
+  } catch {
+    return []
+  }
 }

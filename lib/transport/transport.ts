@@ -18,7 +18,7 @@ export interface Peer {
   /** A verified client certificate. */
   readonly certificate: PeerCertificate | undefined
   /** Who the client is, proved by its certificate or pre-shared key: no password is asked for. */
-  readonly userName: string | undefined
+  readonly userName?: string | undefined
 }
 
 /** What a client certificate says; it is verified, so its authority has said so too. */

@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { loadX509 } from '../../lib/cli/certs/x509.ts'
+import { createBroker } from '../../lib/index.ts'
 import { spawnStart } from '../support/broker-process.ts'
 import { type CliResult, run, temporaryDirectory } from '../support/processes.ts'
 import { type Exit, Program, requireProgram } from '../support/programs.ts'
@@ -253,6 +254,27 @@ test('the lines and commands that are printed work as they are', async (t) => {
   if (path === undefined) return
   const theirs = await new Program(t, path, words).exited
   t.is(theirs.code, 0, theirs.stderr)
+})
+
+test('curl trusts the secure WebSocket door', async (t) => {
+  const curl = requireProgram(t, 'curl', 'curl')
+  if (curl === undefined) return
+  const { file } = await initiated(t)
+  const listener = {
+    type: 'wss',
+    port: 0,
+    keyFile: file('server.key'),
+    certFile: file('server.crt'),
+  } as const
+  const broker = await createBroker({ listeners: [listener] })
+  t.teardown(() => broker.close())
+
+  const url = (broker.urls[0] ?? '').replace('wss:', 'https:').replace('127.0.0.1', 'localhost')
+  const trust = ['--silent', '--show-error', '--noproxy', '*', '--cacert', file('ca.crt')]
+  const { stdout, stderr } = await new Program(t, curl, [...trust, url]).exited
+
+  t.is(stderr, '')
+  t.regex(stdout, /^This is the WebSocket door of an MQTT broker/)
 })
 
 /** The words of a command as a shell would give them. */

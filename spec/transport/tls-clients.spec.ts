@@ -12,7 +12,7 @@ import { namesOf, userNameIn } from '../../lib/transport/client-certificate.ts'
 import { listenTls, type TlsListener, type TlsOptions } from '../../lib/transport/tls.ts'
 import type { Peer } from '../../lib/transport/transport.ts'
 import { makeAuthority, type TestAuthority } from '../support/authority.ts'
-import { certificates, type KeyAndCertificate } from '../support/certificates.ts'
+import { certificates, type KeyAndCertificate, ODD_NAME } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/processes.ts'
 import { Program, requireProgram } from '../support/programs.ts'
 import { Acceptor, closeAfter, whereOf } from '../support/transports.ts'
@@ -109,6 +109,27 @@ test('a name that MQTT does not allow is no user name', (t) => {
   t.is(userNameIn(certificate, 'commonName'), undefined)
   t.is(userNameIn(certificate, 'dns'), undefined)
   t.is(userNameIn(certificate, 'uri'), undefined)
+})
+
+test('names of a certificate that look like several are one each', async (t) => {
+  const { ca, oddClient, server } = await certificates()
+  const credentials = { ...server, ca: ca.cert }
+  const door = await listen(t, { requireCert: true, userNameFrom: 'dns', credentials })
+
+  knock(t, door, { ...oddClient, ca: ca.cert })
+  const { transport } = await door.acceptor.next()
+
+  t.is(transport.peer.userName, ODD_NAME)
+  t.like(transport.peer.certificate, {
+    dnsNames: [ODD_NAME, 'b'],
+    emailAddresses: ['"a\\@b'],
+    uris: ['urn:\u00c3\u00a4'],
+  })
+})
+
+test('what cannot be read of the names is left out', (t) => {
+  t.deepEqual(namesOf('DNS:"\\x", DNS:b').dnsNames, ['b'])
+  t.deepEqual(namesOf('').dnsNames, [])
 })
 
 test('a name that looks like several is one', (t) => {
