@@ -3,11 +3,10 @@
 import { networkSentence } from './peer.ts'
 
 const NOT_TRUSTED = 'the client does not trust our certificate'
-const OLD_VERSION = 'the client offered no TLS version we accept; minTlsVersion is the oldest'
 
 const SENTENCES: Readonly<Record<string, string>> = {
-  ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_VERSION,
-  ERR_SSL_VERSION_TOO_LOW: OLD_VERSION,
+  ERR_SSL_UNSUPPORTED_PROTOCOL:
+    'the client offered no TLS version we accept; minTlsVersion is the oldest',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the client does not speak TLS',
   ERR_SSL_NO_SHARED_CIPHER: 'the client offered no cipher we accept',
   ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM: 'the client offered no signature algorithm we accept',
@@ -20,7 +19,6 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'the client says that our certificate has expired',
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'the client accepts none of our TLS versions',
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: 'the client found nothing in our offer that it accepts',
-  ERR_TLS_HANDSHAKE_TIMEOUT: 'the TLS handshake took too long',
   ECONNRESET: 'the client closed the connection during the TLS handshake',
 }
 

@@ -81,6 +81,9 @@ export async function listenTls(
   return { ...listener, reload: (credentials) => step.reload(credentials) }
 }
 
+/** As long as a timer of Node can be. */
+const NEVER_MS = 2 ** 31 - 1
+
 const ARRIVAL = Symbol('arrival')
 
 interface ArrivedSocket extends Socket {
@@ -101,6 +104,7 @@ export class TlsStep {
       ...secureContextOf(options.credentials, options),
       requestCert: isCertRequired || (options.requestCert ?? false),
       rejectUnauthorized: isCertRequired,
+      handshakeTimeout: NEVER_MS, // The arrival has its own, for all steps together.
       ...(options.preSharedKeys !== undefined && this.#pskOptions(options.preSharedKeys)),
     })
     this.#server.on('secureConnection', (socket) => this.#receive(socket))

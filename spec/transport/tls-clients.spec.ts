@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 import { Authority } from '../../lib/cli/certs/authority.ts'
@@ -15,7 +16,7 @@ import { makeAuthority, type TestAuthority } from '../support/authority.ts'
 import { certificates, type KeyAndCertificate, ODD_NAME } from '../support/certificates.ts'
 import { temporaryDirectory } from '../support/processes.ts'
 import { Program, requireProgram } from '../support/programs.ts'
-import { Acceptor, closeAfter, whereOf } from '../support/transports.ts'
+import { Acceptor, closeAfter, connectTo, whereOf } from '../support/transports.ts'
 
 interface Door {
   readonly listener: TlsListener
@@ -280,6 +281,52 @@ test('an authority without a revocation list lets nobody in where there are list
   const { sentence } = await door.acceptor.nextRefusal()
 
   t.regex(sentence, /crlFile has no list of its authority, or of one above it$/)
+})
+
+/** Sends the ClientHello of a real client, and an alert in the place of what would come next. */
+async function answerByAlert(t: ExecutionContext, door: Door, description: number): Promise<void> {
+  const socket = await connectTo(t, door.listener)
+  const hello = new Promise<Buffer>((resolve) => {
+    const stream = new Duplex({ read() {}, write: (chunk: Buffer) => resolve(chunk) })
+    const client = connect({ socket: stream, maxVersion: 'TLSv1.2' })
+    client.on('error', () => {})
+    t.teardown(() => client.destroy())
+  })
+  socket.write(await hello)
+  await once(socket, 'data')
+  const fatal = 2
+  socket.write(Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, fatal, description]))
+}
+
+const NOT_TRUSTED = 'the client does not trust our certificate'
+
+for (const [name, description, expected] of [
+  ['handshake_failure', 40, 'the client found nothing in our offer that it accepts'],
+  ['bad_certificate', 42, NOT_TRUSTED],
+  ['unsupported_certificate', 43, NOT_TRUSTED],
+  ['certificate_expired', 45, 'the client says that our certificate has expired'],
+  ['certificate_unknown', 46, NOT_TRUSTED],
+  ['unknown_ca', 48, NOT_TRUSTED],
+  ['protocol_version', 70, 'the client accepts none of our TLS versions'],
+  ['internal_error', 80, 'the TLS handshake failed: tlsv1 alert internal error'],
+] as const) {
+  test(`the alert ${name} of a client becomes a sentence`, async (t) => {
+    const door = await listen(t)
+
+    await answerByAlert(t, door, description)
+    const { sentence } = await door.acceptor.nextRefusal()
+
+    t.is(sentence, expected)
+  })
+}
+
+test('a client that knows other signatures than ours is told apart', async (t) => {
+  const door = await listen(t)
+
+  knock(t, door, { sigalgs: 'rsa_pss_rsae_sha256', minVersion: 'TLSv1.3' })
+  const { sentence } = await door.acceptor.nextRefusal()
+
+  t.is(sentence, 'the client offered no signature algorithm we accept')
 })
 
 test('a client that is told an expired certificate says so', async (t) => {
