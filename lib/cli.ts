@@ -5,6 +5,7 @@ import yargs, { type CommandModule, type Options } from 'yargs'
 import { aclCommand } from './cli/acl.ts'
 import { benchOptions } from './cli/bench/options.ts'
 import { benchCommand } from './cli/bench.ts'
+import { certsCommand } from './cli/certs.ts'
 import { configCommand } from './cli/config.ts'
 import { ExitCode } from './cli/exit-codes.ts'
 import { CommandFailure, UsageError } from './cli/failures.ts'
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   { module: benchCommand as CommandModule<object, never>, options: benchOptions },
   { module: userCommand as CommandModule<object, never> },
   { module: aclCommand as CommandModule<object, never> },
+  { module: certsCommand as CommandModule<object, never> },
 ]
 
 /** Wider lines are hard to read, whatever the terminal can show. */

@@ -13,6 +13,7 @@ class Drain implements Transport {
     address: '',
     port: 0,
     certificate: undefined,
+    userName: undefined,
   } as const
   events: Transport['events'] = { received() {}, drained() {}, closed() {} }
   readonly pendingBytes = 0

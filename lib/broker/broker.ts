@@ -30,9 +30,10 @@ import { Acceptor } from './acceptor.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
 import { createContext } from './create-context.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
-import { limitsOf } from './limits.ts'
+import { ExpiryReport, endingFiles } from './expiry-report.ts'
+import { limitsOf, provesNames } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
-import { applyTo } from './live-access.ts'
+import { applyTo, endIdentities } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
@@ -68,6 +69,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #context: ConnectionContext
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
+  readonly #expiry: ExpiryReport
   readonly #tell: Tell
   #listeners: OpenListener[] = []
   readonly #acceptors: Acceptor[] = []
@@ -110,11 +112,17 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       makeStore,
     })
     this.#stored = new StoredState(this.#context, configuration)
+    this.#expiry = new ExpiryReport({
+      ...this.#context,
+      ends: () => this.#listeners.flatMap((listener) => listener.fileEnds()),
+      warningDays: () => this.#configuration.security.certificateWarningDays,
+    })
     this.#systemTopics = new SystemTopics(
       configuration.monitor,
       this.#context,
       VERSION,
       () => this.#stored.durability,
+      endingFiles(configuration.listeners, this.#expiry),
     )
     this.#ownAcceptor = this.#acceptorFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
@@ -129,12 +137,16 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async start(): Promise<void> {
     try {
       checkReach(this.configuration, this.#hooks)
-      await this.#sources.open(this.#hooks)
+      await this.#sources.open(this.#hooks, this.configuration.listeners.every(provesNames))
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#listeners = await openListeners(
         this.configuration.listeners,
-        this.#context,
+        {
+          ...this.#context,
+          certificatesChanged: () => this.#expiry.check(),
+          identitiesChanged: endIdentities(this.#context.connections),
+        },
         (listener) => this.#acceptorFor(listener).accept,
       )
     } catch (error) {
@@ -143,6 +155,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     }
     for (const { name, url } of this.#listeners)
       this.#log.info({ listener: name, url }, 'listening')
+    this.#expiry.check()
   }
 
   /** The store cannot go on: nothing may be acknowledged any more. */
@@ -242,6 +255,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   async #stop(): Promise<void> {
     const { registry, store, flusher, timers } = this.#context
     this.#systemTopics.stop()
+    this.#expiry.stop()
     const sourcesClosed = this.#sources.close()
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()

@@ -8,7 +8,7 @@ import type { AccessHooks } from '../security/access.ts'
 
 /**
  * The limits of connections: those of the configuration, with what a listener has of its own. Where one of
- * `hooks` knows users a client has to be one, unless it is said otherwise.
+ * `hooks` knows users, or the listener does, a client has to be one, unless it is said otherwise.
  */
 export function limitsOf(
   configuration: BrokerConfiguration,
@@ -16,7 +16,8 @@ export function limitsOf(
   hooks: AccessHooks,
 ): ConnectionLimits {
   const { connection, session, security, store } = configuration
-  const isOpen = isLoopback(listener) && hooks.authenticate === undefined
+  const provesUserNames = provesNames(listener)
+  const isOpen = isLoopback(listener) && hooks.authenticate === undefined && !provesUserNames
   return {
     ...connection,
     maximumPacketSizeBytes: listener?.maximumPacketSizeBytes ?? connection.maximumPacketSizeBytes,
@@ -25,11 +26,18 @@ export function limitsOf(
     willDelayMaxSeconds: session.willDelayMaxSeconds,
     subscriptionsMax: session.subscriptionsMax,
     allowAnonymous: listener?.allowAnonymous ?? security.allowAnonymous ?? isOpen,
+    provesUserNames,
     unauthorizedPublishV3: security.unauthorizedPublishV3,
     storeTimeoutMs: store.timeoutMs,
     storePendingUnitsMax: store.pendingUnitsMax,
     storePendingBytesMax: store.pendingBytesMax,
   }
+}
+
+/** Whether clients prove who they are by a certificate or a pre-shared key, before any password. */
+export function provesNames(listener: ListenerConfiguration | undefined): boolean {
+  if (listener?.type !== 'tls' && listener?.type !== 'wss') return false
+  return listener.userNameFromCertificate !== 'no' || listener.pskFile !== undefined
 }
 
 /** Whether only programs of this machine reach the listener; the host's own transports are as near. */

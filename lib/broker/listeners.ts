@@ -1,43 +1,43 @@
 /** Opens the listeners of the configuration: all of them, or none. */
 
-import type { Buffer } from 'node:buffer'
-import { readFile } from 'node:fs/promises'
 import type { ListenerConfiguration } from '../config/options.ts'
-import { ListenError } from '../transport/listen.ts'
+import { HANDSHAKES_MAX } from '../transport/gate.ts'
 import type { ListenOptions } from '../transport/peer.ts'
 import { listenTcp } from '../transport/tcp.ts'
-import { checkCredentials, listenTls, type TlsCredentials } from '../transport/tls.ts'
+import { listenTls, type TlsListener } from '../transport/tls.ts'
 import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
 import { listenUnix } from '../transport/unix.ts'
 import { listenWebSocket } from '../transport/websocket.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
-import type { Logger } from '../util/logger.ts'
+import type { EncryptedListener } from './credentials.ts'
+import type { FileEnd } from './expiry-report.ts'
+import { isLoopback } from './limits.ts'
+import { type EncryptionParts, LiveEncryption } from './live-encryption.ts'
 
 export interface OpenListener extends Listener {
   /**
-   * Reads key, certificate and CA again and returns what puts them in force for clients to come, which
+   * Reads key, certificate, authorities and lists again and returns what puts them in force for clients to come, which
    * cannot fail any more: so all listeners change, or none. Throws `ListenError` if they cannot be used.
    */
   prepareCertificates(): Promise<() => void>
+  /** When its certificates end. */
+  fileEnds(): readonly FileEnd[]
 }
 
-interface Logs {
-  readonly log: Logger
+export interface ListenerParts extends EncryptionParts {
   readonly limitedLog: LimitedLog
 }
-
-type EncryptedListener = Extract<ListenerConfiguration, { keyFile: string }>
 
 /** Opens every listener; if one fails, closes those that were open and throws its `ListenError`. */
 export async function openListeners(
   configurations: readonly ListenerConfiguration[],
-  logs: Logs,
+  parts: ListenerParts,
   acceptFor: (configuration: ListenerConfiguration) => AcceptTransport,
 ): Promise<OpenListener[]> {
   const open: OpenListener[] = []
   try {
     for (const configuration of configurations) {
-      open.push(await openListener(configuration, logs, acceptFor(configuration)))
+      open.push(await openListener(configuration, parts, acceptFor(configuration)))
     }
   } catch (error) {
     await Promise.all(open.map((listener) => listener.close()))
@@ -48,10 +48,10 @@ export async function openListeners(
 
 async function openListener(
   configuration: ListenerConfiguration,
-  logs: Logs,
+  parts: ListenerParts,
   accept: AcceptTransport,
 ): Promise<OpenListener> {
-  const common = commonOptions(configuration.name, logs)
+  const common = { ...commonOptions(configuration.name, parts), ...handshakesOf(configuration) }
   switch (configuration.type) {
     case 'tcp':
       return withoutCertificates(await listenTcp({ ...configuration, ...common }, accept))
@@ -65,18 +65,18 @@ async function openListener(
       const options = { ...configuration, ...common }
       return withoutCertificates(await listenWebSocket(options, accept))
     }
-    case 'tls': {
-      const options = { ...configuration, ...common, ...(await encryptionOf(configuration)) }
-      return withCertificates(await listenTls(options, accept), configuration)
-    }
-    case 'wss': {
-      const options = { ...configuration, ...common, ...(await encryptionOf(configuration)) }
-      return withCertificates(await listenWebSocket(options, accept), configuration)
-    }
+    case 'tls':
+      return openEncrypted(configuration, parts, (encryption) =>
+        listenTls({ ...configuration, ...common, ...encryption }, accept),
+      )
+    case 'wss':
+      return openEncrypted(configuration, parts, (encryption) =>
+        listenWebSocket({ ...configuration, ...common, ...encryption }, accept),
+      )
   }
 }
 
-function commonOptions(name: string, { log, limitedLog }: Logs): ListenOptions {
+function commonOptions(name: string, { log, limitedLog }: ListenerParts): ListenOptions {
   return {
     name,
     refused: (peer: Peer, sentence: string) =>
@@ -85,67 +85,55 @@ function commonOptions(name: string, { log, limitedLog }: Logs): ListenOptions {
         { address: `${peer.address}:${peer.port}`, listener: name, rule: sentence },
         'connection refused',
       ),
+    noticed: (peer: Peer, sentence: string) =>
+      limitedLog.warn(
+        'certificate',
+        { address: `${peer.address}:${peer.port}`, listener: name, rule: sentence },
+        'a client certificate counts as none',
+      ),
     failed: (sentence) => log.error({ listener: name }, sentence),
   }
 }
 
-async function encryptionOf(configuration: EncryptedListener): Promise<{
-  credentials: TlsCredentials
-  requestCert: boolean
-  requireCert: boolean
-}> {
-  const { requestClientCertificate } = configuration
-  return {
-    credentials: await readCredentials(configuration),
-    requestCert: requestClientCertificate !== 'no',
-    requireCert: requestClientCertificate === 'required',
-  }
-}
-
-async function readCredentials(configuration: EncryptedListener): Promise<TlsCredentials> {
-  const { name, keyFile, certFile, caFile, minTlsVersion } = configuration
-  return {
-    key: await readPem(name, 'keyFile', keyFile),
-    cert: await readPem(name, 'certFile', certFile),
-    ca: caFile === undefined ? undefined : await readPem(name, 'caFile', caFile),
-    minVersion: minTlsVersion,
-  }
-}
-
-const fileFaults: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a directory',
-}
-
-async function readPem(listener: string, key: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    const { code = 'EIO', message } = error as NodeJS.ErrnoException
-    const why = fileFaults[code] ?? message
-    throw new ListenError(
-      code,
-      `Cannot open listener ${listener}: ${key} ${path}: ${why}. Correct ${key} in the configuration.`,
-      error,
-    )
-  }
+/** Local programs and test suites open many at once, and are nobody's attack. */
+function handshakesOf(configuration: ListenerConfiguration): { handshakesMax?: number } {
+  if (configuration.type === 'unix') return {}
+  const { handshakesMax = isLoopback(configuration) ? 0 : HANDSHAKES_MAX } = configuration
+  return { handshakesMax }
 }
 
 function withoutCertificates(listener: Listener): OpenListener {
-  return { ...listener, prepareCertificates: async () => () => {} }
+  return { ...listener, prepareCertificates: async () => () => {}, fileEnds: () => [] }
 }
 
-function withCertificates(
-  listener: Listener & { reload?(credentials: TlsCredentials): void },
+type Listen = (encryption: LiveEncryption['options']) => Promise<TlsListener>
+
+async function openEncrypted(
   configuration: EncryptedListener,
-): OpenListener {
+  parts: ListenerParts,
+  listen: Listen,
+): Promise<OpenListener> {
+  const encryption = await LiveEncryption.open(configuration, parts)
+  let listener: TlsListener
+  try {
+    listener = await listen(encryption.options)
+  } catch (error) {
+    encryption.close()
+    throw error
+  }
+  encryption.serve(listener)
   return {
     ...listener,
-    async prepareCertificates() {
-      const credentials = await readCredentials(configuration)
-      checkCredentials(credentials, configuration.name)
-      return () => listener.reload?.(credentials)
+    close() {
+      encryption.close()
+      return listener.close()
     },
+    prepareCertificates: () => encryption.prepare(),
+    fileEnds: () =>
+      [...encryption.ends].map(([option, endsAt]) => ({
+        listener: configuration.name,
+        option,
+        endsAt,
+      })),
   }
 }

@@ -26,6 +26,17 @@ export function applyTo(connections: ReadonlySet<Connection>): AccessChanges {
   }
 }
 
+/** Returns what is to be called when pre-shared keys of a listener are gone, or others. */
+export function endIdentities(connections: ReadonlySet<Connection>) {
+  return (listener: string, identities: ReadonlySet<string>): void => {
+    for (const connection of Array.from(connections)) {
+      const { peer } = connection.transport
+      if (peer.listener !== listener || !identities.has(peer.userName ?? '')) continue
+      connection.end(ReasonCode.NotAuthorized, 'its pre-shared key was removed or changed')
+    }
+  }
+}
+
 class RuleChange {
   readonly #connections: ReadonlySet<Connection>
   #isRunning = false

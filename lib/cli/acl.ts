@@ -25,6 +25,9 @@ interface CheckFlags {
   readonly address: string
   readonly listener: string
   readonly cn?: string | undefined
+  readonly dns?: string | undefined
+  readonly email?: string | undefined
+  readonly uri?: string | undefined
   readonly acl?: string | undefined
   readonly config?: string | undefined
 }
@@ -72,6 +75,9 @@ const checkCommand: CommandModule<object, CheckFlags> = {
       .option('address', { ...text, default: '127.0.0.1', describe: 'Address it comes from' })
       .option('listener', { ...text, default: 'tcp-0', describe: 'Listener it comes to' })
       .option('cn', { ...text, describe: 'Common Name of its certificate' })
+      .option('dns', { ...text, describe: 'DNS name in its certificate' })
+      .option('email', { ...text, describe: 'E-mail address in its certificate' })
+      .option('uri', { ...text, describe: 'URI in its certificate' })
       .option('acl', { ...text, describe: 'ACL file [security.aclFile of the configuration]' })
       .option('config', {
         ...text,
@@ -97,6 +103,7 @@ function judge(flags: CheckFlags): Decision {
     port: 0,
     listener: flags.listener,
     certificateCommonName: flags.cn,
+    certificate: certificateFrom(flags),
   }
   if (action === 'subscribe') {
     const filter = parseSharedFilter(topic)?.topicFilter ?? topic
@@ -110,6 +117,18 @@ function judge(flags: CheckFlags): Decision {
   return action === 'publish'
     ? rules.authorizePublish(client, { topic, qos, retain, payload })
     : rules.authorizeReceive(client, { topic, qos })
+}
+
+function certificateFrom({ cn, dns, email, uri }: CheckFlags): ClientInfo['certificate'] {
+  const given = (name: string | undefined) => (name === undefined ? [] : [name])
+  return {
+    commonName: cn ?? '',
+    fingerprint256: '',
+    serialNumber: '',
+    dnsNames: given(dns),
+    emailAddresses: given(email),
+    uris: given(uri),
+  }
 }
 
 function rulesOf({ acl, config }: CheckFlags): AccessList {

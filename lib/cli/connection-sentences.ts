@@ -1,5 +1,6 @@
 /** Why there is no connection, in one sentence that says what to do about it. */
 
+import type { PeerCertificate } from 'node:tls'
 import type { IConnackPacket, IDisconnectPacket } from 'mqtt'
 import { describeReasonCode, ReasonCode } from '../protocol/reason-codes.ts'
 import type { ConnectRequest } from './connect-request.ts'
@@ -22,6 +23,12 @@ const UNTRUSTED =
   "nobody we trust has signed the broker's certificate. Name its authority with --cafile"
 const NOT_TLS = 'what listens there does not speak TLS'
 const CLIENT_CERTIFICATE = 'the broker wants a certificate from us: --cert and --key'
+const HUNG_UP = 'the other side hung up. Does this port speak MQTT, and with or without TLS?'
+const HUNG_UP_TLS =
+  'the other side hung up. Does this port speak TLS? Does it want a certificate (--cert), or refuse ours? Its log says why'
+/** A certificate may have thousands. */
+const NAMES_SHOWN_MAX = 300
+const TRY_INSECURE = '--insecure connects without verifying it'
 
 const SENTENCES: Readonly<Record<string, string>> = {
   ENOTFOUND: 'nobody knows a host of this name',
@@ -30,22 +37,34 @@ const SENTENCES: Readonly<Record<string, string>> = {
   ENETUNREACH: 'there is no way to this network',
   ETIMEDOUT: 'no answer. Is the address right, and does a firewall let you through?',
   EACCES: 'this machine does not allow it',
-  ECONNRESET: 'the other side hung up. Does this port speak MQTT, and with or without TLS?',
-  EPIPE: 'the other side hung up. Does this port speak MQTT, and with or without TLS?',
   DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
   SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
-  CERT_HAS_EXPIRED: "the broker's certificate has expired",
-  ERR_TLS_CERT_ALTNAME_INVALID: "the broker's certificate is made out to another name than this",
-  EPROTO: NOT_TLS,
-  ERR_SSL_WRONG_VERSION_NUMBER: NOT_TLS,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: NOT_TLS,
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE,
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the broker does not trust our certificate (--cert)',
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: `the TLS handshake failed; perhaps ${CLIENT_CERTIFICATE}`,
+  CERT_HAS_EXPIRED: `the broker's certificate has expired: it has to be renewed there. ${TRY_INSECURE}`,
+  CERT_NOT_YET_VALID: `the broker's certificate is not valid yet. Are the clocks right? ${TRY_INSECURE}`,
+  INVALID_PURPOSE: `the broker's certificate is not made for servers. ${TRY_INSECURE}`,
 }
+
+/** What OpenSSL says, whatever code Node gives it. */
+const TLS_FAILURES: readonly (readonly [RegExp, string])[] = [
+  [/wrong version number|packet length too long/i, NOT_TLS],
+  [/alert certificate required/i, CLIENT_CERTIFICATE],
+  [/alert unknown ca/i, 'the broker does not trust our certificate (--cert)'],
+  [
+    /alert (bad|unsupported) certificate|alert certificate/i,
+    'the broker refuses our certificate (--cert)',
+  ],
+  [
+    /alert protocol version|unsupported protocol/i,
+    'the broker speaks no version of TLS that we do',
+  ],
+  [
+    /alert handshake failure|no cipher/i,
+    `the TLS handshake failed: perhaps ${CLIENT_CERTIFICATE}, or a pre-shared key`,
+  ],
+]
 
 /** `error` is undefined when the other side closed the connection without a word. */
 export function cannotConnect(request: Attempt, error: ConnectionError | undefined): string {
@@ -77,12 +96,14 @@ export function quoteReason(reasonString: string | undefined): string {
   return reasonString === undefined ? '' : ` (${JSON.stringify(reasonString)})`
 }
 
-function explain({ isLocal, options }: Attempt, error: ConnectionError | undefined): string {
-  if (error === undefined) return SENTENCES.ECONNRESET as string
+function explain(attempt: Attempt, error: ConnectionError | undefined): string {
+  const { isLocal, options } = attempt
+  if (error === undefined || HANG_UPS.has(error.code)) return explainHangUp(attempt)
   if (error.code === 'ECONNREFUSED') {
     const hint = isLocal ? ' Start one with: noctule start' : ''
     return `nothing listens there. Is the broker running?${hint}`
   }
+  if (error.code === 'ERR_TLS_CERT_ALTNAME_INVALID') return explainOtherName(error)
   if (error.message === 'connack timeout') {
     const waited = `no answer within ${(options.connectTimeout ?? 0) / 1000} s`
     return `${waited}. Is it an MQTT broker, and does a firewall let you through?`
@@ -93,5 +114,21 @@ function explain({ isLocal, options }: Attempt, error: ConnectionError | undefin
   }
   // MQTT.js's parser has no codes: it did not understand what came.
   if (error.code === undefined) return `what answers there is no MQTT broker: ${error.message}`
-  return SENTENCES[error.code] ?? error.message
+  const failure = TLS_FAILURES.find(([pattern]) => pattern.test(error.message))
+  return SENTENCES[error.code] ?? failure?.[1] ?? error.message
+}
+
+const HANG_UPS: ReadonlySet<string | number | undefined> = new Set(['ECONNRESET', 'EPIPE'])
+
+function explainHangUp({ url }: Attempt): string {
+  return /^(mqtts|wss):/.test(url) ? HUNG_UP_TLS : HUNG_UP
+}
+
+/** Node adds the certificate to this error. */
+function explainOtherName(error: ConnectionError & { readonly cert?: PeerCertificate }): string {
+  const { subjectaltname = '', subject } = error.cert ?? {}
+  const names = subjectaltname === '' ? String(subject?.CN) : subjectaltname
+  // Whoever answers there has written them.
+  const others = names.replaceAll(/(DNS|IP Address):/g, '').replaceAll(/[^\x20-\x7e]/g, '?')
+  return `the broker's certificate is made out to other names than this: ${others.slice(0, NAMES_SHOWN_MAX)}. Connect by one of them (-h). ${TRY_INSECURE}`
 }

@@ -22,6 +22,9 @@ const PATH_LENGTH_MAX = 4096
 const UNIX_PATH_LENGTH_MAX = 107
 const LIST_LENGTH_MAX = 1000
 
+// OpenSSL's, in bytes.
+const PSK_HINT_LENGTH_MAX = 128
+
 /** A list longer than this is a mistake, not a broker. */
 export const LISTENERS_MAX = 100
 
@@ -60,27 +63,49 @@ const proxy = {
     .describe('Addresses and ranges whose PROXY header or X-Forwarded-For is believed.'),
 }
 
+const handshakes = {
+  handshakeTimeoutMs: integer(
+    100,
+    300_000,
+    10_000,
+    'How long PROXY header, TLS and WebSocket handshake may take together.',
+  ),
+  handshakesMax: optionalInteger(
+    0,
+    1_000_000,
+    'How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit. By default 4096, and no limit where no other machine arrives.',
+  ),
+}
+
 const hostSentence = 'Address to listen on; 0.0.0.0 or :: for all interfaces of the machine.'
 const host = z.string().min(1).max(255).default('127.0.0.1').describe(hostSentence)
 const portSentence = 'Port to listen on; 0: a free one, which the log names.'
 const port = (number: number): Integer => integer(0, 65_535, number, portSentence)
 
+const file = (sentence: string): z.ZodOptional<z.ZodString> =>
+  optionalText(PATH_LENGTH_MAX, `${sentence} Read again when it changes.`)
+
 const encryption = {
-  keyFile: z.string().min(1).max(PATH_LENGTH_MAX).describe('Private key of the server, PEM.'),
-  certFile: z
-    .string()
-    .min(1)
-    .max(PATH_LENGTH_MAX)
-    .describe('Certificate of the server and those between it and its authority, PEM.'),
-  caFile: optionalText(
-    PATH_LENGTH_MAX,
-    'Authorities that client certificates are checked against, PEM.',
+  keyFile: file('Private key of the server, PEM; required unless there is a pskFile.'),
+  certFile: file('Certificate of the server and those between it and its authority, PEM.'),
+  caFile: file('Authorities that client certificates are checked against, PEM.'),
+  crlFile: file(
+    'Revocation lists of these authorities, PEM: one of each, as without its list a certificate is refused.',
   ),
   requestClientCertificate: choice(
     ['no', 'optional', 'required'],
     'no',
     'Whether clients are asked for a certificate, and refused without one.',
   ),
+  userNameFromCertificate: choice(
+    ['no', 'commonName', 'dns', 'email', 'uri'],
+    'no',
+    'The field of a client certificate (Common Name, or a Subject Alternative Name) that is the user name. Then no password is asked for, and what CONNECT says does not count.',
+  ),
+  pskFile: file(
+    'Pre-shared keys, a line each: IDENTITY:HEXKEY, as in a psk_file of Mosquitto. The identity is the user name. No TLS newer than 1.2 on this listener then.',
+  ),
+  pskHint: optionalText(PSK_HINT_LENGTH_MAX, 'What clients are told to choose their identity by.'),
   minTlsVersion: choice(['TLSv1.2', 'TLSv1.3'], 'TLSv1.2', 'Oldest version of TLS accepted.'),
 }
 
@@ -104,33 +129,50 @@ const unixSocket = {
     .describe('Permissions of the socket file.'),
 }
 
+/** For editors; what is said of it comes from `checkEncryption`. */
+const KEYED = { anyOf: [{ required: ['keyFile', 'certFile'] }, { required: ['pskFile'] }] }
+
 // `type` comes first for the sake of generated files.
-const tcp = z.strictObject({ type: z.literal('tcp'), host, port: port(1883), ...proxy, ...common })
-const tls = z.strictObject({
-  type: z.literal('tls'),
+const tcp = z.strictObject({
+  type: z.literal('tcp'),
   host,
-  port: port(8883),
-  ...encryption,
+  port: port(1883),
   ...proxy,
+  ...handshakes,
   ...common,
 })
+const tls = z
+  .strictObject({
+    type: z.literal('tls'),
+    host,
+    port: port(8883),
+    ...encryption,
+    ...proxy,
+    ...handshakes,
+    ...common,
+  })
+  .meta(KEYED)
 const ws = z.strictObject({
   type: z.literal('ws'),
   host,
   port: port(8083),
   ...webSocket,
   ...proxy,
+  ...handshakes,
   ...common,
 })
-const wss = z.strictObject({
-  type: z.literal('wss'),
-  host,
-  port: port(8084),
-  ...webSocket,
-  ...encryption,
-  ...proxy,
-  ...common,
-})
+const wss = z
+  .strictObject({
+    type: z.literal('wss'),
+    host,
+    port: port(8084),
+    ...webSocket,
+    ...encryption,
+    ...proxy,
+    ...handshakes,
+    ...common,
+  })
+  .meta(KEYED)
 const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common })
 
 /** The list of listeners with its default: TCP and WebSocket, reachable from this machine only. */
@@ -144,13 +186,11 @@ export const listenersSchema: z.ZodType = z
   ])
   .describe('Where clients arrive. Each entry has a type: tcp, tls, ws, wss or unix.')
 
-interface AnyListener {
+interface AnyListener extends AnyEncryption {
   readonly type: string
   readonly name?: string | undefined
   readonly host?: string
   readonly port?: number
-  readonly caFile?: string | undefined
-  readonly requestClientCertificate?: string
   readonly proxyProtocol?: boolean
   readonly trustedProxies?: readonly string[]
 }
@@ -168,17 +208,53 @@ function isAddressRange(text: string): boolean {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
+interface AnyEncryption {
+  readonly keyFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly caFile?: string | undefined
+  readonly crlFile?: string | undefined
+  readonly requestClientCertificate?: string
+  readonly userNameFromCertificate?: string
+  readonly pskFile?: string | undefined
+  readonly pskHint?: string | undefined
+  readonly minTlsVersion?: string
+}
+
 function checkListener(listener: AnyListener, context: z.RefinementCtx): void {
-  const { requestClientCertificate: request = 'no' } = listener
-  // Without authorities of one's own, any certificate of any public authority would be let in.
-  if (request !== 'no' && listener.caFile === undefined) {
-    const message = `a file, since requestClientCertificate is ${request}`
-    context.addIssue({ code: 'custom', path: ['caFile'], message })
-  }
+  if (listener.type === 'tls' || listener.type === 'wss') checkEncryption(listener, context)
   // Whoever may send a PROXY header chooses the address that rules and logs see.
   if (listener.proxyProtocol === true && listener.trustedProxies?.length === 0) {
     const message = 'the addresses of the proxies, since proxyProtocol is true'
     context.addIssue({ code: 'custom', path: ['trustedProxies'], message })
+  }
+}
+
+function checkEncryption(listener: AnyEncryption, context: z.RefinementCtx): void {
+  const { keyFile, certFile, caFile, crlFile, pskFile } = listener
+  const { requestClientCertificate: request = 'no', userNameFromCertificate: field = 'no' } =
+    listener
+  const require = (path: keyof AnyEncryption, message: string): void => {
+    context.addIssue({ code: 'custom', path: [path], message })
+  }
+  const isKeyed = pskFile !== undefined && keyFile === undefined && certFile === undefined
+  if (keyFile === undefined && !isKeyed) require('keyFile', 'a file')
+  if (certFile === undefined && !isKeyed) require('certFile', 'a file')
+  // Without authorities of one's own, any certificate of any public authority would be let in.
+  if (request !== 'no' && caFile === undefined) {
+    require('caFile', `a file, since requestClientCertificate is ${request}`)
+  }
+  if (request !== 'no' && isKeyed) {
+    require('certFile', `a file, since requestClientCertificate is ${request}`)
+  }
+  if (request === 'no' && (field !== 'no' || crlFile !== undefined)) {
+    const because = field === 'no' ? 'there is a crlFile' : `userNameFromCertificate is ${field}`
+    require('requestClientCertificate', `optional or required, since ${because}`)
+  }
+  if (pskFile === undefined && listener.pskHint !== undefined) {
+    require('pskFile', 'a file, since there is a pskHint')
+  }
+  if (pskFile !== undefined && listener.minTlsVersion === 'TLSv1.3') {
+    require('minTlsVersion', 'TLSv1.2, since pre-shared keys need it')
   }
 }
 

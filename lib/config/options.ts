@@ -14,6 +14,13 @@ export interface TcpListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -43,14 +50,42 @@ export interface TlsListenerConfiguration {
   readonly host: string
   /** Port to listen on; 0: a free one, which the log names. Default: 8883. */
   readonly port: number
-  /** Private key of the server, PEM. Required. */
-  readonly keyFile: string
-  /** Certificate of the server and those between it and its authority, PEM. Required. */
-  readonly certFile: string
-  /** Authorities that client certificates are checked against, PEM. Default: unset. */
+  /**
+   * Private key of the server, PEM; required unless there is a pskFile. Read again when it
+   * changes. Default: unset.
+   */
+  readonly keyFile: string | undefined
+  /**
+   * Certificate of the server and those between it and its authority, PEM. Read again when it
+   * changes. Default: unset.
+   */
+  readonly certFile: string | undefined
+  /**
+   * Authorities that client certificates are checked against, PEM. Read again when it changes.
+   * Default: unset.
+   */
   readonly caFile: string | undefined
+  /**
+   * Revocation lists of these authorities, PEM: one of each, as without its list a certificate
+   * is refused. Read again when it changes. Default: unset.
+   */
+  readonly crlFile: string | undefined
   /** Whether clients are asked for a certificate, and refused without one. Default: "no". */
   readonly requestClientCertificate: 'no' | 'optional' | 'required'
+  /**
+   * The field of a client certificate (Common Name, or a Subject Alternative Name) that is the
+   * user name. Then no password is asked for, and what CONNECT says does not count. Default:
+   * "no".
+   */
+  readonly userNameFromCertificate: 'no' | 'commonName' | 'dns' | 'email' | 'uri'
+  /**
+   * Pre-shared keys, a line each: IDENTITY:HEXKEY, as in a psk_file of Mosquitto. The identity
+   * is the user name. No TLS newer than 1.2 on this listener then. Read again when it changes.
+   * Default: unset.
+   */
+  readonly pskFile: string | undefined
+  /** What clients are told to choose their identity by. Default: unset. */
+  readonly pskHint: string | undefined
   /** Oldest version of TLS accepted. Default: "TLSv1.2". */
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
   /**
@@ -60,6 +95,13 @@ export interface TlsListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -103,6 +145,13 @@ export interface WsListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -139,14 +188,42 @@ export interface WssListenerConfiguration {
    * unset.
    */
   readonly allowedOrigins: readonly string[] | undefined
-  /** Private key of the server, PEM. Required. */
-  readonly keyFile: string
-  /** Certificate of the server and those between it and its authority, PEM. Required. */
-  readonly certFile: string
-  /** Authorities that client certificates are checked against, PEM. Default: unset. */
+  /**
+   * Private key of the server, PEM; required unless there is a pskFile. Read again when it
+   * changes. Default: unset.
+   */
+  readonly keyFile: string | undefined
+  /**
+   * Certificate of the server and those between it and its authority, PEM. Read again when it
+   * changes. Default: unset.
+   */
+  readonly certFile: string | undefined
+  /**
+   * Authorities that client certificates are checked against, PEM. Read again when it changes.
+   * Default: unset.
+   */
   readonly caFile: string | undefined
+  /**
+   * Revocation lists of these authorities, PEM: one of each, as without its list a certificate
+   * is refused. Read again when it changes. Default: unset.
+   */
+  readonly crlFile: string | undefined
   /** Whether clients are asked for a certificate, and refused without one. Default: "no". */
   readonly requestClientCertificate: 'no' | 'optional' | 'required'
+  /**
+   * The field of a client certificate (Common Name, or a Subject Alternative Name) that is the
+   * user name. Then no password is asked for, and what CONNECT says does not count. Default:
+   * "no".
+   */
+  readonly userNameFromCertificate: 'no' | 'commonName' | 'dns' | 'email' | 'uri'
+  /**
+   * Pre-shared keys, a line each: IDENTITY:HEXKEY, as in a psk_file of Mosquitto. The identity
+   * is the user name. No TLS newer than 1.2 on this listener then. Read again when it changes.
+   * Default: unset.
+   */
+  readonly pskFile: string | undefined
+  /** What clients are told to choose their identity by. Default: unset. */
+  readonly pskHint: string | undefined
   /** Oldest version of TLS accepted. Default: "TLSv1.2". */
   readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3'
   /**
@@ -156,6 +233,13 @@ export interface WssListenerConfiguration {
   readonly proxyProtocol: boolean
   /** Addresses and ranges whose PROXY header or X-Forwarded-For is believed. Default: []. */
   readonly trustedProxies: readonly string[]
+  /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
+  readonly handshakeTimeoutMs: number
+  /**
+   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
+   * By default 4096, and no limit where no other machine arrives. Default: unset.
+   */
+  readonly handshakesMax: number | undefined
   /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
@@ -270,6 +354,11 @@ export interface SecurityConfiguration {
    * Default: false.
    */
   readonly aclDryRun: boolean
+  /**
+   * How many days before a certificate, authority or revocation list of a listener ends the log
+   * warns of it, once a day; 0: only when it has ended. Default: 30.
+   */
+  readonly certificateWarningDays: number
   readonly jwt: SecurityJwtConfiguration
   readonly http: SecurityHttpConfiguration
 }

@@ -16,7 +16,7 @@ export interface ReloadPlan {
  * built with all others.
  */
 const reloadable =
-  /^(log\.level$|shutdown\.|security\.(allowAnonymous|unauthorizedPublishV3|aclDryRun)$|connection\.)/
+  /^(log\.level$|shutdown\.|security\.(allowAnonymous|unauthorizedPublishV3|aclDryRun|certificateWarningDays)$|connection\.)/
 
 /** Returns what is in force once a running broker has taken over what it can of `next`. */
 export function reloadInto(
@@ -24,8 +24,9 @@ export function reloadInto(
   next: BrokerConfiguration,
 ): BrokerConfiguration {
   const { connection, shutdown } = next
-  const { allowAnonymous, unauthorizedPublishV3, aclDryRun } = next.security
-  const security = { ...old.security, allowAnonymous, unauthorizedPublishV3, aclDryRun }
+  const { allowAnonymous, unauthorizedPublishV3, aclDryRun, certificateWarningDays } = next.security
+  const taken = { allowAnonymous, unauthorizedPublishV3, aclDryRun, certificateWarningDays }
+  const security = { ...old.security, ...taken }
   return { ...old, security, connection, shutdown }
 }
 

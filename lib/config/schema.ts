@@ -88,6 +88,12 @@ const security = z
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
     ...accessGroups,
+    certificateWarningDays: integer(
+      0,
+      3650,
+      30,
+      'How many days before a certificate, authority or revocation list of a listener ends the log warns of it, once a day; 0: only when it has ended.',
+    ),
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
     if (!firstAdministrator || passwordFile !== undefined) return

@@ -37,12 +37,13 @@ function describeClient(connection: Connection, connect: Connect): ClientInfo {
   return {
     clientIdentifier:
       connect.clientIdentifier === '' ? `noctule-${randomUUID()}` : connect.clientIdentifier, // [MQTT-3.1.3-6] [MQTT-3.2.2-16]
-    userName: connect.userName,
+    userName: peer.userName ?? connect.userName,
     protocolVersion: connect.protocolVersion,
     listener: peer.listener,
     address: peer.address,
     port: peer.port,
     certificateCommonName: peer.certificate?.commonName,
+    certificate: peer.certificate,
   }
 }
 
@@ -151,17 +152,26 @@ const UNKNOWN_USER = denial(
   'noctule user add makes one',
 )
 
-/** Asks who knows the user. Without anybody to ask, a user name means nothing. */
+const UNPROVED = denial(
+  ReasonCode.NotAuthorized,
+  'neither a certificate nor a pre-shared key says who it is, and nobody else knows it',
+  'give the client a certificate (noctule certs device), or a user of security.passwordFile',
+)
+
+/** Asks who knows the user, unless certificate or key have said it. Without anybody to ask, a user name means nothing. */
 async function authenticate(connection: Connection, connect: Connect): Promise<Admission> {
   const { hooks, limits } = connection.context
+  if (connection.transport.peer.userName !== undefined) return { isAllowed: true }
   const answer = await hooks.authenticate?.({
     ...(connection.client as ClientInfo),
     password: connect.password,
     userProperties: connect.properties.userProperties ?? [],
   })
   if (answer !== undefined) return toDecision(answer)
-  const isAnonymous = connect.userName === undefined || hooks.authenticate === undefined
+  const knowsUsers = hooks.authenticate !== undefined || limits.provesUserNames
+  const isAnonymous = connect.userName === undefined || !knowsUsers
   if (isAnonymous && limits.allowAnonymous) return { isAllowed: true }
+  if (limits.provesUserNames) return UNPROVED
   if (hooks.authenticate === undefined) return FORBIDDEN_ALL
   return isAnonymous ? FORBIDDEN_ANONYMOUS : UNKNOWN_USER
 }

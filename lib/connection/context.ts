@@ -26,6 +26,8 @@ export interface ConnectionLimits extends ConnectionConfiguration {
   readonly willDelayMaxSeconds: number
   readonly subscriptionsMax: number
   readonly allowAnonymous: boolean
+  /** Whether the transport proves user names: one that CONNECT only claims is not believed. */
+  readonly provesUserNames: boolean
   readonly unauthorizedPublishV3: 'acknowledge' | 'disconnect'
   readonly storeTimeoutMs: number
   readonly storePendingUnitsMax: number

@@ -8,11 +8,15 @@ import type { Connection } from './connection.ts'
 
 const HINT = 'who lets it in has to grant more time; compare the clocks'
 
-/** Takes it over in place of what was granted before; returns why it cannot be, and then has not. */
+/**
+ * Takes it over in place of what was granted before; returns why it cannot be, and then has not. A name
+ * that a certificate or a pre-shared key has proved stands, as it does against CONNECT.
+ */
 export function takeGrant(
   connection: Connection,
-  { userName, expiresAt, acl }: Grant,
+  { userName: granted, expiresAt, acl }: Grant,
 ): Decision | undefined {
+  const userName = connection.transport.peer.userName ?? granted
   const before = connection.client as ClientInfo
   if (expiresAt !== undefined && !(expiresAt > connection.context.clock.now())) {
     return denial(ReasonCode.NotAuthorized, 'what lets it in has expired already', HINT)

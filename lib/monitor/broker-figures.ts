@@ -114,6 +114,21 @@ export function storeFigures(store: Store, durability: () => Durability): Entry[
   ]
 }
 
+/** A file of a listener that ends some day, by the name it has in a topic. */
+export interface EndingFigure {
+  readonly listener: string
+  readonly kind: 'certificate' | 'ca' | 'crl'
+  /** Whole days, negative when it has ended; undefined if it does not end. */
+  readonly daysLeft: () => number | undefined
+}
+
+export function certificateFigures(files: readonly EndingFigure[]): Entry[] {
+  return files.map(({ listener, kind, daysLeft }) => [
+    `listeners/${listener}/${kind}/days`,
+    () => daysLeft() ?? '',
+  ])
+}
+
 function processFigures({ clock, version }: FigureParts): Entry[] {
   const startedAt = clock.now()
   return [

@@ -1,5 +1,5 @@
 /**
- * `$SYS`: figures under `$SYS/broker/` and `$SYS/brokers/<node>/store/`, published each interval where they
+ * `$SYS`: figures under `$SYS/broker/` and `$SYS/brokers/<node>/`, published each interval where they
  * changed, and the presence of clients under `$SYS/brokers/<node>/clients/<client>/`.
  *
  * Nothing here enters a store. A figure is computed when somebody is subscribed to it, or subscribes.
@@ -14,7 +14,13 @@ import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { matchesTopic } from '../protocol/topics.ts'
 import type { Durability } from '../storage/storage.ts'
 import type { Timer } from '../util/timers.ts'
-import { brokerFigures, type Figure, storeFigures } from './broker-figures.ts'
+import {
+  brokerFigures,
+  certificateFigures,
+  type EndingFigure,
+  type Figure,
+  storeFigures,
+} from './broker-figures.ts'
 import type { LoadAverage } from './load-averages.ts'
 
 export interface MonitorOptions {
@@ -39,21 +45,22 @@ export class SystemTopics {
   #timer: Timer | undefined
   #updatedAt = 0
 
-  /** `durability` says what acknowledgements survive. */
+  /** `durability` says what acknowledgements survive, `endingFiles` how long certificates are valid. */
   constructor(
     options: MonitorOptions,
     context: ConnectionContext,
     version: string,
     durability: () => Durability,
+    endingFiles: readonly EndingFigure[],
   ) {
     this.#options = options
     this.#context = context
     const { figures, loads } = brokerFigures({ ...context, version })
     this.#loads = loads
-    const store = storeFigures(context.store, durability)
+    const ofNode = [...storeFigures(context.store, durability), ...certificateFigures(endingFiles)]
     this.#figures = new Map([
       ...[...figures].map(([name, figure]) => [`$SYS/broker/${name}`, figure] as const),
-      ...store.map(
+      ...ofNode.map(
         ([name, figure]) => [`$SYS/brokers/${options.nodeName}/${name}`, figure] as const,
       ),
     ])

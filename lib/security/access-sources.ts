@@ -64,10 +64,13 @@ export class AccessSources {
     return chainAccess([hooks, clientAclAmong([hooks, ...sources]), ...sources])
   }
 
-  /** Opens each; rejects with a `ConfigurationError` if one cannot be used. `chain`: all who are asked. */
-  async open(chain: AccessHooks): Promise<void> {
+  /**
+   * Opens each; rejects with a `ConfigurationError` if one cannot be used. `chain`: all who are asked;
+   * `areNamesProved`: by certificates or pre-shared keys, on all listeners.
+   */
+  async open(chain: AccessHooks, areNamesProved: boolean): Promise<void> {
     for (const source of this.#sources) await source.open()
-    if (!this.haveRules || chain.authenticate !== undefined) return
+    if (!this.haveRules || areNamesProved || chain.authenticate !== undefined) return
     if (chain.authenticationMethods !== undefined) return
     this.#log.warn(
       {},

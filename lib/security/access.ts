@@ -8,10 +8,12 @@
 import type { Buffer } from 'node:buffer'
 import type { MqttVersion, Qos, UserProperty } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
+import type { PeerCertificate } from '../transport/transport.ts'
 
 /** A client as hooks, events and log lines know it. */
 export interface ClientInfo {
   readonly clientIdentifier: string
+  /** Proved by certificate or pre-shared key, or as CONNECT says. */
   readonly userName: string | undefined
   readonly protocolVersion: MqttVersion
   /** Name of the listener it came in on. */
@@ -21,6 +23,8 @@ export interface ClientInfo {
   readonly port: number
   /** Common Name of a verified client certificate. */
   readonly certificateCommonName: string | undefined
+  /** All that a verified client certificate says. */
+  readonly certificate?: PeerCertificate | undefined
   /** When its connection ends unless it authenticates again, in ms since 1970; unset: never. */
   readonly expiresAt?: number | undefined
   /** What it may publish and subscribe to; unset: what the rules of all say. */
@@ -115,7 +119,10 @@ export interface AuthenticationExchange {
  * know, whom the configuration names below `security`. If nobody knows, the answer is no.
  */
 export interface AccessHooks {
-  /** May this client connect, as whom, for how long? Not asked for an enhanced authentication. */
+  /**
+   * May this client connect, as whom, for how long? Not asked for an enhanced authentication, nor where a
+   * certificate or pre-shared key has proved the user name.
+   */
   authenticate?(request: AuthenticateRequest): Eventually<boolean | Admission | undefined>
   /** May it publish this? Asked for a Will Message too, on CONNECT. */
   authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>

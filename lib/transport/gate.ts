@@ -20,6 +20,9 @@ import { TrustedProxies } from './trusted-proxies.ts'
 /** For PROXY header, TLS and WebSocket handshake together, unless the listener says otherwise. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000
 
+/** How many may be on the way at once where other machines arrive, unless the listener says otherwise. */
+export const HANDSHAKES_MAX = 4096
+
 /** A client that is not a transport yet. */
 export class Arrival {
   readonly socket: Socket
@@ -29,6 +32,10 @@ export class Arrival {
   /** What we wait for, for the sentence of the time-out. */
   step: string
   certificate: PeerCertificate | undefined
+  /** Names of the certificate it showed, verified or not, for the log. */
+  shown: string | undefined
+  /** What certificate or pre-shared key have proved. */
+  userName: string | undefined
   readonly #gate: Gate
   #timer: NodeJS.Timeout
   #isReported: boolean
@@ -43,6 +50,8 @@ export class Arrival {
     this.port = socket.remotePort ?? 0
     this.step = 'PROXY header'
     this.certificate = undefined
+    this.shown = undefined
+    this.userName = undefined
     this.#gate = gate
     this.#timer = setTimeout(() => this.#expire(), gate.handshakeTimeoutMs)
     this.#timer.unref()
@@ -73,6 +82,11 @@ export class Arrival {
     this.refuse(sentence)
   }
 
+  /** Tells `sentence` about a client that goes on. */
+  notice(sentence: string): void {
+    this.#gate.notice(this.peer(), sentence)
+  }
+
   /** Ends the handshake: neither its time-out nor the end of the listener matters any more. */
   pass(): void {
     this.#leave()
@@ -81,7 +95,8 @@ export class Arrival {
 
   peer(): Peer {
     const gate = this.#gate
-    return peerOf(gate.name, gate.protocol, this.address, this.port, this.certificate)
+    const { address, port, certificate, userName } = this
+    return peerOf(gate.name, gate.protocol, address, port, certificate, userName)
   }
 
   #expire(): void {
@@ -96,7 +111,10 @@ export class Gate {
   readonly handshakeTimeoutMs: number
   readonly trustedProxies: TrustedProxies
   readonly #readsProxyHeader: boolean
+  readonly #handshakesMax: number
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
+  readonly #noticed: ((peer: Peer, sentence: string) => void) | undefined
+  /** In the order in which they came. */
   readonly #arrivals = new Set<Arrival>()
 
   constructor(options: NetworkOptions, protocol: Peer['protocol']) {
@@ -105,7 +123,9 @@ export class Gate {
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
     this.trustedProxies = new TrustedProxies(options.trustedProxies ?? [])
     this.#readsProxyHeader = options.proxyProtocol ?? false
+    this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX
     this.#refused = options.refused
+    this.#noticed = options.noticed
     if (this.#readsProxyHeader && this.trustedProxies.isEmpty) {
       throw new ListenError(
         'ERR_TRUSTED_PROXIES',
@@ -118,6 +138,7 @@ export class Gate {
   enter(socket: Socket, next: (arrival: Arrival) => void): void {
     const arrival = new Arrival(socket, this)
     this.#arrivals.add(arrival)
+    if (this.#handshakesMax > 0 && this.#arrivals.size > this.#handshakesMax) this.#dropOldest()
     if (!this.#readsProxyHeader) {
       next(arrival)
     } else if (this.trustedProxies.has(arrival.address)) {
@@ -131,8 +152,22 @@ export class Gate {
     }
   }
 
+  /** Who takes long is more likely to be nobody than who has just come. */
+  #dropOldest(): void {
+    const [oldest] = this.#arrivals
+    if (oldest === undefined) return
+    this.forget(oldest)
+    oldest.refuse(
+      `more than ${this.#handshakesMax} handshakes (handshakesMax): the oldest gives way`,
+    )
+  }
+
   report(peer: Peer, sentence: string): void {
     this.#refused?.(peer, sentence)
+  }
+
+  notice(peer: Peer, sentence: string): void {
+    this.#noticed?.(peer, sentence)
   }
 
   forget(arrival: Arrival): void {

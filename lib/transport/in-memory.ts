@@ -36,6 +36,7 @@ const NOBODY: Peer = {
   address: 'memory',
   port: 0,
   certificate: undefined,
+  userName: undefined,
 }
 
 /** Connects a client to whoever is behind `accept`. `peer` replaces some of the client's facts. */

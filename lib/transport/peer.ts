@@ -13,6 +13,8 @@ export interface ListenOptions {
    * leaves before it has sent a byte is not reported: load balancers knock that way.
    */
   readonly refused?: ((peer: Peer, sentence: string) => void) | undefined
+  /** Told of a client that was let in, but not as it may have wanted, and why. */
+  readonly noticed?: ((peer: Peer, sentence: string) => void) | undefined
   /** Told when the listener itself has trouble after it was opened, for instance no file descriptors. */
   readonly failed?: ((sentence: string) => void) | undefined
 }
@@ -39,9 +41,10 @@ export function peerOf(
   protocol: Peer['protocol'],
   address: string,
   port: number,
-  certificate: PeerCertificate | undefined,
+  certificate?: PeerCertificate,
+  userName?: string,
 ): Peer {
-  return { listener, protocol, address, port, certificate }
+  return { listener, protocol, address, port, certificate, userName }
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {

@@ -18,7 +18,7 @@ export async function listenTcp(
   return listenNetwork(options, 'mqtt', '', arrived, () => gate.close())
 
   function acceptDirect(socket: Socket): void {
-    const peer = peerOf(gate.name, 'tcp', addressOf(socket), socket.remotePort ?? 0, undefined)
+    const peer = peerOf(gate.name, 'tcp', addressOf(socket), socket.remotePort ?? 0)
     accept(new SocketTransport(socket, peer))
   }
 

@@ -7,9 +7,12 @@
  */
 
 import type { Buffer } from 'node:buffer'
+import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { SecureContextOptions, Server, TLSSocket } from 'node:tls'
 import { createSecureContext, createServer } from 'node:tls'
+import type { CertificateField } from './client-certificate.ts'
+import { certificateOf, describeShown, userNameIn } from './client-certificate.ts'
 import type { Look } from './first-bytes.ts'
 import { httpAnswer, PROXY_UNEXPECTED, readAhead, recognise } from './first-bytes.ts'
 import type { Arrival } from './gate.ts'
@@ -17,17 +20,22 @@ import { Gate } from './gate.ts'
 import type { NetworkOptions } from './listen.ts'
 import { errorOf, ListenError, listenNetwork } from './listen.ts'
 import { ignoreError } from './peer.ts'
+import type { PreSharedKeys, PskOptions } from './pre-shared-keys.ts'
+import { pskContext } from './pre-shared-keys.ts'
 import { SocketTransport } from './socket-transport.ts'
-import { tlsSentence } from './tls-sentences.ts'
-import type { AcceptTransport, Listener, PeerCertificate } from './transport.ts'
+import { handshakeSentence, REVOKED, verificationSentence } from './tls-sentences.ts'
+import type { AcceptTransport, Listener } from './transport.ts'
 
-/** Everything in PEM. */
+/** What a listener uses of its own: everything in PEM. */
 export interface TlsCredentials {
-  readonly key: string | Buffer
+  /** Absent on a listener that knows pre-shared keys alone, like `cert`. */
+  readonly key?: string | Buffer | undefined
   /** The certificate, followed by the intermediate ones if there are any. */
-  readonly cert: string | Buffer
+  readonly cert?: string | Buffer | undefined
   /** Those who may sign client certificates; the well-known authorities if absent. */
   readonly ca?: string | Buffer | undefined
+  /** Revocation lists, one in each text: of every authority that stands above a client. */
+  readonly crl?: readonly string[] | undefined
   readonly passphrase?: string | undefined
   /** Oldest version that clients may speak; TLS 1.2 if absent. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
@@ -35,10 +43,14 @@ export interface TlsCredentials {
 
 export interface TlsOptions extends NetworkOptions {
   readonly credentials: TlsCredentials
-  /** Asks clients for a certificate. One that does not verify counts as none. */
+  /** Asks clients for a certificate. One that does not verify counts as none, unless it is revoked. */
   readonly requestCert?: boolean | undefined
   /** Refuses clients without a certificate that verifies. */
   readonly requireCert?: boolean | undefined
+  /** The field of a verified certificate that is the user name; those without it are refused. */
+  readonly userNameFrom?: CertificateField | undefined
+  /** Clients may prove who they are by a pre-shared key. Then no version newer than TLS 1.2 is spoken. */
+  readonly preSharedKeys?: PreSharedKeys | undefined
 }
 
 export interface TlsListener extends Listener {
@@ -69,6 +81,9 @@ export async function listenTls(
   return { ...listener, reload: (credentials) => step.reload(credentials) }
 }
 
+/** As long as a timer of Node can be. */
+const NEVER_MS = 2 ** 31 - 1
+
 const ARRIVAL = Symbol('arrival')
 
 interface ArrivedSocket extends Socket {
@@ -78,26 +93,29 @@ interface ArrivedSocket extends Socket {
 /** Turns arrivals into TLS sockets. */
 export class TlsStep {
   readonly #server: Server
-  readonly #name: string
+  readonly #options: TlsOptions
+  readonly #secured: (socket: TLSSocket, arrival: Arrival) => void
 
   constructor(options: TlsOptions, secured: (socket: TLSSocket, arrival: Arrival) => void) {
-    this.#name = options.name
-    const context = secureContextOf(options.credentials, this.#name)
+    this.#options = options
+    this.#secured = secured
     const isCertRequired = options.requireCert ?? false
     this.#server = createServer({
-      ...context,
+      ...secureContextOf(options.credentials, options),
       requestCert: isCertRequired || (options.requestCert ?? false),
       rejectUnauthorized: isCertRequired,
+      handshakeTimeout: NEVER_MS, // The arrival has its own, for all steps together.
+      ...(options.preSharedKeys !== undefined && this.#pskOptions(options.preSharedKeys)),
     })
-    this.#server.on('secureConnection', (socket) => {
-      const arrival = arrivalOf(socket)
-      arrival.certificate = certificateOf(socket)
-      secured(socket, arrival)
-    })
+    this.#server.on('secureConnection', (socket) => this.#receive(socket))
     this.#server.on('tlsClientError', (error, socket) => {
       socket.on('error', ignoreError)
-      arrivalOf(socket).fail(tlsSentence(error, socket.authorizationError))
+      const arrival = arrivalOf(socket)
+      const verification = verificationOf(socket)
+      if (verification === undefined) arrival.fail(handshakeSentence(error, arrival.userName))
+      else arrival.fail(verificationSentence(verification, arrival.shown))
     })
+    if (isCertRequired) this.#rememberShown()
   }
 
   start(arrival: Arrival): void {
@@ -113,7 +131,58 @@ export class TlsStep {
   }
 
   reload(credentials: TlsCredentials): void {
-    this.#server.setSecureContext(secureContextOf(credentials, this.#name))
+    this.#server.setSecureContext(secureContextOf(credentials, this.#options))
+  }
+
+  #receive(socket: TLSSocket): void {
+    const arrival = arrivalOf(socket)
+    const refusal = this.#identify(socket, arrival)
+    if (refusal === undefined) this.#secured(socket, arrival)
+    else arrival.refuse(refusal)
+  }
+
+  /** Tells the arrival who it is; returns why it may not stay. */
+  #identify(socket: TLSSocket, arrival: Arrival): string | undefined {
+    const verification = verificationOf(socket)
+    const shown = verification === undefined ? undefined : describeShown(socket)
+    if (verification !== undefined && shown !== undefined) {
+      const sentence = verificationSentence(verification, shown)
+      // Whoever had it taken away is not let in as somebody else either.
+      if (verification === REVOKED) return sentence
+      arrival.notice(sentence)
+      return undefined
+    }
+    const certificate = certificateOf(socket)
+    arrival.certificate = certificate
+    const { userNameFrom } = this.#options
+    if (certificate === undefined || userNameFrom === undefined) return undefined
+    arrival.userName = userNameIn(certificate, userNameFrom)
+    if (arrival.userName !== undefined) return undefined
+    return `the client certificate ${describeShown(socket)} has no field ${userNameFrom}, which userNameFromCertificate wants`
+  }
+
+  #pskOptions({ hint, keyOf }: PreSharedKeys): PskOptions {
+    return {
+      ...(hint !== undefined && { pskIdentityHint: hint }),
+      pskCallback(socket, identity) {
+        // It is proved when the handshake is complete: nobody is told before.
+        arrivalOf(socket).userName = identity
+        return keyOf(identity)
+      },
+    }
+  }
+
+  // Node destroys a socket whose certificate does not verify before it tells of it, and with it what the
+  // log should name. Of a socket in a handshake only this event tells; its lines are not looked at.
+  #rememberShown(): void {
+    const known = new WeakSet<TLSSocket>()
+    this.#server.on('keylog', (_line, socket) => {
+      if (known.has(socket)) return
+      known.add(socket)
+      socket.prependOnceListener('secure', () => {
+        arrivalOf(socket).shown = describeShown(socket)
+      })
+    })
   }
 }
 
@@ -142,20 +211,20 @@ function arrivalOf(socket: TLSSocket): Arrival {
   return arrival
 }
 
-function certificateOf(socket: TLSSocket): PeerCertificate | undefined {
-  if (!socket.authorized) return undefined
-  const { subject, fingerprint256 } = socket.getPeerCertificate()
-  // Typed as a string, but an array if the subject has several.
-  const commonName: string | string[] | undefined = subject.CN
-  return {
-    commonName: (Array.isArray(commonName) ? commonName[0] : commonName) ?? '',
-    fingerprint256,
-  }
+/** OpenSSL's code for what is wrong with the client's certificate, or with its lack of one. */
+function verificationOf({ authorizationError }: TLSSocket): string | undefined {
+  // Typed as an error, but its code.
+  const code: unknown = authorizationError
+  return typeof code === 'string' ? code : undefined
 }
 
-function secureContextOf(credentials: TlsCredentials, name: string): SecureContextOptions {
+function secureContextOf(
+  credentials: TlsCredentials,
+  { name, preSharedKeys }: TlsOptions,
+): SecureContextOptions {
   checkCredentials(credentials, name)
-  return contextOptions(credentials)
+  const options = contextOptions(credentials)
+  return preSharedKeys === undefined ? options : { ...options, ...pskContext(credentials) }
 }
 
 /** Throws a `ListenError` if the listener `name` could not be opened or reloaded with `credentials`. */
@@ -173,6 +242,7 @@ export function checkCredentials(credentials: TlsCredentials, name: string): voi
 }
 
 function contextOptions(credentials: TlsCredentials): SecureContextOptions {
-  const { key, cert, ca, passphrase, minVersion = 'TLSv1.2' } = credentials
-  return { key, cert, ca, passphrase, minVersion }
+  const { key, cert, ca, crl, passphrase, minVersion = 'TLSv1.2' } = credentials
+  const secureOptions = constants.SSL_OP_NO_RENEGOTIATION
+  return { key, cert, ca, crl: crl && [...crl], passphrase, minVersion, secureOptions }
 }

@@ -15,13 +15,24 @@ export interface Peer {
   readonly address: string
   /** 0 where the transport has no ports. */
   readonly port: number
-  /** Common Name and fingerprint of a verified client certificate. */
+  /** A verified client certificate. */
   readonly certificate: PeerCertificate | undefined
+  /** Who the client is, proved by its certificate or pre-shared key: no password is asked for. */
+  readonly userName?: string | undefined
 }
 
+/** What a client certificate says; it is verified, so its authority has said so too. */
 export interface PeerCertificate {
+  /** Empty if there is none, the first one if there are several. */
   readonly commonName: string
+  /** SHA-256 of the whole certificate: `AB:CD:…`. */
   readonly fingerprint256: string
+  /** In hexadecimal digits. */
+  readonly serialNumber: string
+  /** Subject Alternative Names, by kind. */
+  readonly dnsNames: readonly string[]
+  readonly emailAddresses: readonly string[]
+  readonly uris: readonly string[]
 }
 
 /** Receives what happens on a transport. All calls are synchronous and never nested. */

@@ -30,7 +30,7 @@ const BACKLOG = 4_096
 export async function listenUnix(options: UnixOptions, accept: AcceptTransport): Promise<Listener> {
   const { name, path } = options
   const url = `unix:${path}`
-  const peer = peerOf(name, 'unix', 'unix', 0, undefined)
+  const peer = peerOf(name, 'unix', 'unix', 0)
   const server = createServer({ allowHalfOpen: false }, (socket) => {
     accept(new SocketTransport(socket, peer))
   })

@@ -13,19 +13,22 @@ import type { Arrival } from './gate.ts'
 import { Gate } from './gate.ts'
 import type { NetworkOptions } from './listen.ts'
 import { listenNetwork } from './listen.ts'
-import type { TlsCredentials, TlsListener } from './tls.ts'
+import type { TlsCredentials, TlsListener, TlsOptions } from './tls.ts'
 import { TlsStep } from './tls.ts'
 import type { AcceptTransport } from './transport.ts'
 import { CLOSE_TIMEOUT_MS } from './transport.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
 
-export interface WebSocketOptions extends NetworkOptions {
+type EncryptionOptions = Pick<
+  TlsOptions,
+  'requestCert' | 'requireCert' | 'userNameFrom' | 'preSharedKeys'
+>
+
+export interface WebSocketOptions extends NetworkOptions, EncryptionOptions {
   /** `/mqtt` if absent. */
   readonly path?: string | undefined
   /** Makes it wss. */
   readonly credentials?: TlsCredentials | undefined
-  readonly requestCert?: boolean | undefined
-  readonly requireCert?: boolean | undefined
   /** Largest WebSocket message, which need not be a whole packet; `FRAME_BYTES_MAX` if absent. */
   readonly frameBytesMax?: number | undefined
   /**
@@ -204,6 +207,8 @@ function refuseNonsense(error: HttpError, socket: ArrivedSocket): void {
     arrival.fail('a plain MQTT client on a WebSocket port; use ws:// or another listener')
   } else if (protocol === 'tls') {
     arrival.fail('a TLS client on a plain WebSocket port; use wss:// on a listener with TLS')
+  } else if (error.code === 'HPE_HEADER_OVERFLOW') {
+    refuse(socket, 431, `the HTTP headers have more than ${HTTP_HEADER_BYTES_MAX} bytes`)
   } else if (error.code === 'HPE_INVALID_EOF_STATE' || !socket.writable) {
     arrival.fail('the client left during the WebSocket handshake')
   } else {

@@ -9,6 +9,7 @@ deny  read  home/safe
 allow read  home/#    role=crew address=10.0.0.0/8
 allow all   certs/%cn listener=tls-1
 allow all   id/%c
+allow all   a         dns=a.example email=a@* uri=urn:*
 `
 
 function aclFile(t: ExecutionContext, text = rules): string {
@@ -50,6 +51,12 @@ for (const [words, code, answer] of [
     0,
     'yes: acl.conf line 5',
   ],
+  [
+    ['-t', 'a', '-a', 'publish', '--dns', 'a.example', '--email', 'a@b', '--uri', 'urn:a'],
+    0,
+    'yes: acl.conf line 7',
+  ],
+  [['-t', 'a', '-a', 'publish', '--dns', 'a.example'], 1, 'no: acl.conf no rule allows it'],
   [['-i', 'c1', '-t', '$share/g/id/c1', '-a', 'subscribe'], 0, 'yes: acl.conf line 6'],
 ] as const) {
   test(`acl check ${words.join(' ')} says ${answer}`, async (t) => {

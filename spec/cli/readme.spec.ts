@@ -45,7 +45,17 @@ test('the quick start of the README goes as it says', async (t) => {
 test('the commands that --help names are those of the README', async (t) => {
   const { stdout } = await run(t, ['--help'])
 
-  for (const command of ['start', 'pub', 'sub', 'config', 'store', 'user', 'acl', 'bench']) {
+  for (const command of [
+    'start',
+    'pub',
+    'sub',
+    'config',
+    'store',
+    'user',
+    'acl',
+    'certs',
+    'bench',
+  ]) {
     t.regex(stdout, new RegExp(`^  noctule ${command}\\b`, 'm'))
     t.true(readme.includes(`noctule ${command}`))
   }

@@ -19,6 +19,15 @@ function rulesFor(text: string, client: Partial<RuleClient> = {}): ClientRules {
 
 const alice = { userName: 'alice' }
 
+const certificate = {
+  commonName: 'meter-7',
+  fingerprint256: '',
+  serialNumber: '',
+  dnsNames: ['a.example', 'b.example'],
+  emailAddresses: ['a@example.org'],
+  uris: ['urn:a'],
+}
+
 /** Who is allowed to publish to `topic` by a single rule. */
 function allows(rule: string, client: Partial<RuleClient>, topic = 't'): boolean {
   return rulesFor(rule, client).mayPublish(topic, 0, false).isAllowed
@@ -54,6 +63,10 @@ for (const [condition, who, others] of [
   ],
   ['listener=tcp-0', [{}], [{ listener: 'tls-1' }]],
   ['cn=meter-*', [{ certificateCommonName: 'meter-7' }], [{}]],
+  ['dns=*', [{ certificate }], [{}]],
+  ['dns=b.example,x', [{ certificate }], [{ certificate: { ...certificate, dnsNames: ['b'] } }]],
+  ['email=a@*', [{ certificate }], [{}]],
+  ['uri=urn:a', [{ certificate }], [{}]],
   ['user=alice client=c1', [alice], [{}, { ...alice, clientIdentifier: 'c2' }]],
 ] as const) {
   test(`${condition} applies to whom it says`, (t) => {
@@ -64,13 +77,15 @@ for (const [condition, who, others] of [
   })
 }
 
-test('%u, %c and %cn are what the client is called', (t) => {
-  const client = { ...alice, certificateCommonName: 'meter-7' }
+test('%u, %c and the fields of a certificate are what the client is called', (t) => {
+  const client = { ...alice, certificateCommonName: 'meter-7', certificate }
 
   t.true(allows('allow write a/%u/x', client, 'a/alice/x'))
   t.false(allows('allow write a/%u/x', client, 'a/bob/x'))
   t.true(allows('allow write dev-%c/#', client, 'dev-c1/x'))
   t.true(allows('allow write %cn', client, 'meter-7'))
+  t.true(allows('allow write %dns/%email', client, 'a.example/a@example.org'))
+  t.false(allows('allow write %dns', alice, ''))
 })
 
 test('a name that is no level of a topic allows nothing, and evades no denial', (t) => {

@@ -14,7 +14,7 @@ export interface KeyAndCertificate {
 }
 
 export interface Certificates {
-  /** Signed `server`, `renewedServer` and `client`. */
+  /** Signed `server`, `renewedServer`, `client` and `namedClient`. */
   readonly ca: KeyAndCertificate
   /** Signed `otherClient`. */
   readonly otherCa: KeyAndCertificate
@@ -26,9 +26,18 @@ export interface Certificates {
   readonly client: KeyAndCertificate
   /** Common Name `client-2`. */
   readonly otherClient: KeyAndCertificate
+  /** Common Name `client-3`, with Subject Alternative Names of each kind. */
+  readonly namedClient: KeyAndCertificate
+  /** Common Name `client-4`, with alternative names that look like several: `ODD_NAME`. */
+  readonly oddClient: KeyAndCertificate
 }
 
+export const ODD_NAME = 'a, DNS:admin'
+
 const run = promisify(execFile)
+const CLIENT_NAMES =
+  'subjectAltName=DNS:client-3.example,DNS:c3.example,email:c3@example.org,URI:urn:client:3'
+const ODD = `DNS.1="${ODD_NAME}"\nemail.1=\\"a\\\\@b\nURI.1=urn:ä\nDNS.2=b\n`
 const SERVER_NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'
 
 let made: Promise<Certificates> | undefined
@@ -43,18 +52,23 @@ async function makeAll(): Promise<Certificates> {
   const directory = mkdtempSync(join(tmpdir(), 'noctule-certificates-'))
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
   // Without this file openssl reads the machine's configuration, whose extensions we do not know.
-  await writeFile(join(directory, 'openssl.cnf'), '[req]\ndistinguished_name=dn\n[dn]\n')
+  await writeFile(
+    join(directory, 'openssl.cnf'),
+    `[req]\ndistinguished_name=dn\n[dn]\n[odd_client]\nsubjectAltName=@odd\n[odd]\n${ODD}`,
+  )
   const [ca, otherCa] = await Promise.all([
     make(directory, 'ca', ['-addext', 'basicConstraints=critical,CA:TRUE']),
     make(directory, 'other-ca', ['-addext', 'basicConstraints=critical,CA:TRUE']),
   ])
-  const [server, renewedServer, client, otherClient] = await Promise.all([
+  const [server, renewedServer, client, otherClient, namedClient, oddClient] = await Promise.all([
     make(directory, 'server', [...signedBy('ca'), '-addext', SERVER_NAMES]),
     make(directory, 'renewed-server', [...signedBy('ca'), '-addext', SERVER_NAMES]),
     make(directory, 'client-1', signedBy('ca')),
     make(directory, 'client-2', signedBy('other-ca')),
+    make(directory, 'client-3', [...signedBy('ca'), '-addext', CLIENT_NAMES]),
+    make(directory, 'client-4', [...signedBy('ca'), '-extensions', 'odd_client']),
   ])
-  return { ca, otherCa, server, renewedServer, client, otherClient }
+  return { ca, otherCa, server, renewedServer, client, otherClient, namedClient, oddClient }
 }
 
 function signedBy(name: string): string[] {

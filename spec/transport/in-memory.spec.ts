@@ -41,6 +41,7 @@ test('the server learns the facts it is given about the client', async (t) => {
     address: '192.0.2.7',
     port: 0,
     certificate: undefined,
+    userName: undefined,
   })
 })
 

@@ -10,7 +10,7 @@ import type { Transport } from '../../lib/transport/transport.ts'
 
 /** Keeps what is written, and a copy of how it was at that time. */
 class Sink implements Transport {
-  readonly peer = peerOf('sink', 'memory', 'memory', 0, undefined)
+  readonly peer = peerOf('sink', 'memory', 'memory', 0)
   events = NO_EVENTS
   pendingBytes = 0
   readonly writes: Buffer[] = []

@@ -40,6 +40,7 @@ test('a client is accepted with the facts about it', async (t) => {
     address: '127.0.0.1',
     port: client.localPort ?? 0,
     certificate: undefined,
+    userName: undefined,
   })
 })
 

@@ -163,10 +163,16 @@ test('a verified client certificate is a fact about the peer', async (t) => {
   await connectTls(t, door, door.made.client)
   const server = await door.acceptor.next()
 
+  const { fingerprint256, serialNumber } = new X509Certificate(door.made.client.cert)
   t.deepEqual(server.transport.peer.certificate, {
     commonName: 'client-1',
-    fingerprint256: new X509Certificate(door.made.client.cert).fingerprint256,
+    fingerprint256,
+    serialNumber,
+    dnsNames: [],
+    emailAddresses: [],
+    uris: [],
   })
+  t.is(server.transport.peer.userName, undefined)
 })
 
 test('a certificate of another authority counts as none if none is required', async (t) => {
@@ -201,7 +207,10 @@ test('a client with a certificate of another authority is refused', async (t) =>
   client.on('error', () => {})
   const { sentence } = await door.acceptor.nextRefusal()
 
-  t.regex(sentence, /^the client certificate is not valid: [A-Z_]+$/)
+  t.regex(
+    sentence,
+    /^the client certificate "client-2", serial [0-9A-F]+ is signed by nobody in caFile$/,
+  )
   t.is(door.acceptor.accepted.length, 0)
 })
 
@@ -223,7 +232,10 @@ test('an authority that a reload takes away is not trusted by a resumed session 
   const { sentence } = await acceptor.nextRefusal()
 
   t.truthy(session)
-  t.regex(sentence, /^the client certificate is not valid/)
+  t.regex(
+    sentence,
+    /^the client certificate "client-1", serial [0-9A-F]+ is signed by nobody in caFile$/,
+  )
 })
 
 test('a client that is too old is refused with a sentence', async (t) => {
@@ -239,7 +251,7 @@ test('a client that is too old is refused with a sentence', async (t) => {
   client.on('error', () => {})
   const { sentence } = await door.acceptor.nextRefusal()
 
-  t.is(sentence, 'the client offered no TLS version we accept; TLS 1.2 is the oldest')
+  t.is(sentence, 'the client offered no TLS version we accept; minTlsVersion is the oldest')
 })
 
 test('a client that does not trust our certificate is reported', async (t) => {

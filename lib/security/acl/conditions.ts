@@ -18,7 +18,20 @@ export interface Conditions {
   readonly retain: boolean | undefined
 }
 
-const keys = ['user', 'role', 'client', 'address', 'listener', 'cn', 'qos', 'retain', 'anonymous']
+const keys = [
+  'user',
+  'role',
+  'client',
+  'address',
+  'listener',
+  'cn',
+  'dns',
+  'email',
+  'uri',
+  'qos',
+  'retain',
+  'anonymous',
+]
 
 /** Understands the words behind the filter of a rule. Throws an `Error` that says what is wrong. */
 export function parseConditions(words: readonly string[], roles: Roles): Conditions {
@@ -53,6 +66,12 @@ function testOf(key: string, value: string, roles: Roles): Test {
       return textTest(values, ({ listener }) => listener)
     case 'cn':
       return textTest(values, ({ certificateCommonName }) => certificateCommonName)
+    case 'dns':
+      return anyTest(values, ({ certificate }) => certificate?.dnsNames)
+    case 'email':
+      return anyTest(values, ({ certificate }) => certificate?.emailAddresses)
+    case 'uri':
+      return anyTest(values, ({ certificate }) => certificate?.uris)
     case 'role':
       return roleTest(values, roles)
     default:
@@ -65,13 +84,26 @@ function textTest(
   values: readonly string[],
   field: (client: RuleClient) => string | undefined,
 ): Test {
-  const exact = new Set(values.filter((value) => !value.endsWith('*')))
-  const beginnings = values.flatMap((value) => (value.endsWith('*') ? value.slice(0, -1) : []))
+  const matches = textMatcher(values)
   return (client) => {
     const text = field(client)
-    if (text === undefined) return false
-    return exact.has(text) || beginnings.some((beginning) => text.startsWith(beginning))
+    return text !== undefined && matches(text)
   }
+}
+
+/** For what a client may have several of. */
+function anyTest(
+  values: readonly string[],
+  field: (client: RuleClient) => readonly string[] | undefined,
+): Test {
+  const matches = textMatcher(values)
+  return (client) => field(client)?.some(matches) ?? false
+}
+
+function textMatcher(values: readonly string[]): (text: string) => boolean {
+  const exact = new Set(values.filter((value) => !value.endsWith('*')))
+  const beginnings = values.flatMap((value) => (value.endsWith('*') ? value.slice(0, -1) : []))
+  return (text) => exact.has(text) || beginnings.some((beginning) => text.startsWith(beginning))
 }
 
 function roleTest(names: readonly string[], roles: Roles): Test {
@@ -121,6 +153,6 @@ function parseRetain(value: string): boolean {
 function unknown(word: string, key: string): Error {
   const hint = keys.includes(key) ? '' : didYouMean(key, keys)
   return new Error(
-    `${word} is no condition${hint} (user=, role=, client=, address=, listener=, cn=, anonymous, qos<=, retain=)`,
+    `${word} is no condition${hint} (user=, role=, client=, address=, listener=, cn=, dns=, email=, uri=, anonymous, qos<=, retain=)`,
   )
 }

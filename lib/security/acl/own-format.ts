@@ -15,7 +15,7 @@ import { listOf, plainWord, wordsOf } from './words.ts'
 export const ownWords: readonly string[] = ['allow', 'deny', 'role']
 
 const ROLE = /^role\s+([\w.-]+)\s*=\s*(.+)$/
-const VARIABLE = /%(cn|u|c)/g
+const VARIABLE = /%(cn|dns|email|u|c)/g
 const allActions: readonly Action[] = ['read', 'write', 'subscribe']
 
 /** Throws a `FileProblem` for the first line that is wrong. */
@@ -115,8 +115,18 @@ function filterFrom(filter: string, isAllow: boolean): (client: RuleClient) => L
 }
 
 function valueOf(variable: string, client: RuleClient): string | undefined {
-  if (variable === 'u') return client.userName
-  return variable === 'c' ? client.clientIdentifier : client.certificateCommonName
+  switch (variable) {
+    case 'u':
+      return client.userName
+    case 'c':
+      return client.clientIdentifier
+    case 'dns':
+      return client.certificate?.dnsNames[0]
+    case 'email':
+      return client.certificate?.emailAddresses[0]
+    default:
+      return client.certificateCommonName
+  }
 }
 
 function isOneLevel(value: string | undefined): boolean {

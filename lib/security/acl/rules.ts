@@ -17,7 +17,7 @@ export type Action = 'read' | 'write' | 'subscribe'
 /** What rules can tell clients apart by. */
 export type RuleClient = Pick<
   ClientInfo,
-  'clientIdentifier' | 'userName' | 'address' | 'listener' | 'certificateCommonName'
+  'clientIdentifier' | 'userName' | 'address' | 'listener' | 'certificateCommonName' | 'certificate'
 >
 
 export interface Rule {
