@@ -56,16 +56,18 @@ export class ExpiryReport {
 
   /** Looks now, and from then on when it is time. Also to be called when files have changed. */
   check(): void {
-    const { clock, timers, ends } = this.#parts
-    const all = ends()
+    const { clock, timers } = this.#parts
+    const all = this.#parts.ends()
     if (all.length === 0) return
     const now = clock.now()
     const told = new Map<string, number>()
     for (const end of all) this.#tell(end, told)
     this.#told = told
-    const waits = all.map(({ endsAt }) => endsAt - now).filter((wait) => wait > 0)
+    const ends = all.map(({ endsAt }) => endsAt).filter((endsAt) => endsAt > now)
+    const dueAgain = [...told.values()].map((toldAt) => toldAt + DAY_MS)
+    const next = Math.min(now + DAY_MS, ...ends, ...dueAgain)
     this.#timer?.cancel()
-    this.#timer = timers.after(Math.min(DAY_MS, ...waits), () => this.check())
+    this.#timer = timers.after(next - now, () => this.check())
   }
 
   stop(): void {
