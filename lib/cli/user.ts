@@ -2,14 +2,8 @@
 
 import type { Argv, CommandModule } from 'yargs'
 import { findUserNameFault, userNamesIn, withoutUser, withUser } from '../security/password-file.ts'
-import {
-  hashPassword,
-  SCRYPT_COST,
-  SCRYPT_COST_MAX,
-  SCRYPT_COST_MIN,
-} from '../security/password-hash.ts'
 import { CommandFailure, UsageError } from './failures.ts'
-import { readPassword } from './password-input.ts'
+import { hashOf, type PasswordFlags, withPasswordFlags } from './password-flags.ts'
 import { optionOfConfiguration } from './security-option.ts'
 import { changeUserFile, readUserFile } from './user-file.ts'
 
@@ -22,10 +16,7 @@ interface NameFlags extends FileFlags {
   readonly name: string
 }
 
-interface PasswordFlags extends NameFlags {
-  readonly passwordFile?: string | undefined
-  readonly cost: number
-}
+type SetFlags = NameFlags & PasswordFlags
 
 export const userCommand: CommandModule = {
   command: 'user',
@@ -47,10 +38,11 @@ export const userCommand: CommandModule = {
   handler: () => {}, // yargs calls those of the commands.
 }
 
-const addCommand: CommandModule<object, PasswordFlags> = {
+const addCommand: CommandModule<object, SetFlags> = {
   command: 'add <name>',
   describe: 'Make a user; makes the file too if there is none',
-  builder: withPasswordFlags,
+  builder: (yargs: Argv<object>): Argv<SetFlags> =>
+    withPasswordFlags(withFileFlags(withName(yargs))),
   handler: async (flags) => {
     const path = fileOf(flags)
     const fault = findUserNameFault(flags.name)
@@ -65,10 +57,11 @@ const addCommand: CommandModule<object, PasswordFlags> = {
   },
 }
 
-const passwordCommand: CommandModule<object, PasswordFlags> = {
+const passwordCommand: CommandModule<object, SetFlags> = {
   command: 'passwd <name>',
   describe: 'Give a user a new password',
-  builder: withPasswordFlags,
+  builder: (yargs: Argv<object>): Argv<SetFlags> =>
+    withPasswordFlags(withFileFlags(withName(yargs))),
   handler: async (flags) => {
     const path = fileOf(flags)
     await setPassword(path, flags, (text) => assertKnown(path, text, flags.name))
@@ -118,21 +111,6 @@ function withFileFlags<T>(yargs: Argv<T>): Argv<T & FileFlags> {
     })
 }
 
-function withPasswordFlags(yargs: Argv<object>): Argv<PasswordFlags> {
-  return withFileFlags(withName(yargs))
-    .option('password-file', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'File whose first line is the password [asked for, or read from standard input]',
-    })
-    .option('cost', {
-      type: 'number',
-      requiresArg: true,
-      default: SCRYPT_COST,
-      describe: 'log2 of the work to compare it (scrypt): each step doubles time and memory',
-    })
-}
-
 function fileOf({ file, config }: FileFlags): string {
   return (
     file ??
@@ -148,24 +126,15 @@ function fail(sentence: string): never {
 /** `assertFits` judges the file: before anybody is asked for a password, and once more as it is changed. */
 async function setPassword(
   path: string,
-  flags: PasswordFlags,
+  flags: SetFlags,
   assertFits: (text: string | undefined) => void,
 ): Promise<void> {
   assertFits(readUserFile(path))
-  const hash = await hashOf(flags)
+  const hash = await hashOf(flags.name, flags)
   changeUserFile(path, (text) => {
     assertFits(text)
     return withUser(text, flags.name, hash)
   })
-}
-
-async function hashOf({ passwordFile, cost }: PasswordFlags): Promise<string> {
-  if (!Number.isInteger(cost) || cost < SCRYPT_COST_MIN || cost > SCRYPT_COST_MAX) {
-    throw new UsageError(
-      `--cost must be a whole number from ${SCRYPT_COST_MIN} to ${SCRYPT_COST_MAX}`,
-    )
-  }
-  return hashPassword(await readPassword(passwordFile), cost)
 }
 
 function assertKnown(path: string, text: string | undefined, name: string): void {

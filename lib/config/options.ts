@@ -264,6 +264,11 @@ export interface SecurityConfiguration {
    * Default: false.
    */
   readonly aclDryRun: boolean
+  /**
+   * Authentication Methods by which MQTT 5.0 clients prove that they know their password without
+   * sending it: for users that `noctule user add --scram` made. Default: [].
+   */
+  readonly scram: readonly string[]
 }
 
 /** What a client may do on its connection. */

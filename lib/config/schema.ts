@@ -21,6 +21,9 @@ export const storeKinds: readonly string[] = [
   'rediss+cluster',
 ]
 
+/** Those of SCRAM that are served. */
+const scramMethods = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+
 const STORES = `a store that exists: ${storeKinds.join(', ')}`
 
 const MiB = 1024 ** 2
@@ -81,6 +84,18 @@ const security = z
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
+    scram: z
+      .array(z.enum(scramMethods))
+      .default([])
+      .meta({ expected: `a list of ${scramMethods.join(' and ')}` })
+      .describe(
+        'Authentication Methods by which MQTT 5.0 clients prove that they know their password without sending it: for users that `noctule user add --scram` made.',
+      ),
+  })
+  .superRefine(({ scram, passwordFile }, context) => {
+    if (scram.length === 0 || passwordFile !== undefined) return
+    const message = 'a file, since scram is on'
+    context.addIssue({ code: 'custom', path: ['passwordFile'], message })
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
     if (!firstAdministrator || passwordFile !== undefined) return

@@ -3,7 +3,13 @@
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
+import {
+  type AuthenticationExchange,
+  type AuthenticationFailure,
+  type AuthenticationStep,
+  type ClientInfo,
+} from '../security/access.ts'
+import type { Timer } from '../util/timers.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
@@ -17,6 +23,8 @@ export interface Authentication {
   exchange: AuthenticationExchange | undefined
   /** The CONNECT that waits for it; undefined in a re-authentication. */
   connect: Connect | undefined
+  /** Ends a re-authentication that does not go on; a CONNECT has the timer of its connection. */
+  timer: Timer | undefined
 }
 
 /** CONNECT named an Authentication Method. */
@@ -29,7 +37,7 @@ export async function beginAuthentication(connection: Connection, connect: Conne
     return
   }
   const exchange = begin(connection.client as ClientInfo)
-  connection.authentication = { method, exchange, connect }
+  connection.authentication = { method, exchange, connect, timer: undefined }
   await takeStep(connection, await exchange.next(connect.properties.authenticationData))
 }
 
@@ -58,14 +66,14 @@ export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another Authentication Method') // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
   }
   if (auth.reasonCode === ReasonCode.ReAuthenticate && connection.state === 'connected') {
-    authentication.exchange = beginAgain(connection, method)
+    beginAgain(connection, authentication)
   } else if (
     auth.reasonCode !== ReasonCode.ContinueAuthentication || // [MQTT-4.12.0-3]
     authentication.exchange === undefined
   ) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH out of turn')
   }
-  return continueWith(connection, authentication.exchange, auth)
+  return continueWith(connection, authentication.exchange as AuthenticationExchange, auth)
 }
 
 async function continueWith(
@@ -76,12 +84,21 @@ async function continueWith(
   await takeStep(connection, await exchange.next(auth.properties.authenticationData))
 }
 
-function beginAgain(connection: Connection, method: string): AuthenticationExchange {
+function beginAgain(connection: Connection, authentication: Authentication): void {
+  const { method } = authentication
   const begin = beginnerOf(connection, method)
   if (begin === undefined) {
     throw new ProtocolError(ReasonCode.BadAuthenticationMethod, describeUnknown(method))
   }
-  return begin(connection.client as ClientInfo)
+  authentication.exchange = begin(connection.client as ClientInfo)
+  const { timers, limits } = connection.context
+  authentication.timer?.cancel()
+  authentication.timer = timers.after(limits.connectTimeoutMs, () =>
+    connection.end(
+      ReasonCode.NotAuthorized,
+      'a re-authentication that was not completed within connection.connectTimeoutMs',
+    ),
+  )
 }
 
 /** Does what the exchange decided, during CONNECT or later. */
@@ -89,7 +106,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
   if (connection.state === 'closed') return
   const authentication = connection.authentication as Authentication
   const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
-  if (step.kind !== 'failure' && step.data !== undefined) properties.authenticationData = step.data
+  if (step.data !== undefined) properties.authenticationData = step.data
   switch (step.kind) {
     case 'continue':
       if (connection.state !== 'connected') connection.state = 'authenticating'
@@ -103,7 +120,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
       await succeed(connection, authentication, step.userName, properties)
       return
     case 'failure':
-      fail(connection, step.reasonCode ?? ReasonCode.NotAuthorized, step.reason)
+      fail(connection, step, properties)
   }
 }
 
@@ -113,11 +130,16 @@ async function succeed(
   userName: string | undefined,
   properties: Properties,
 ): Promise<void> {
-  authentication.exchange = undefined
-  if (userName !== undefined) {
-    connection.client = { ...(connection.client as ClientInfo), userName }
-  }
+  const client = connection.client as ClientInfo
   const { connect } = authentication
+  // Subscriptions and rules of this connection are those of whom it was opened for.
+  if (connect === undefined && userName !== undefined && userName !== client.userName) {
+    fail(connection, ANOTHER_USER, properties)
+    return
+  }
+  authentication.exchange = undefined
+  authentication.timer?.cancel()
+  if (userName !== undefined) connection.client = { ...client, userName }
   authentication.connect = undefined
   if (connect === undefined) {
     connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
@@ -127,9 +149,25 @@ async function succeed(
   }
 }
 
-function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
-  const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
-  if (connection.state === 'connected')
+const ANOTHER_USER: AuthenticationFailure = {
+  kind: 'failure',
+  rule: 'a re-authentication as another user',
+}
+
+function fail(
+  connection: Connection,
+  failure: AuthenticationFailure,
+  properties: Properties,
+): void {
+  const { reasonCode = ReasonCode.NotAuthorized, reason, userName } = failure
+  const why = failure.rule ?? reason
+  const rule = `enhanced authentication failed${why === undefined ? '' : `: ${why}`}`
+  if (connection.state === 'connected') {
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
-  else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]
+    return
+  }
+  if (userName !== undefined) {
+    connection.client = { ...(connection.client as ClientInfo), userName }
+  }
+  refuse(connection, { ...failure, reasonCode, rule }, reasonCode, rule, properties) // [MQTT-4.12.0-4]
 }

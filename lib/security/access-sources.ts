@@ -8,6 +8,8 @@ import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
 import { passwordFileSource } from './password-file-source.ts'
+import type { ScramUsers } from './scram/exchange.ts'
+import { scramSource } from './scram/source.ts'
 
 /** What has to happen to clients that are connected. */
 export interface AccessChanges {
@@ -28,6 +30,8 @@ export interface SourceParts {
 /** One that is asked, in its turn; `hooks` answer with undefined where it does not know. */
 export interface AccessSource {
   readonly hooks: AccessHooks
+  /** The users it knows, for SCRAM. */
+  readonly scramUsers?: ScramUsers
   /** Rejects with a `ConfigurationError` if it cannot be used. */
   open(): Promise<void>
   /** Takes over what may change while running, and looks at once whether a file has changed. */
@@ -42,7 +46,9 @@ export class AccessSources {
   constructor(security: SecurityConfiguration, parts: SourceParts) {
     this.#log = parts.log
     const named = [passwordFileSource(security, parts), aclFileSource(security, parts)]
-    this.#sources = named.filter((source) => source !== undefined)
+    this.#sources = [...named, scramSource(security, named)].filter(
+      (source) => source !== undefined,
+    )
   }
 
   /** Whether somebody here has rules about topics. */

@@ -23,6 +23,7 @@ export function passwordFileSource(
   })
   return {
     hooks: { authenticate: (request) => users.authenticate(request) },
+    scramUsers: users,
     open: () => file.open(),
     reload: () => file.check(),
     close: async () => file.close(),

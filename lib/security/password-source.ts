@@ -9,6 +9,8 @@ import type { AuthenticateRequest, Decision } from './access.ts'
 import { HashQueue } from './hash-queue.ts'
 import { parsePasswordFile, type Users } from './password-file.ts'
 import { hashOfNobody, type PasswordHash } from './password-hash.ts'
+import type { ScramUsers } from './scram/exchange.ts'
+import type { ScramKeys, ScramMethod } from './scram/keys.ts'
 import { VerifiedPasswords } from './verified-passwords.ts'
 
 type Limits = Pick<
@@ -32,7 +34,7 @@ const WRONG: Decision = {
   hint: 'noctule user passwd sets a new one',
 }
 
-export class PasswordSource {
+export class PasswordSource implements ScramUsers {
   readonly #queue: HashQueue
   readonly #verified: VerifiedPasswords
   readonly #decoyKey = randomBytes(32)
@@ -84,6 +86,17 @@ export class PasswordSource {
     if (!isRight || password === undefined) return WRONG
     this.#verified.add(userName, given)
     return ALLOWED
+  }
+
+  scramKeysOf(userName: string, method: ScramMethod): ScramKeys | undefined {
+    const keys = this.#users.get(userName)?.scram
+    return keys?.method === method ? keys : undefined
+  }
+
+  /** That of the first line: it changes seldom. */
+  scramExample(method: ScramMethod): ScramKeys | undefined {
+    for (const { scram } of this.#users.values()) if (scram?.method === method) return scram
+    return undefined
   }
 
   /** An unknown user is compared with a user of the file, always the same one: times tell nothing. */
