@@ -6,25 +6,10 @@
 
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { accountOptions } from './account-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
-import { choice, integer, nameText, optionalText, textLike, toggle } from './option-kinds.ts'
-
-/** Kinds of store that `store.url` may begin with. */
-export const storeKinds: readonly string[] = [
-  'disk',
-  'memory',
-  'redis',
-  'rediss',
-  'redis+sentinel',
-  'rediss+sentinel',
-  'redis+cluster',
-  'rediss+cluster',
-]
-
-/** Those of SCRAM that are served. */
-const scramMethods = ['SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
-
-const STORES = `a store that exists: ${storeKinds.join(', ')}`
+import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
+import { isKnownStore, keyPrefix, STORES } from './store-urls.ts'
 
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3
@@ -84,17 +69,11 @@ const security = z
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
-    scram: z
-      .array(z.enum(scramMethods))
-      .default([])
-      .meta({ expected: `a list of ${scramMethods.join(' and ')}` })
-      .describe(
-        'Authentication Methods by which MQTT 5.0 clients prove that they know their password without sending it: for users that `noctule user add --scram` made.',
-      ),
+    ...accountOptions,
   })
-  .superRefine(({ scram, passwordFile }, context) => {
-    if (scram.length === 0 || passwordFile !== undefined) return
-    const message = 'a file, since scram is on'
+  .superRefine(({ scram, passwordFile, redisUrl }, context) => {
+    if (scram.length === 0 || passwordFile !== undefined || redisUrl !== undefined) return
+    const message = 'a file, since scram is on, unless there is a redisUrl'
     context.addIssue({ code: 'custom', path: ['passwordFile'], message })
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
@@ -304,7 +283,7 @@ const store = z.strictObject({
     'How many messages may be on their way into the store before clients that publish are slowed.',
   ),
   pendingBytesMax: integer(1, BYTES_MAX, 64 * MiB, 'How many bytes these messages may have.'),
-  keyPrefix: textLike(/^[^\s{}]{0,64}$/, 'up to 64 characters without space and braces')
+  keyPrefix: keyPrefix()
     .default('mq:')
     .describe(
       'What the names of all keys in Redis begin with: brokers with other prefixes may share it.',
@@ -371,9 +350,3 @@ export const configurationSchema: z.ZodType = z.strictObject({
   log: log.prefault({}).describe('The log, on the standard output.'),
   shutdown: shutdown.prefault({}).describe('How the broker ends.'),
 })
-
-/** What is behind the kind is judged by the store; memory has nothing there. */
-function isKnownStore(url: string): boolean {
-  const [kind = '', ...rest] = url.split(':')
-  return storeKinds.includes(kind) && (rest.length === 0) === (kind === 'memory')
-}

@@ -48,7 +48,7 @@ export class AccessList {
 }
 
 /** The rules of one client, and what they have said so far. */
-class ClientAccess {
+export class ClientAccess {
   readonly rules: ClientRules
   readonly #known = new Map<string, Decision>()
 

@@ -7,7 +7,9 @@ import type { Logger } from '../util/logger.ts'
 import type { AccessHooks } from './access.ts'
 import { chainAccess } from './access-chain.ts'
 import { aclFileSource } from './acl-file-source.ts'
+import { PasswordCheck } from './password-check.ts'
 import { passwordFileSource } from './password-file-source.ts'
+import { redisSource } from './redis/source.ts'
 import type { ScramUsers } from './scram/exchange.ts'
 import { scramSource } from './scram/source.ts'
 
@@ -25,6 +27,8 @@ export interface SourceParts {
   readonly log: Logger
   readonly limitedLog: LimitedLog
   readonly changes: AccessChanges
+  /** Compares passwords for all of them. */
+  readonly passwords: PasswordCheck
 }
 
 /** One that is asked, in its turn; `hooks` answer with undefined where it does not know. */
@@ -43,9 +47,14 @@ export class AccessSources {
   readonly #log: Logger
   readonly #sources: readonly AccessSource[]
 
-  constructor(security: SecurityConfiguration, parts: SourceParts) {
-    this.#log = parts.log
-    const named = [passwordFileSource(security, parts), aclFileSource(security, parts)]
+  constructor(security: SecurityConfiguration, given: Omit<SourceParts, 'passwords'>) {
+    this.#log = given.log
+    const parts = { ...given, passwords: new PasswordCheck(security, given.clock) }
+    const named = [
+      passwordFileSource(security, parts),
+      redisSource(security, parts),
+      aclFileSource(security, parts),
+    ]
     this.#sources = [...named, scramSource(security, named)].filter(
       (source) => source !== undefined,
     )

@@ -70,7 +70,7 @@ export async function hashForScram(
   if (!isUtf8(password)) throw new Error('it is not UTF-8')
   const prepared = Buffer.from(await saslprep(password.toString()))
   const salt = randomBytes(SCRAM_SALT_BYTES)
-  const iterations = 2 ** cost
+  const iterations = Math.round(2 ** cost)
   const keys = keysOf(method, await saltPassword(method, prepared, { salt, iterations }))
   const [saltText, storedKey, serverKey] = [salt, keys.storedKey, keys.serverKey].map((bytes) =>
     toUnpaddedBase64(bytes),
