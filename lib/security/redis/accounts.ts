@@ -59,27 +59,28 @@ export class Accounts {
    * not in memory is read when it is asked for. Returns who may be connected with other credentials.
    */
   async refresh(userNames: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const fresh = await this.#read([...userNames].filter((name) => this.#known.has(name)))
-    const changed = new Set<string>()
-    for (const name of userNames) {
-      const now = fresh.get(name)
-      if (this.#haveChanged(name, now)) changed.add(name)
-      this.#asked.delete(name)
-      if (now === undefined) this.#known.delete(name)
-      else this.#known.set(name, now)
-    }
-    return changed
+    const changed = await this.#readAgain(userNames)
+    return this.#hasForgotten ? userNames : changed
   }
 
   /** As `refresh`, for all in memory, as changes may have been missed. */
   refreshAll(): Promise<ReadonlySet<string>> {
-    return this.refresh(new Set([...this.#known.keys(), ...this.#asked.keys()]))
+    return this.#readAgain(new Set([...this.#known.keys(), ...this.#asked.keys()]))
   }
 
-  /** What has been read since it changed is no change; but a client may be older than what is in memory. */
-  #haveChanged(userName: string, now: Found | undefined): boolean {
+  async #readAgain(userNames: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    // What is under way may be older than the change; what is asked for from now on is not.
+    for (const name of userNames) this.#asked.delete(name)
+    const fresh = await this.#read([...userNames].filter((name) => this.#known.has(name)))
+    const changed = [...fresh].filter(([name, now]) => this.#replace(name, now))
+    return new Set(changed.map(([name]) => name))
+  }
+
+  /** Returns whether a client that is connected as the old one has to go. */
+  #replace(userName: string, now: Found): boolean {
     const before = this.#known.get(userName)
-    if (before === undefined || now === undefined || this.#hasForgotten) return true
+    if (before === undefined) return true
+    this.#known.set(userName, now)
     return before !== null && !isSameUser(before, now)
   }
 
