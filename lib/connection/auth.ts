@@ -92,8 +92,7 @@ function beginAgain(connection: Connection, authentication: Authentication): voi
   }
   authentication.exchange = begin(connection.client as ClientInfo)
   const { timers, limits } = connection.context
-  authentication.timer?.cancel()
-  authentication.timer = timers.after(limits.connectTimeoutMs, () =>
+  authentication.timer ??= timers.after(limits.connectTimeoutMs, () =>
     connection.end(
       ReasonCode.NotAuthorized,
       'a re-authentication that was not completed within connection.connectTimeoutMs',
@@ -139,6 +138,7 @@ async function succeed(
   }
   authentication.exchange = undefined
   authentication.timer?.cancel()
+  authentication.timer = undefined
   if (userName !== undefined) connection.client = { ...client, userName }
   authentication.connect = undefined
   if (connect === undefined) {

@@ -37,6 +37,7 @@ export class AccountsLink {
   readonly #place: Place
   readonly #client: Client
   #watcher: Client | undefined
+  #isClosed = false
 
   private constructor(options: LinkOptions, place: Place, client: Client) {
     this.#options = options
@@ -83,8 +84,7 @@ export class AccountsLink {
    */
   async changesAfter(last: string): Promise<readonly Change[] | undefined> {
     const { changes } = this.keys
-    this.#watcher ??= await openClient(this.#place, this.#options)
-    const watcher = this.#watcher
+    const watcher = (this.#watcher ??= await this.#openWatcher())
     const timeoutMs = WAIT_MS + this.#options.timeoutMs
     const reply = await this.#inTime(
       watcher.xread('COUNT', PAGE, 'BLOCK', WAIT_MS, 'STREAMS', changes, last),
@@ -96,8 +96,16 @@ export class AccountsLink {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#client.disconnect()
     this.#watcher?.disconnect()
+  }
+
+  async #openWatcher(): Promise<Client> {
+    const watcher = await openClient(this.#place, this.#options)
+    if (!this.#isClosed) return watcher
+    watcher.disconnect()
+    throw new StoreError('closed', 'the accounts are closed')
   }
 
   async #inTime<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {

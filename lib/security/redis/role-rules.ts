@@ -120,28 +120,25 @@ export class RoleRules {
     return [...this.#roles.values()].every((rules) => rules.length === 0)
   }
 
-  authorizePublish(
-    client: ClientInfo,
-    { topic, qos, retain }: PublishRequest,
-  ): Eventually<Answer | undefined> {
-    return this.#judge(client, (access) => access.mayPublish(topic, qos, retain))
+  /** At once, but for a client whose account is not in memory. */
+  authorizePublish(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined> {
+    const access = this.#clients.get(client) ?? this.#bindKnown(client)
+    const { topic, qos, retain } = request
+    if (access === undefined) {
+      return this.#judgeLate(client, (late) => late.mayPublish(topic, qos, retain))
+    }
+    return access === 'no rule' ? undefined : access.mayPublish(topic, qos, retain)
   }
 
   authorizeSubscribe(
     client: ClientInfo,
     { topicFilter, qos }: SubscribeRequest,
   ): Eventually<Answer | undefined> {
-    return this.#judge(client, (access) => access.rules.maySubscribe(topicFilter, qos))
-  }
-
-  /** At once, but for a client whose account is not in memory. */
-  #judge(
-    client: ClientInfo,
-    judge: (access: ClientAccess) => Answer,
-  ): Eventually<Answer | undefined> {
     const access = this.#clients.get(client) ?? this.#bindKnown(client)
-    if (access === undefined) return this.#judgeLate(client, judge)
-    return access === 'no rule' ? undefined : judge(access)
+    if (access === undefined) {
+      return this.#judgeLate(client, ({ rules }) => rules.maySubscribe(topicFilter, qos))
+    }
+    return access === 'no rule' ? undefined : access.rules.maySubscribe(topicFilter, qos)
   }
 
   async #judgeLate(

@@ -56,11 +56,11 @@ class RedisSource implements AccessSource, ScramUsers {
     this.#url = url
     this.#security = security
     this.#parts = parts
-    const rules = {
-      authorizePublish: (...question: Parameters<Directory['rules']['authorizePublish']>) =>
-        this.#directory.rules.authorizePublish(...question),
-      authorizeSubscribe: (...question: Parameters<Directory['rules']['authorizeSubscribe']>) =>
-        this.#directory.rules.authorizeSubscribe(...question),
+    const rules: ConstructorParameters<typeof DryRun>[0] = {
+      authorizePublish: (client, request) =>
+        this.#directory.rules.authorizePublish(client, request),
+      authorizeSubscribe: (client, request) =>
+        this.#directory.rules.authorizeSubscribe(client, request),
     }
     this.#rules = new DryRun(rules, security.aclDryRun, parts.limitedLog)
     this.hooks = {
