@@ -379,7 +379,7 @@ redisTest(
 
 redisTest('clients whose accounts have no place in memory are served all the same', async (t) => {
   const accounts = await accountsOf(t)
-  const { enter } = await open(t, accounts, { redisUsersMax: 1 })
+  const { enter, broker } = await open(t, accounts, { redisUsersMax: 1 })
   const clients = [await enter('alice'), await enter('bob'), await enter('alice')]
   await accounts.setRulesForEverybody('allow all home/%u/#\nallow write news\n')
 
@@ -388,6 +388,13 @@ redisTest('clients whose accounts have no place in memory are served all the sam
     t.is(await publish(client, `home/${name}/x`), allowed)
     t.is(await publish(client, 'plant/x'), name === 'alice' ? allowed : 0x87)
   }
+  const [alice, bob] = clients as [MqttJsClient, MqttJsClient]
+  t.is(await subscribe(alice, 'plant/x'), 1)
+  t.is(await publish(bob, 'home/bob/y'), allowed)
+  const gone = once(broker, 'unsubscribed')
+  await accounts.setRoles('alice', [])
+  t.is((await gone)[1], 'plant/x')
+  t.is(await publish(alice, 'plant/y'), 0x87)
   const ends = clients.filter((_, i) => i !== 1).map(ended)
   await accounts.remove('alice')
   t.deepEqual(await Promise.all(ends), [0x87, 0x87])
@@ -467,6 +474,26 @@ redisTest(
     t.is(salts[0], salts[1])
   },
 )
+
+redisTest('several who change the same account at once all succeed', async (t) => {
+  const accounts = await accountsOf(t)
+  const roles = Array.from({ length: 10 }, (_, i) => `role-${i}`)
+
+  await Promise.all(
+    roles.map((role) =>
+      accounts.administration.changeAccount('bob', 'roles', (record) => ({
+        password: '',
+        enabled: true,
+        ...record,
+        roles: [...(record?.roles ?? []), role],
+      })),
+    ),
+  )
+
+  const { roles: granted = [], password } = (await accounts.administration.account('bob')) ?? {}
+  t.deepEqual(granted.toSorted(), roles)
+  t.regex(password ?? '', /^\$scrypt\$/)
+})
 
 redisTest('accounts in a Redis Cluster', async (t) => {
   const cluster = await RedisCluster.start()

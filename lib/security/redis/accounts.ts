@@ -24,11 +24,15 @@ export class Accounts {
   /** The one that was asked for last stands last. */
   readonly #known = new Map<string, Found>()
   readonly #asked = new Map<string, Promise<Found>>()
-  /** Clients may be connected whose accounts are not in memory any more. */
-  #hasForgotten = false
+  #haveMadeRoom = false
 
   constructor(parts: AccountsParts) {
     this.#parts = parts
+  }
+
+  /** Whether clients may be connected whose accounts are not in memory any more. */
+  get haveMadeRoom(): boolean {
+    return this.#haveMadeRoom
   }
 
   /** What is in memory; undefined if Redis has to be asked. */
@@ -60,7 +64,7 @@ export class Accounts {
    */
   async refresh(userNames: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     const changed = await this.#readAgain(userNames)
-    return this.#hasForgotten ? userNames : changed
+    return this.#haveMadeRoom ? userNames : changed
   }
 
   /** As `refresh`, for all in memory, as changes may have been missed. */
@@ -137,7 +141,7 @@ export class Accounts {
     if (this.#known.size <= this.#parts.usersMax) return
     const [oldest = ''] = this.#known.keys()
     this.#known.delete(oldest)
-    this.#hasForgotten = true
+    this.#haveMadeRoom = true
   }
 }
 

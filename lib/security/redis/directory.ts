@@ -133,8 +133,8 @@ export class Directory {
   }
 
   #putInForce(roles: Roles | undefined, ended: ReadonlySet<string>, haveRulesChanged: boolean) {
-    if (roles === undefined) this.rules.forget()
-    else this.rules.use(roles)
+    if (roles !== undefined) this.rules.use(roles)
+    else if (this.#accounts.haveMadeRoom) this.rules.forget()
     const { changes } = this.#parts
     if (ended.size > 0) changes.usersChanged(ended)
     if (haveRulesChanged) changes.rulesChanged()

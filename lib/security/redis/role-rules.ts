@@ -95,11 +95,17 @@ export interface KnownAccounts {
   find(userName: string, isConnected: boolean): Promise<Account | null>
 }
 
+/** What a client may do, by the account that it had when that was worked out. */
+interface Bound {
+  readonly account: Account | null
+  readonly access: ClientAccess | 'no rule'
+}
+
 export class RoleRules {
   readonly #accounts: KnownAccounts
   #roles: Roles = new Map()
-  /** What is known of each client goes with its connection, and with every change. */
-  #clients = new WeakMap<ClientInfo, ClientAccess | 'no rule'>()
+  /** What is known of each client goes with its connection, with its account, and with the rules. */
+  #clients = new WeakMap<ClientInfo, Bound>()
 
   constructor(accounts: KnownAccounts) {
     this.#accounts = accounts
@@ -111,7 +117,7 @@ export class RoleRules {
     this.forget()
   }
 
-  /** Accounts have changed: clients are looked at again. */
+  /** Accounts that are not in memory may have changed: all clients are looked at again. */
   forget(): void {
     this.#clients = new WeakMap()
   }
@@ -122,7 +128,7 @@ export class RoleRules {
 
   /** At once, but for a client whose account is not in memory. */
   authorizePublish(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined> {
-    const access = this.#clients.get(client) ?? this.#bindKnown(client)
+    const access = this.#accessOf(client)
     const { topic, qos, retain } = request
     if (access === undefined) {
       return this.#judgeLate(client, (late) => late.mayPublish(topic, qos, retain))
@@ -134,7 +140,7 @@ export class RoleRules {
     client: ClientInfo,
     { topicFilter, qos }: SubscribeRequest,
   ): Eventually<Answer | undefined> {
-    const access = this.#clients.get(client) ?? this.#bindKnown(client)
+    const access = this.#accessOf(client)
     if (access === undefined) {
       return this.#judgeLate(client, ({ rules }) => rules.maySubscribe(topicFilter, qos))
     }
@@ -155,16 +161,19 @@ export class RoleRules {
     }
   }
 
-  #bindKnown(client: ClientInfo): ClientAccess | 'no rule' | undefined {
+  /** Undefined if Redis has to be asked. */
+  #accessOf(client: ClientInfo): ClientAccess | 'no rule' | undefined {
     const { userName } = client
+    const bound = this.#clients.get(client)
     const account = userName === undefined ? null : this.#accounts.peek(userName)
-    return account === undefined ? undefined : this.#bind(client, account)
+    if (account === undefined) return bound?.access
+    return bound?.account === account ? bound.access : this.#bind(client, account)
   }
 
   #bind(client: ClientInfo, account: Account | null): ClientAccess | 'no rule' {
     const rules = rulesFor(this.#roles, account?.roles ?? [], client)
     const access = rules === undefined ? 'no rule' : new ClientAccess(rules)
-    this.#clients.set(client, access)
+    this.#clients.set(client, { account, access })
     return access
   }
 }
