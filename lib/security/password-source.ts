@@ -62,9 +62,10 @@ export class PasswordSource implements ScramUsers {
     return isRight ? ALLOWED : WRONG
   }
 
-  scramKeysOf(userName: string, method: ScramMethod): ScramKeys | undefined {
-    const keys = this.#users.get(userName)?.scram
-    return keys?.method === method ? keys : undefined
+  scramKeysOf(userName: string, method: ScramMethod): ScramKeys | null | undefined {
+    const user = this.#users.get(userName)
+    if (user === undefined) return undefined
+    return user.scram?.method === method ? user.scram : null
   }
 
   /** That of the first line: it changes seldom. */

@@ -435,43 +435,69 @@ redisTest('a dry run logs what the rules of Redis would refuse, and refuses noth
   t.like(await log.next('would be refused'), { user: 'bob', topic: 'plant/x' })
 })
 
+/** Goes through an exchange of SCRAM; the challenge, and the code of the last answer. */
+async function scram(
+  t: ExecutionContext,
+  { url }: Pick<House, 'url'>,
+  userName: string,
+): Promise<{ readonly challenge: string; readonly reasonCode: number }> {
+  const password = Buffer.from(PASSWORD)
+  const login = await ScramLogin.of({ method: 'SCRAM-SHA-256', userName, password })
+  const authenticationMethod = login.method
+  const client = await openTcpClient(t, Number(new URL(url).port))
+  client.connect({ properties: { authenticationMethod, authenticationData: login.begin() } })
+  const first = await client.next()
+  if (first?.cmd !== 'auth') return { challenge: '', reasonCode: first?.['reasonCode'] as number }
+  const challenge = first['properties'].authenticationData as Buffer
+  const authenticationData = await login.answer(challenge)
+  client.send({
+    cmd: 'auth',
+    reasonCode: 0x18,
+    properties: { authenticationMethod, authenticationData },
+  })
+  const { reasonCode } = await client.expect(t, 'connack')
+  return { challenge: String(challenge), reasonCode: reasonCode as number }
+}
+
 redisTest(
   'SCRAM serves accounts in Redis; every broker challenges an unknown user alike',
   async (t) => {
     const accounts = await accountsOf(t)
     await accounts.add('dora', [], await hashForScram(Buffer.from(PASSWORD), 'SCRAM-SHA-256', 12))
-    const scram = { scram: ['SCRAM-SHA-256'] } as const
-    const houses = [
-      await open(t, accounts, { scram: [...scram.scram] }),
-      await open(t, accounts, { scram: [...scram.scram] }),
-    ]
-    const salts: unknown[] = []
-    for (const { url, broker } of houses) {
-      const port = Number(new URL(url).port)
-      for (const userName of ['dora', 'mallory']) {
-        const login = await ScramLogin.of({
-          method: 'SCRAM-SHA-256',
-          userName,
-          password: Buffer.from(PASSWORD),
-        })
-        const client = await openTcpClient(t, port)
-        const authenticationMethod = login.method
-        client.connect({ properties: { authenticationMethod, authenticationData: login.begin() } })
-        const challenge = await client.expect(t, 'auth')
-        const data = challenge['properties'].authenticationData as Buffer
-        if (userName === 'mallory') salts.push(/s=.*$/.exec(String(data))?.[0])
-        const authenticationData = await login.answer(data)
-        client.send({
-          cmd: 'auth',
-          reasonCode: 0x18,
-          properties: { authenticationMethod, authenticationData },
-        })
-        await client.expect(t, 'connack', { reasonCode: userName === 'dora' ? 0 : 0x86 })
-      }
-      t.is(broker.clientCount, 1)
+    const challenges: string[] = []
+    for (let i = 0; i < 2; i++) {
+      const house = await open(t, accounts, { scram: ['SCRAM-SHA-256'] })
+      t.is((await scram(t, house, 'dora')).reasonCode, 0)
+      const { challenge, reasonCode } = await scram(t, house, 'mallory')
+      t.is(reasonCode, 0x86)
+      challenges.push(/s=.*$/.exec(challenge)?.[0] ?? '')
     }
-    t.regex(String(salts[0]), /^s=[^,]+,i=4096$/)
-    t.is(salts[0], salts[1])
+    t.regex(challenges[0] ?? '', /^s=[^,]+,i=4096$/)
+    t.is(challenges[0], challenges[1])
+  },
+)
+
+redisTest(
+  'by SCRAM too, the first that knows a user decides, and an away Redis is told of',
+  async (t) => {
+    const own = await ownServer(t)
+    const accounts = await accountsOf(t, own.url)
+    for (const name of ['dora', 'emil']) {
+      await accounts.add(name, [], await hashForScram(Buffer.from(PASSWORD), 'SCRAM-SHA-256', 12))
+    }
+    const passwordFile = join(temporaryDirectory(t), 'passwords')
+    writeFileSync(passwordFile, `dora:${await hashPassword(Buffer.from('own'), 10)}\n`)
+    const house = await open(t, accounts, { passwordFile, scram: ['SCRAM-SHA-256'] })
+    const answerTo = async (userName: string) => (await scram(t, house, userName)).reasonCode
+
+    t.is(await answerTo('emil'), 0)
+    t.is(await answerTo('dora'), 0x86)
+    await own.kill()
+    await house.log.next(
+      'Redis with the accounts is away: users that are not in memory are refused',
+    )
+    t.is(await answerTo('emil'), 0)
+    t.is(await answerTo('nobody'), 0x88)
   },
 )
 

@@ -148,11 +148,12 @@ class RedisSource implements AccessSource, ScramUsers {
     return now.isEnabled ? ALLOWED : DISABLED
   }
 
-  async scramKeysOf(userName: string, method: ScramMethod): Promise<ScramKeys | undefined> {
+  async scramKeysOf(userName: string, method: ScramMethod): Promise<ScramKeys | null | undefined> {
     try {
       const account = await this.#directory.find(userName, false)
-      const keys = account?.isEnabled === true ? account.password.scram : undefined
-      return keys?.method === method ? keys : undefined
+      if (account === null) return undefined
+      const keys = account.password.scram
+      return account.isEnabled && keys?.method === method ? keys : null
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       throw new ScramError('no-resources', `accounts: ${error.message}`)

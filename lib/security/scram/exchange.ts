@@ -30,8 +30,8 @@ const NONCE_BYTES = 18
 
 /** Who knows users by what SCRAM needs. */
 export interface ScramUsers {
-  /** Undefined for a user that is unknown, or known by a hash of another kind. May throw `ScramError`. */
-  scramKeysOf(userName: string, method: ScramMethod): Eventually<ScramKeys | undefined>
+  /** Undefined for a user that is unknown, `null` for one with another kind of hash. May throw `ScramError`. */
+  scramKeysOf(userName: string, method: ScramMethod): Eventually<ScramKeys | null | undefined>
   /** What the others have: unknown users are challenged alike. The same one after a restart too. */
   scramExample(method: ScramMethod): ScramKeys | undefined
 }
@@ -84,7 +84,7 @@ export class ScramExchange implements AuthenticationExchange {
     const keys = found ?? this.#decoyFor(prepared)
     const nonceOfBoth = `${first.nonce}${this.#makeNonce()}`
     const serverFirst = `r=${nonceOfBoth},s=${keys.salt.toString('base64')},i=${keys.iterations}`
-    const isKnown = found !== undefined
+    const isKnown = found !== undefined && found !== null
     this.#state = { ...first, prepared, keys, isKnown, nonceOfBoth, serverFirst }
     return { kind: 'continue', data: Buffer.from(serverFirst) }
   }

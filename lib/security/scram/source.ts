@@ -31,7 +31,7 @@ class AllUsers implements ScramUsers {
     this.#all = all
   }
 
-  async scramKeysOf(userName: string, method: ScramMethod): Promise<ScramKeys | undefined> {
+  async scramKeysOf(userName: string, method: ScramMethod): Promise<ScramKeys | null | undefined> {
     for (const users of this.#all) {
       // oxlint-disable-next-line no-await-in-loop -- The first that knows decides.
       const keys = await users.scramKeysOf(userName, method)

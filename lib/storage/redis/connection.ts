@@ -149,7 +149,7 @@ export function untilReady(
       reason = message
       if (!/^(?:NOAUTH|WRONGPASS|NOPERM|ERR invalid DB|ERR DB index)/.test(message)) return
       cancelTimer()
-      reject(new StoreError('unusable', `${place} refuses us: ${message}.`))
+      reject(new StoreError('unusable', `${place} refuses us: ${message.replace(/\.$/, '')}.`))
     })
     client.once('ready', () => {
       cancelTimer()
