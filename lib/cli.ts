@@ -12,6 +12,7 @@ import { CommandFailure, UsageError } from './cli/failures.ts'
 import { joinFlags } from './cli/joined-flags.ts'
 import { publishCommand } from './cli/publish.ts'
 import { publishOptions } from './cli/publish-options.ts'
+import { roleCommand } from './cli/role.ts'
 import { startCommand } from './cli/start.ts'
 import { storeCommand } from './cli/store.ts'
 import { subscribeCommand } from './cli/subscribe.ts'
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   { module: storeCommand as CommandModule<object, never> },
   { module: benchCommand as CommandModule<object, never>, options: benchOptions },
   { module: userCommand as CommandModule<object, never> },
+  { module: roleCommand as CommandModule<object, never> },
   { module: aclCommand as CommandModule<object, never> },
   { module: certsCommand as CommandModule<object, never> },
 ]

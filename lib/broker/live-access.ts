@@ -20,7 +20,10 @@ export function applyTo(connections: ReadonlySet<Connection>): AccessChanges {
     usersChanged(userNames) {
       for (const connection of Array.from(connections)) {
         if (!userNames.has(connection.client?.userName ?? '')) continue
-        connection.end(ReasonCode.NotAuthorized, 'its user was removed, or has another password')
+        connection.end(
+          ReasonCode.NotAuthorized,
+          'its user was removed or disabled, or has another password',
+        )
       }
     },
   }

@@ -4,7 +4,8 @@
  */
 
 import { Socket } from 'node:net'
-import type { IConnackPacket, IDisconnectPacket, MqttClient } from 'mqtt'
+import { callbackify } from 'node:util'
+import type { IClientOptions, IConnackPacket, IDisconnectPacket, MqttClient } from 'mqtt'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ConnectRequest } from './connect-request.ts'
 import {
@@ -13,8 +14,11 @@ import {
   connectionRefused,
   disconnectedBy,
 } from './connection-sentences.ts'
-import { CommandFailure } from './failures.ts'
+import { CommandFailure, UsageError } from './failures.ts'
 import type { Report } from './report.ts'
+import { type Credentials, ScramLogin } from './scram-login.ts'
+
+type AuthPacket = Parameters<MqttClient['handleAuth']>[0]
 
 export interface ConnectionEvents {
   /** At the first connection and at each later one. */
@@ -44,6 +48,7 @@ export class ClientConnection {
   readonly #request: ConnectRequest
   readonly #events: ConnectionEvents
   readonly #report: Report
+  readonly #login: ScramLogin | undefined
   #state: 'connecting' | 'connected' | 'waiting' | 'closed' = 'connecting'
   #refusal: IConnackPacket | undefined
   #disconnect: IDisconnectPacket | undefined
@@ -59,10 +64,12 @@ export class ClientConnection {
     const { connect } = await import('mqtt')
     report.debug(`Connecting to ${request.url} as "${request.options.clientId}"`)
     const reconnectPeriod = wantsReconnect ? RECONNECT_MS : 0
-    const client = connect({ ...request.options, reconnectPeriod })
+    const { credentials } = request
+    const login = credentials === undefined ? undefined : await loginWith(credentials)
+    const client = connect(withLogin({ ...request.options, reconnectPeriod }, login))
     // Nagle's algorithm would hold back each packet until the broker's system acknowledges the last.
     if (client.stream instanceof Socket) client.stream.setNoDelay()
-    return new ClientConnection(client, request, events, report)
+    return new ClientConnection(client, request, events, report, login)
   }
 
   private constructor(
@@ -70,8 +77,11 @@ export class ClientConnection {
     request: ConnectRequest,
     events: ConnectionEvents,
     report: Report,
+    login: ScramLogin | undefined,
   ) {
     this.client = client
+    this.#login = login
+    if (login !== undefined) answerWith(login, client)
     this.#request = request
     this.#events = events
     this.#report = report
@@ -91,6 +101,7 @@ export class ClientConnection {
     })
     client.on('close', () => this.#handleClose())
     client.on('reconnect', () => {
+      Object.assign(client.options, withLogin(client.options, login))
       client.options.reconnectPeriod = Math.min(
         (client.options.reconnectPeriod ?? RECONNECT_MS) * 2,
         RECONNECT_MS_MAX,
@@ -133,6 +144,10 @@ export class ClientConnection {
   #handleConnect(connack: IConnackPacket): void {
     if (this.#state === 'closed') return
     const { url, options } = this.#request
+    if (this.#login?.isProven(connack.properties?.authenticationData) === false) {
+      this.#giveUp(`${url} did not prove that it knows the password: it may not be our broker`)
+      return
+    }
     const { assignedClientIdentifier = options.clientId } = connack.properties ?? {}
     const resumed = connack.sessionPresent ? ', its session goes on' : ''
     this.#report.debug(`Connected to ${url} as "${assignedClientIdentifier}"${resumed}`)
@@ -185,6 +200,33 @@ export class ClientConnection {
     this.client.end(true)
     this.#events.lost(new CommandFailure(sentence))
   }
+}
+
+async function loginWith(credentials: Credentials): Promise<ScramLogin> {
+  try {
+    return await ScramLogin.of(credentials)
+  } catch (error) {
+    throw new UsageError(`-u: ${(error as Error).message}`)
+  }
+}
+
+/** Each connection begins with a nonce of its own. */
+function withLogin(options: IClientOptions, login: ScramLogin | undefined): IClientOptions {
+  if (login === undefined) return options
+  const begun = { authenticationMethod: login.method, authenticationData: login.begin() }
+  return { ...options, properties: { ...options.properties, ...begun } }
+}
+
+function answerWith(login: ScramLogin, client: MqttClient): void {
+  const authenticationMethod = login.method
+  client.handleAuth = callbackify(async ({ properties }: AuthPacket) => {
+    const authenticationData = await login.answer(properties?.authenticationData)
+    return {
+      cmd: 'auth' as const,
+      reasonCode: ReasonCode.ContinueAuthentication,
+      properties: { authenticationMethod, authenticationData },
+    }
+  }) as MqttClient['handleAuth']
 }
 
 function isRefusal({ reasonCode = 0, returnCode = 0 }: IConnackPacket): boolean {

@@ -3,6 +3,7 @@
 import type { Options } from 'yargs'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import type { MqttVersion, Qos } from '../protocol/packets.ts'
+import { type ScramMethod, scramMethods } from '../security/scram/keys.ts'
 import { UsageError } from './failures.ts'
 import { list, oneOf, parseWholeNumber, text, toggle, wholeNumber } from './flag-values.ts'
 
@@ -13,6 +14,7 @@ export interface ClientFlags {
   readonly url?: string
   readonly username?: string
   readonly pw?: string
+  readonly authMethod?: ScramMethod
   readonly id?: string
   readonly idPrefix?: string
   readonly keepalive?: number
@@ -42,6 +44,8 @@ export const HOST_DEFAULT = '127.0.0.1'
 export const KEEP_ALIVE_DEFAULT_SECONDS = 60
 
 export const qosValues: Readonly<Record<string, Qos>> = { 0: 0, 1: 1, 2: 2 }
+
+const scramByName = Object.fromEntries(scramMethods.map((method) => [method, method]))
 
 const versions: Readonly<Record<string, MqttVersion>> = {
   mqttv5: 5,
@@ -86,6 +90,9 @@ const where = {
 const identity = {
   username: text('-u', { alias: 'u', describe: 'User Name' }),
   pw: text('-P', { alias: 'P', describe: 'Password' }),
+  'auth-method': oneOf('--auth-method', scramByName, {
+    describe: 'Prove that we know the password, instead of sending it: SCRAM-SHA-256 or -512',
+  }),
   id: text('-i', {
     alias: 'i',
     describe: 'Client Identifier',

@@ -16,6 +16,7 @@ import {
 } from './client-options.ts'
 import { UsageError } from './failures.ts'
 import { type PropertiesByPlace, parsePropertyFlags } from './property-flags.ts'
+import type { Credentials } from './scram-login.ts'
 
 export interface ConnectRequest {
   /** For people: without user name and password. */
@@ -27,6 +28,8 @@ export interface ConnectRequest {
   readonly topic: string | undefined
   /** From all `-D`. */
   readonly properties: PropertiesByPlace
+  /** From --auth-method, and then `options` have no password. */
+  readonly credentials: Credentials | undefined
 }
 
 /** A connection that is not answered within this time is given up. */
@@ -39,7 +42,9 @@ export function readConnectRequest(flags: ClientFlags, command: 'pub' | 'sub'): 
   const target = readTarget(flags)
   const shownHost = target.host.includes(':') ? `[${target.host}]` : target.host
   const isWebSocket = target.protocol.startsWith('ws')
+  const credentials = readCredentials(flags, target)
   return {
+    credentials,
     url: `${target.protocol}://${shownHost}:${target.port}${isWebSocket ? target.path : ''}`,
     isLocal: /^(127\.|::1$|localhost$)/.test(target.host),
     topic: target.topic,
@@ -51,7 +56,7 @@ export function readConnectRequest(flags: ClientFlags, command: 'pub' | 'sub'): 
       port: target.port,
       ...(isWebSocket ? { path: target.path } : {}),
       ...readTls(flags),
-      ...readIdentity(flags, target, command),
+      ...readIdentity(flags, credentials === undefined ? target : {}, command),
       ...readSession(flags, properties),
       ...readWill(flags, properties),
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -134,7 +139,7 @@ function readTls({ cafile, cert, key, insecure }: ClientFlags): IClientOptions {
 
 function readIdentity(
   { id, idPrefix, disableCleanSession, protocolVersion }: ClientFlags,
-  { username, password }: Target,
+  { username, password }: Partial<Target>,
   command: string,
 ): IClientOptions {
   if (id !== undefined && idPrefix !== undefined) throw new UsageError('Give -i or -I, not both')
@@ -150,6 +155,17 @@ function readIdentity(
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
   }
+}
+
+function readCredentials(
+  { authMethod: method }: ClientFlags,
+  { username: userName, password }: Target,
+): Credentials | undefined {
+  if (method === undefined) return undefined
+  if (userName !== undefined && password !== undefined) {
+    return { method, userName, password: Buffer.from(password) }
+  }
+  throw new UsageError('--auth-method needs a user name (-u) and a password (-P)')
 }
 
 function readSession(flags: ClientFlags, { connect }: PropertiesByPlace): IClientOptions {
@@ -193,6 +209,7 @@ function readWill(flags: ClientFlags, { will }: PropertiesByPlace): IClientOptio
 }
 
 function refuseVersion5Flags(flags: ClientFlags, properties: PropertiesByPlace): void {
+  if (flags.authMethod !== undefined) throw new UsageError('--auth-method needs MQTT 5 (-V 5)')
   if (flags.sessionExpiryInterval !== undefined) throw new UsageError('-x needs MQTT 5 (-V 5)')
   if (Object.keys(properties).length > 0) throw new UsageError('-D needs MQTT 5 (-V 5)')
 }

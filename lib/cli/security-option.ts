@@ -1,4 +1,4 @@
-/** The files of `security` as the configuration of `noctule start` names them. */
+/** The options of `security` as the configuration of `noctule start` has them. */
 
 import { loadConfiguration } from '../config/load.ts'
 import type { SecurityConfiguration } from '../config/options.ts'

@@ -1,181 +1,131 @@
-/** `noctule user`: the users of a password file. A running broker takes a change over at once. */
+/** `noctule user`: the users of a password file, or of Redis. A running broker takes a change over at once. */
 
 import type { Argv, CommandModule } from 'yargs'
-import { findUserNameFault, userNamesIn, withoutUser, withUser } from '../security/password-file.ts'
-import {
-  hashPassword,
-  SCRYPT_COST,
-  SCRYPT_COST_MAX,
-  SCRYPT_COST_MIN,
-} from '../security/password-hash.ts'
-import { CommandFailure, UsageError } from './failures.ts'
-import { readPassword } from './password-input.ts'
+import { escapeHidden } from '../util/logger.ts'
+import { type RedisFlags, redisUrlOf, withAccounts, withRedisFlags } from './accounts-access.ts'
+import { UsageError } from './failures.ts'
+import { list } from './flag-values.ts'
+import { hashOf, type PasswordFlags, withPasswordFlags } from './password-flags.ts'
 import { optionOfConfiguration } from './security-option.ts'
-import { changeUserFile, readUserFile } from './user-file.ts'
+import { disableCommand, enableCommand, showCommand } from './user-account.ts'
+import { type UserPlace, UsersInFile, UsersInRedis } from './user-place.ts'
 
-interface FileFlags {
-  readonly config?: string | undefined
+interface PlaceFlags extends RedisFlags {
   readonly file?: string | undefined
 }
 
-interface NameFlags extends FileFlags {
+interface NameFlags extends PlaceFlags {
   readonly name: string
 }
 
-interface PasswordFlags extends NameFlags {
-  readonly passwordFile?: string | undefined
-  readonly cost: number
-}
+type SetFlags = NameFlags & PasswordFlags
+type AddFlags = SetFlags & { readonly role: readonly string[] }
 
 export const userCommand: CommandModule = {
   command: 'user',
-  describe: 'Make, change and list the users of a password file',
+  describe: 'Make, change and list users, in a password file or in Redis',
   builder: (yargs) =>
     yargs
       .command(addCommand)
       .command(passwordCommand)
       .command(removeCommand)
       .command(listCommand)
-      .demandCommand(1, 'Say what to do: user add, user passwd, user remove or user list.')
+      .command(showCommand)
+      .command(disableCommand)
+      .command(enableCommand)
+      .demandCommand(
+        1,
+        'Say what to do: user add, passwd, remove or list; in Redis also user show, disable or enable.',
+      )
       .example('noctule user add meter-7 --file passwords', 'asks for the password')
       .example('pwgen -s 24 1 | noctule user add meter-8 --file passwords', 'takes it from a pipe')
+      .example('noctule user add alice --redis redis://db --role operators', 'for several brokers')
       .epilogue(
-        'The file is that of --file, or security.passwordFile of the configuration (--config, NOCTULE_CONFIG, NOCTULE_SECURITY_PASSWORD_FILE).\n' +
-          'A broker that runs with it takes the change over at once.\n' +
-          'Exit codes: 0 done, 1 could not be done, 2 mistakes in the configuration or command line.',
+        'The file is that of --file, or security.passwordFile of the configuration (--config, NOCTULE_CONFIG, NOCTULE_SECURITY_PASSWORD_FILE); the Redis that of --redis, or security.redisUrl.\n' +
+          'Brokers that run with it take the change over at once.\n' +
+          'Exit codes: 0 done, 1 could not be done, 2 mistakes in the configuration or command line, 4 cannot use the Redis.',
       ),
   handler: () => {}, // yargs calls those of the commands.
 }
 
-const addCommand: CommandModule<object, PasswordFlags> = {
+const addCommand: CommandModule<object, AddFlags> = {
   command: 'add <name>',
   describe: 'Make a user; makes the file too if there is none',
-  builder: withPasswordFlags,
-  handler: async (flags) => {
-    const path = fileOf(flags)
-    const fault = findUserNameFault(flags.name)
-    if (fault !== undefined) throw new UsageError(`No user can have that name: ${fault}`)
-    await setPassword(path, flags, (text = '') => {
-      if (!userNamesIn(text).includes(flags.name)) return
-      throw new CommandFailure(
-        `There is a user ${JSON.stringify(flags.name)} in ${path} already: noctule user passwd sets a new password.`,
-      )
-    })
-    console.log(`User ${JSON.stringify(flags.name)} is in ${path}.`)
-  },
+  builder: (yargs: Argv<object>): Argv<AddFlags> =>
+    withPasswordFlags(withPlaceFlags(withName(yargs))).option('role', {
+      ...list({ describe: 'Role of a user in Redis; may be given several times' }),
+      default: [],
+    }) as Argv<AddFlags>,
+  handler: (flags) =>
+    withPlace(flags, async (place) => {
+      const { name, role } = flags
+      await place.add(name, role, () => hashOf(name, flags))
+      console.log(`User ${JSON.stringify(name)} is in ${place.name}.`)
+    }),
 }
 
-const passwordCommand: CommandModule<object, PasswordFlags> = {
+const passwordCommand: CommandModule<object, SetFlags> = {
   command: 'passwd <name>',
   describe: 'Give a user a new password',
-  builder: withPasswordFlags,
-  handler: async (flags) => {
-    const path = fileOf(flags)
-    await setPassword(path, flags, (text) => assertKnown(path, text, flags.name))
-    console.log(`User ${JSON.stringify(flags.name)} has a new password.`)
-  },
+  builder: (yargs: Argv<object>): Argv<SetFlags> =>
+    withPasswordFlags(withPlaceFlags(withName(yargs))),
+  handler: (flags) =>
+    withPlace(flags, async (place) => {
+      await place.setPassword(flags.name, () => hashOf(flags.name, flags))
+      console.log(`User ${JSON.stringify(flags.name)} has a new password.`)
+    }),
 }
 
 const removeCommand: CommandModule<object, NameFlags> = {
   command: 'remove <name>',
   describe: 'Remove a user, who can then connect no more',
-  builder: (yargs: Argv<object>): Argv<NameFlags> => withFileFlags(withName(yargs)),
-  handler: (flags) => {
-    const path = fileOf(flags)
-    assertKnown(path, readUserFile(path), flags.name)
-    changeUserFile(path, (text) => withoutUser(text, flags.name))
-    console.log(`User ${JSON.stringify(flags.name)} is removed.`)
-  },
+  builder: (yargs: Argv<object>): Argv<NameFlags> => withPlaceFlags(withName(yargs)),
+  handler: (flags) =>
+    withPlace(flags, async (place) => {
+      await place.remove(flags.name)
+      console.log(`User ${JSON.stringify(flags.name)} is removed.`)
+    }),
 }
 
-const listCommand: CommandModule<object, FileFlags> = {
+const listCommand: CommandModule<object, PlaceFlags> = {
   command: 'list',
   describe: 'List the users, one a line',
-  builder: withFileFlags,
-  handler: (flags) => {
-    const path = fileOf(flags)
-    const text = readUserFile(path)
-    if (text === undefined) throw noFile(path)
-    for (const name of userNamesIn(text)) console.log(name)
-  },
+  builder: withPlaceFlags,
+  handler: (flags) =>
+    withPlace(flags, async (place) => {
+      for await (const name of place.list()) console.log(escapeHidden(name))
+    }),
 }
 
 function withName<T>(yargs: Argv<T>): Argv<T & { name: string }> {
   return yargs.positional('name', { type: 'string', demandOption: true, describe: 'User name' })
 }
 
-function withFileFlags<T>(yargs: Argv<T>): Argv<T & FileFlags> {
-  return yargs
-    .option('file', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Password file [security.passwordFile of the configuration]',
-    })
-    .option('config', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Configuration, a YAML file; by default NOCTULE_CONFIG of the environment',
-    })
-}
-
-function withPasswordFlags(yargs: Argv<object>): Argv<PasswordFlags> {
-  return withFileFlags(withName(yargs))
-    .option('password-file', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'File whose first line is the password [asked for, or read from standard input]',
-    })
-    .option('cost', {
-      type: 'number',
-      requiresArg: true,
-      default: SCRYPT_COST,
-      describe: 'log2 of the work to compare it (scrypt): each step doubles time and memory',
-    })
-}
-
-function fileOf({ file, config }: FileFlags): string {
-  return (
-    file ??
-    optionOfConfiguration(config, 'passwordFile') ??
-    fail('Name the password file: --file FILE, or security.passwordFile in the configuration')
-  )
-}
-
-function fail(sentence: string): never {
-  throw new UsageError(sentence)
-}
-
-/** `assertFits` judges the file: before anybody is asked for a password, and once more as it is changed. */
-async function setPassword(
-  path: string,
-  flags: PasswordFlags,
-  assertFits: (text: string | undefined) => void,
-): Promise<void> {
-  assertFits(readUserFile(path))
-  const hash = await hashOf(flags)
-  changeUserFile(path, (text) => {
-    assertFits(text)
-    return withUser(text, flags.name, hash)
+function withPlaceFlags<T>(yargs: Argv<T>): Argv<T & PlaceFlags> {
+  return withRedisFlags(yargs).option('file', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Password file [security.passwordFile of the configuration]',
   })
 }
 
-async function hashOf({ passwordFile, cost }: PasswordFlags): Promise<string> {
-  if (!Number.isInteger(cost) || cost < SCRYPT_COST_MIN || cost > SCRYPT_COST_MAX) {
+/** What is named by a flag wins over the configuration. */
+async function withPlace(flags: PlaceFlags, use: (place: UserPlace) => Promise<void>) {
+  const { file, redis, config } = flags
+  if (file !== undefined && redis !== undefined) {
+    throw new UsageError('Name one: --file FILE or --redis URL')
+  }
+  const isNamed = file !== undefined || redis !== undefined
+  const path = isNamed ? file : optionOfConfiguration(config, 'passwordFile')
+  const url = isNamed ? redis : redisUrlOf(flags)
+  if (path !== undefined && url !== undefined) {
+    throw new UsageError('The configuration has both: say --file FILE or --redis URL')
+  }
+  if (path !== undefined) return use(new UsersInFile(path))
+  if (url === undefined) {
     throw new UsageError(
-      `--cost must be a whole number from ${SCRYPT_COST_MIN} to ${SCRYPT_COST_MAX}`,
+      'Name the password file: --file FILE, or security.passwordFile in the configuration; or a Redis: --redis URL',
     )
   }
-  return hashPassword(await readPassword(passwordFile), cost)
-}
-
-function assertKnown(path: string, text: string | undefined, name: string): void {
-  if (text === undefined) throw noFile(path)
-  if (userNamesIn(text).includes(name)) return
-  throw new CommandFailure(
-    `There is no user ${JSON.stringify(name)} in ${path}: noctule user list names them.`,
-  )
-}
-
-function noFile(path: string): CommandFailure {
-  return new CommandFailure(`There is no file ${path}: noctule user add makes it.`)
+  return withAccounts(flags, (administration) => use(new UsersInRedis(administration)))
 }

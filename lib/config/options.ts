@@ -355,6 +355,29 @@ export interface SecurityConfiguration {
    */
   readonly aclDryRun: boolean
   /**
+   * Users, roles and their rules that several brokers share: a Redis, as in `store.url`, that
+   * `noctule user`, `noctule role` and `noctule acl` write to with --redis. A change is in force
+   * at once on all of them. Default: unset.
+   */
+  readonly redisUrl: string | undefined
+  /** What the names of their keys begin with: others may share the Redis. Default: "noctule:". */
+  readonly redisKeyPrefix: string
+  /**
+   * How long a client waits for an answer about its account; then it is refused (0x88). Default:
+   * 2000.
+   */
+  readonly redisTimeoutMs: number
+  /**
+   * How many accounts are kept in memory, those of connected clients among them: these go on
+   * while Redis is away. Default: 100000.
+   */
+  readonly redisUsersMax: number
+  /**
+   * Authentication Methods by which MQTT 5.0 clients prove that they know their password without
+   * sending it: for users that `noctule user add --scram` made. Default: [].
+   */
+  readonly scram: readonly string[]
+  /**
    * How many days before a certificate, authority or revocation list of a listener ends the log
    * warns of it, once a day; 0: only when it has ended. Default: 30.
    */

@@ -7,22 +7,10 @@
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { accessGroups } from './access-schema.ts'
+import { accountOptions } from './account-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
-import { choice, integer, nameText, optionalText, textLike, toggle } from './option-kinds.ts'
-
-/** Kinds of store that `store.url` may begin with. */
-export const storeKinds: readonly string[] = [
-  'disk',
-  'memory',
-  'redis',
-  'rediss',
-  'redis+sentinel',
-  'rediss+sentinel',
-  'redis+cluster',
-  'rediss+cluster',
-]
-
-const STORES = `a store that exists: ${storeKinds.join(', ')}`
+import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
+import { isKnownStore, keyPrefix, STORES } from './store-urls.ts'
 
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3
@@ -87,6 +75,7 @@ const security = z
       false,
       'Whether the log only tells what `security.aclFile` would refuse, and nothing is refused.',
     ),
+    ...accountOptions,
     ...accessGroups,
     certificateWarningDays: integer(
       0,
@@ -94,6 +83,11 @@ const security = z
       30,
       'How many days before a certificate, authority or revocation list of a listener ends the log warns of it, once a day; 0: only when it has ended.',
     ),
+  })
+  .superRefine(({ scram, passwordFile, redisUrl }, context) => {
+    if (scram.length === 0 || passwordFile !== undefined || redisUrl !== undefined) return
+    const message = 'a file, since scram is on, unless there is a redisUrl'
+    context.addIssue({ code: 'custom', path: ['passwordFile'], message })
   })
   .superRefine(({ firstAdministrator, passwordFile }, context) => {
     if (!firstAdministrator || passwordFile !== undefined) return
@@ -302,7 +296,7 @@ const store = z.strictObject({
     'How many messages may be on their way into the store before clients that publish are slowed.',
   ),
   pendingBytesMax: integer(1, BYTES_MAX, 64 * MiB, 'How many bytes these messages may have.'),
-  keyPrefix: textLike(/^[^\s{}]{0,64}$/, 'up to 64 characters without space and braces')
+  keyPrefix: keyPrefix()
     .default('mq:')
     .describe(
       'What the names of all keys in Redis begin with: brokers with other prefixes may share it.',
@@ -369,9 +363,3 @@ export const configurationSchema: z.ZodType = z.strictObject({
   log: log.prefault({}).describe('The log, on the standard output.'),
   shutdown: shutdown.prefault({}).describe('How the broker ends.'),
 })
-
-/** What is behind the kind is judged by the store; memory has nothing there. */
-function isKnownStore(url: string): boolean {
-  const [kind = '', ...rest] = url.split(':')
-  return storeKinds.includes(kind) && (rest.length === 0) === (kind === 'memory')
-}

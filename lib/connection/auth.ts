@@ -5,12 +5,13 @@ import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type {
   AuthenticationExchange,
+  AuthenticationFailure,
   AuthenticationStep,
   ClientInfo,
-  Decision,
   Grant,
 } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
+import type { Timer } from '../util/timers.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
@@ -26,6 +27,8 @@ export interface Authentication {
   exchange: AuthenticationExchange | undefined
   /** The CONNECT that waits for it; undefined in a re-authentication. */
   connect: Connect | undefined
+  /** Ends a re-authentication that does not go on; a CONNECT has the timer of its connection. */
+  timer: Timer | undefined
 }
 
 /** CONNECT named an Authentication Method. */
@@ -38,7 +41,7 @@ export async function beginAuthentication(connection: Connection, connect: Conne
     return
   }
   const exchange = begin(connection.client as ClientInfo)
-  connection.authentication = { method, exchange, connect }
+  connection.authentication = { method, exchange, connect, timer: undefined }
   await takeStep(connection, await exchange.next(connect.properties.authenticationData))
 }
 
@@ -67,14 +70,14 @@ export function handleAuth(connection: Connection, auth: Auth): Promise<void> {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another Authentication Method') // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
   }
   if (auth.reasonCode === ReasonCode.ReAuthenticate && connection.state === 'connected') {
-    authentication.exchange = beginAgain(connection, method)
+    beginAgain(connection, authentication)
   } else if (
     auth.reasonCode !== ReasonCode.ContinueAuthentication || // [MQTT-4.12.0-3]
     authentication.exchange === undefined
   ) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH out of turn')
   }
-  return continueWith(connection, authentication.exchange, auth)
+  return continueWith(connection, authentication.exchange as AuthenticationExchange, auth)
 }
 
 async function continueWith(
@@ -85,12 +88,20 @@ async function continueWith(
   await takeStep(connection, await exchange.next(auth.properties.authenticationData))
 }
 
-function beginAgain(connection: Connection, method: string): AuthenticationExchange {
+function beginAgain(connection: Connection, authentication: Authentication): void {
+  const { method } = authentication
   const begin = beginnerOf(connection, method)
   if (begin === undefined) {
     throw new ProtocolError(ReasonCode.BadAuthenticationMethod, describeUnknown(method))
   }
-  return begin(connection.client as ClientInfo)
+  authentication.exchange = begin(connection.client as ClientInfo)
+  const { timers, limits } = connection.context
+  authentication.timer ??= timers.after(limits.connectTimeoutMs, () =>
+    connection.end(
+      ReasonCode.NotAuthorized,
+      'a re-authentication that was not completed within connection.connectTimeoutMs',
+    ),
+  )
 }
 
 /** Does what the exchange decided, during CONNECT or later. */
@@ -98,7 +109,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
   if (connection.state === 'closed') return
   const authentication = connection.authentication as Authentication
   const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
-  if (step.kind !== 'failure' && step.data !== undefined) properties.authenticationData = step.data
+  if (step.data !== undefined) properties.authenticationData = step.data
   switch (step.kind) {
     case 'continue':
       if (connection.state !== 'connected') connection.state = 'authenticating'
@@ -112,7 +123,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
       await succeed(connection, authentication, step, properties)
       return
     case 'failure':
-      fail(connection, step)
+      fail(connection, step, properties)
   }
 }
 
@@ -122,15 +133,23 @@ async function succeed(
   grant: Grant,
   properties: Properties,
 ): Promise<void> {
-  authentication.exchange = undefined
+  const { userName } = connection.client as ClientInfo
   const { connect } = authentication
+  // Subscriptions and rules of this connection are those of whom it was opened for.
+  const isAnother = grant.userName !== undefined && grant.userName !== userName
+  if (connect === undefined && isAnother) {
+    fail(connection, ANOTHER_USER, properties)
+    return
+  }
+  authentication.exchange = undefined
+  authentication.timer?.cancel()
+  authentication.timer = undefined
   authentication.connect = undefined
-  const before = connection.client?.userName
   const refusal = takeGrant(connection, grant)
   if (refusal !== undefined) {
-    fail(connection, refusal)
+    fail(connection, refusal, properties)
   } else if (connect === undefined) {
-    await goOn(connection, properties, before === connection.client?.userName)
+    await goOn(connection, properties)
   } else {
     connection.state = 'connecting'
     await admit(connection, connect, properties)
@@ -138,22 +157,31 @@ async function succeed(
 }
 
 /** It has authenticated again, perhaps with other rules and another end. */
-async function goOn(
-  connection: Connection,
-  properties: Properties,
-  isSameUser: boolean,
-): Promise<void> {
+async function goOn(connection: Connection, properties: Properties): Promise<void> {
   connection.expiry.restart()
-  await recheckSubscriptions(connection, connection.session as Session, isSameUser)
+  await recheckSubscriptions(connection, connection.session as Session, true)
   if (connection.state !== 'connected') return
   connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }
 
-function fail(connection: Connection, failure: Omit<Decision, 'isAllowed'>): void {
-  const { reasonCode = ReasonCode.NotAuthorized, reason } = failure
+const ANOTHER_USER: Omit<AuthenticationFailure, 'kind'> = {
+  rule: 'a re-authentication as another user',
+}
+
+function fail(
+  connection: Connection,
+  failure: Omit<AuthenticationFailure, 'kind'>,
+  properties: Properties,
+): void {
+  const { reasonCode = ReasonCode.NotAuthorized, reason, userName } = failure
   const why = failure.rule ?? reason
   const rule = `enhanced authentication failed${why === undefined ? '' : `: ${why}`}`
-  if (connection.state === 'connected')
+  if (connection.state === 'connected') {
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
-  else refuse(connection, { ...failure, rule }, reasonCode, rule) // [MQTT-4.12.0-4]
+    return
+  }
+  if (userName !== undefined) {
+    connection.client = { ...(connection.client as ClientInfo), userName }
+  }
+  refuse(connection, { ...failure, reasonCode, rule }, reasonCode, rule, properties) // [MQTT-4.12.0-4]
 }

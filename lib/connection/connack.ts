@@ -116,16 +116,20 @@ function toWill(will: ConnectWill, limits: ConnectionLimits): Will {
   }
 }
 
-/** Sends a CONNACK that refuses, and closes. The code and the rule are for a decision that has none. */
+/**
+ * Sends a CONNACK that refuses, and closes. The code and the rule are for a decision that has none, `extra`
+ * is what an enhanced authentication adds.
+ */
 export function refuse(
   connection: Connection,
   decision: Omit<Decision, 'isAllowed'>,
   otherCode: number,
   otherRule: string,
+  extra: Properties = {},
 ): void {
   if (connection.state === 'closed') return
   const { reasonCode = otherCode, rule = otherRule, reason, hint } = decision
-  sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason)
+  sendRefusal(connection, connection.negotiated?.version ?? 4, reasonCode, reason, extra)
   connection.endRefused(reasonCode, rule, hint)
 }
 
@@ -151,10 +155,11 @@ function sendRefusal(
   version: MqttVersion,
   reasonCode: number,
   reason: string | undefined,
+  extra: Properties = {},
 ): void {
   const { serverReference } = connection.context.limits
-  const properties: Properties =
-    reason === undefined ? {} : { reasonString: toReasonString(reason) }
+  const properties: Properties = { ...extra }
+  if (reason !== undefined) properties.reasonString = toReasonString(reason)
   if (isRedirect(reasonCode) && serverReference !== undefined) {
     properties.serverReference = serverReference
   }

@@ -68,7 +68,7 @@ export class AccessList {
 }
 
 /** What `security.aclPartlyReadable` means for a file. */
-function partlyReadableOf(
+export function partlyReadableOf(
   text: string,
   wanted: SecurityConfiguration['aclPartlyReadable'],
 ): PartlyReadable {

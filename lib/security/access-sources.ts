@@ -10,7 +10,11 @@ import { aclFileSource } from './acl-file-source.ts'
 import { clientAclAmong } from './client-acl.ts'
 import { httpSource } from './http/http-source.ts'
 import { jwtSource } from './jwt/jwt-source.ts'
+import { PasswordCheck } from './password-check.ts'
 import { passwordFileSource } from './password-file-source.ts'
+import { redisSource } from './redis/source.ts'
+import type { ScramUsers } from './scram/exchange.ts'
+import { scramSource } from './scram/source.ts'
 
 /** What has to happen to clients that are connected. */
 export interface AccessChanges {
@@ -26,11 +30,15 @@ export interface SourceParts {
   readonly log: Logger
   readonly limitedLog: LimitedLog
   readonly changes: AccessChanges
+  /** Compares passwords for all of them. */
+  readonly passwords: PasswordCheck
 }
 
 /** One that is asked, in its turn; `hooks` answer with undefined where it does not know. */
 export interface AccessSource {
   readonly hooks: AccessHooks
+  /** The users it knows, for SCRAM. */
+  readonly scramUsers?: ScramUsers
   /** Rejects with a `ConfigurationError` if it cannot be used. */
   open(): Promise<void>
   /** Takes over what may change while running, and looks at once whether a file has changed. */
@@ -42,15 +50,19 @@ export class AccessSources {
   readonly #log: Logger
   readonly #sources: readonly AccessSource[]
 
-  constructor(security: SecurityConfiguration, parts: SourceParts) {
-    this.#log = parts.log
+  constructor(security: SecurityConfiguration, given: Omit<SourceParts, 'passwords'>) {
+    this.#log = given.log
+    const parts = { ...given, passwords: new PasswordCheck(security, given.clock) }
     const named = [
       jwtSource(security, parts),
       passwordFileSource(security, parts),
+      redisSource(security, parts),
       httpSource(security, parts),
       aclFileSource(security, parts),
     ]
-    this.#sources = named.filter((source) => source !== undefined)
+    this.#sources = [...named, scramSource(security, named)].filter(
+      (source) => source !== undefined,
+    )
   }
 
   /** Whether somebody here has rules about topics. */

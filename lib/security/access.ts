@@ -107,7 +107,17 @@ export interface ReceiveRequest {
 export type AuthenticationStep =
   | { readonly kind: 'continue'; readonly data?: Buffer }
   | ({ readonly kind: 'success'; readonly data?: Buffer } & Grant)
-  | ({ readonly kind: 'failure' } & Omit<Decision, 'isAllowed'>)
+  | AuthenticationFailure
+
+/** Beside what a `Decision` says. */
+export interface AuthenticationFailure
+  extends Pick<Decision, 'reasonCode' | 'reason' | 'rule' | 'hint'> {
+  readonly kind: 'failure'
+  /** What the client is told by the method's own words; a re-authentication has no place for it. */
+  readonly data?: Buffer
+  /** Who it said it was: for the log. */
+  readonly userName?: string
+}
 
 /** An exchange under way: is given each piece of Authentication Data, the first from CONNECT or AUTH. */
 export interface AuthenticationExchange {

@@ -1,44 +1,62 @@
 /** Rules on trial (`security.aclDryRun`): what they would refuse is logged, and goes through. */
 
 import type { LimitedLog } from '../util/limited-log.ts'
-import type {
-  Answer,
-  ClientInfo,
-  PublishRequest,
-  ReceiveRequest,
-  SubscribeRequest,
+import {
+  type AccessHooks,
+  type Answer,
+  type ClientInfo,
+  type Eventually,
+  type PublishRequest,
+  type ReceiveRequest,
+  type SubscribeRequest,
+  toDecision,
 } from './access.ts'
-import { toDecision } from './access.ts'
-import type { AccessList } from './access-list.ts'
 
-export class DryRun {
+type Rules = Required<
+  Pick<AccessHooks, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeReceive'>
+>
+type Asked = Eventually<Answer | undefined>
+
+export class DryRun implements Rules {
   isOn: boolean
-  readonly #rules: AccessList
+  readonly #rules: Rules
   readonly #log: LimitedLog
 
-  constructor(rules: AccessList, isOn: boolean, log: LimitedLog) {
+  constructor(rules: Rules, isOn: boolean, log: LimitedLog) {
     this.#rules = rules
     this.isOn = isOn
     this.#log = log
   }
 
-  authorizePublish(client: ClientInfo, request: PublishRequest): Answer {
+  authorizePublish(client: ClientInfo, request: PublishRequest): Asked {
     const answer = this.#rules.authorizePublish(client, request)
     return this.isOn ? this.#allow(client, 'PUBLISH', request.topic, answer) : answer
   }
 
-  authorizeSubscribe(client: ClientInfo, request: SubscribeRequest): Answer {
+  authorizeSubscribe(client: ClientInfo, request: SubscribeRequest): Asked {
     const answer = this.#rules.authorizeSubscribe(client, request)
     return this.isOn ? this.#allow(client, 'SUBSCRIBE', request.topicFilter, answer) : answer
   }
 
-  authorizeReceive(client: ClientInfo, request: ReceiveRequest): boolean {
+  authorizeReceive(client: ClientInfo, request: ReceiveRequest): Answer | undefined {
     const answer = this.#rules.authorizeReceive(client, request)
-    if (this.isOn) this.#allow(client, 'PUBLISH to it', request.topic, answer)
-    return this.isOn || answer.isAllowed
+    return this.isOn ? this.#allowNow(client, 'PUBLISH to it', request.topic, answer) : answer
   }
 
-  #allow(client: ClientInfo, packet: string, topic: string, answer: Answer): Answer {
+  #allow(client: ClientInfo, packet: string, topic: string, answer: Asked): Asked {
+    if (answer instanceof Promise) {
+      return answer.then((late) => this.#allowNow(client, packet, topic, late))
+    }
+    return this.#allowNow(client, packet, topic, answer)
+  }
+
+  #allowNow(
+    client: ClientInfo,
+    packet: string,
+    topic: string,
+    answer: Answer | undefined,
+  ): Answer | undefined {
+    if (answer === undefined) return undefined
     const { isAllowed, rule } = toDecision(answer)
     if (isAllowed) return answer
     const { clientIdentifier, userName: user, address, listener } = client

@@ -7,12 +7,11 @@ import { PasswordSource } from './password-source.ts'
 
 /** Undefined if there is no such file in the configuration. */
 export function passwordFileSource(
-  security: SecurityConfiguration,
-  { clock, log, changes }: SourceParts,
+  { passwordFile: path }: SecurityConfiguration,
+  { clock, log, changes, passwords }: SourceParts,
 ): AccessSource | undefined {
-  const { passwordFile: path } = security
   if (path === undefined) return undefined
-  const users = new PasswordSource(security, clock)
+  const users = new PasswordSource(passwords)
   const file = new LiveFile({
     option: 'security.passwordFile',
     path,
@@ -23,6 +22,7 @@ export function passwordFileSource(
   })
   return {
     hooks: { authenticate: (request) => users.authenticate(request) },
+    scramUsers: users,
     open: () => file.open(),
     reload: () => file.check(),
     close: async () => file.close(),

@@ -6,6 +6,7 @@
  * $7$101$SALT$KEY                      PBKDF2 with HMAC-SHA-512, after its iterations
  * $6$SALT$KEY                          SHA-512 of password and salt, once
  * $argon2id$v=19$m=…,t=…,p=…$SALT$KEY  argon2id (RFC 9106)
+ * $scram-sha-256$i=…$SALT$KEY$KEY      for SCRAM, see scram/keys.ts
  * ```
  *
  * SALT and KEY are Base64. Work that takes long is done by threads, not by the event loop.
@@ -22,6 +23,8 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { VerifyArgon2 } from './argon2.ts'
+import { fromBase64, toUnpaddedBase64 } from './base64.ts'
+import { parseScramKeys, type ScramKeys, storedKeyOf } from './scram/keys.ts'
 
 /** log2 of the work that `noctule user` makes a password cost: 14 is 16 MiB and some 50 ms. */
 export const SCRYPT_COST = 14
@@ -44,6 +47,8 @@ export interface PasswordHash {
   readonly text: string
   /** Compares in constant time; takes as long for a wrong password as for the right one. */
   matches(password: Buffer): Promise<boolean>
+  /** What SCRAM needs; undefined for a hash of another kind. */
+  readonly scram?: ScramKeys
 }
 
 const scrypt = promisify<Buffer, Buffer, number, ScryptOptions, Buffer>(scryptCallback)
@@ -58,7 +63,7 @@ export async function hashPassword(password: Buffer, cost: number = SCRYPT_COST)
     parallelism: SCRYPT_PARALLELISM,
   })
   const parameters = `ln=${cost},r=${SCRYPT_BLOCK_SIZE},p=${SCRYPT_PARALLELISM}`
-  return `$scrypt$${parameters}$${unpadded(salt)}$${unpadded(key)}`
+  return `$scrypt$${parameters}$${toUnpaddedBase64(salt)}$${toUnpaddedBase64(key)}`
 }
 
 /** A hash that no password has: what an unknown user is compared with while a file knows nobody. */
@@ -82,6 +87,8 @@ export function parsePasswordHash(
   if (!text.startsWith('$') || format === undefined) {
     throw new Error('the password is not hashed: set it with noctule user passwd')
   }
+  const scram = parseScramKeys(format, fields)
+  if (scram !== undefined) return { text, matches: matchScram(scram), scram }
   return { text, matches: matcherOf(format, fields, text, verifyArgon2) }
 }
 
@@ -125,7 +132,7 @@ function parseScrypt([parameters = '', salt, key, ...rest]: readonly string[]): 
   if (!isPossible || scryptBytes({ cost, blockSize, parallelism }) > SCRYPT_BYTES_MAX) {
     throw new Error(`scrypt cannot work with ${parameters}`)
   }
-  return matchScrypt(decode(salt), decode(key), { cost, blockSize, parallelism })
+  return matchScrypt(fromBase64(salt), fromBase64(key), { cost, blockSize, parallelism })
 }
 
 function matchScrypt(salt: Buffer, key: Buffer, parameters: ScryptParameters): Matcher {
@@ -159,18 +166,22 @@ function parsePbkdf2([count = '', saltText, keyText, ...rest]: readonly string[]
   if (iterations < 1 || iterations > PBKDF2_ITERATIONS_MAX || rest.length > 0) {
     throw new Error('not $7$ITERATIONS$SALT$KEY')
   }
-  const salt = decode(saltText)
-  const key = decode(keyText)
+  const salt = fromBase64(saltText)
+  const key = fromBase64(keyText)
   return async (password) =>
     timingSafeEqual(await pbkdf2(password, salt, iterations, key.length, 'sha512'), key)
 }
 
 function parseSha512([saltText, keyText, ...rest]: readonly string[]): Matcher {
-  const salt = decode(saltText)
-  const key = decode(keyText)
+  const salt = fromBase64(saltText)
+  const key = fromBase64(keyText)
   if (key.length !== 64 || rest.length > 0) throw new Error('not $6$SALT$KEY with 64 bytes of KEY')
   return async (password) =>
     timingSafeEqual(createHash('sha512').update(password).update(salt).digest(), key)
+}
+
+function matchScram(keys: ScramKeys): Matcher {
+  return async (password) => timingSafeEqual(await storedKeyOf(password, keys), keys.storedKey)
 }
 
 function parseArgon2(text: string, verify: VerifyArgon2 | undefined): Matcher {
@@ -183,17 +194,4 @@ function parseArgon2(text: string, verify: VerifyArgon2 | undefined): Matcher {
   }
   if (verify === undefined) throw new Error('argon2id is not loaded')
   return (password) => verify(text, password)
-}
-
-function decode(base64 = ''): Buffer {
-  const bytes = Buffer.from(base64, 'base64')
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64) || bytes.length === 0) {
-    throw new Error('salt or key is not Base64')
-  }
-  return bytes
-}
-
-/** As the PHC string format has it. */
-function unpadded(bytes: Buffer): string {
-  return bytes.toString('base64').replaceAll('=', '')
 }

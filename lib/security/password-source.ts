@@ -1,29 +1,15 @@
 /** Who may connect, by a password file (`security.passwordFile`) that is live: a changed file is in force at once. */
 
-import { Buffer } from 'node:buffer'
 import { createHmac, randomBytes } from 'node:crypto'
-import type { SecurityConfiguration } from '../config/options.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { Clock } from '../util/clock.ts'
 import type { AuthenticateRequest, Decision } from './access.ts'
-import { HashQueue } from './hash-queue.ts'
+import { BUSY, type PasswordCheck } from './password-check.ts'
 import { parsePasswordFile, type Users } from './password-file.ts'
 import { hashOfNobody, type PasswordHash } from './password-hash.ts'
-import { VerifiedPasswords } from './verified-passwords.ts'
-
-type Limits = Pick<
-  SecurityConfiguration,
-  'hashingConcurrency' | 'hashingQueueMax' | 'passwordCacheMax' | 'passwordCacheSeconds'
->
+import type { ScramUsers } from './scram/exchange.ts'
+import type { ScramKeys, ScramMethod } from './scram/keys.ts'
 
 const ALLOWED: Decision = { isAllowed: true, rule: 'password file' }
-
-const BUSY: Decision = {
-  isAllowed: false,
-  reasonCode: ReasonCode.ServerBusy,
-  rule: 'too many passwords wait to be compared (security.hashingQueueMax)',
-  hint: 'many clients connect at once; if they are yours, raise security.hashingQueueMax or hashingConcurrency',
-}
 
 const WRONG: Decision = {
   isAllowed: false,
@@ -32,20 +18,14 @@ const WRONG: Decision = {
   hint: 'noctule user passwd sets a new one',
 }
 
-export class PasswordSource {
-  readonly #queue: HashQueue
-  readonly #verified: VerifiedPasswords
+export class PasswordSource implements ScramUsers {
+  readonly #check: PasswordCheck
   readonly #decoyKey = randomBytes(32)
   #users: Users = new Map()
   #hashes: readonly PasswordHash[] = []
 
-  constructor(limits: Limits, clock: Clock) {
-    this.#queue = new HashQueue(limits.hashingConcurrency, limits.hashingQueueMax, clock)
-    this.#verified = new VerifiedPasswords(
-      clock,
-      limits.passwordCacheMax,
-      limits.passwordCacheSeconds,
-    )
+  constructor(check: PasswordCheck) {
+    this.#check = check
   }
 
   /**
@@ -57,7 +37,6 @@ export class PasswordSource {
     const before = [...this.#users]
     this.#users = users
     this.#hashes = users.size > 0 ? [...users.values()] : [hashOfNobody()]
-    this.#verified.clear()
     const changed = before.filter(([name, { text: old }]) => users.get(name)?.text !== old)
     return new Set(changed.map(([name]) => name))
   }
@@ -73,17 +52,26 @@ export class PasswordSource {
     if (userName === undefined) return undefined
     const users = this.#users
     const hash = users.get(userName)
-    const given = password ?? Buffer.alloc(0)
-    if (hash !== undefined && this.#verified.has(userName, given)) return ALLOWED
-    const compared = hash ?? this.#decoyFor(userName)
-    const isRight = await this.#queue.run(() => compared.matches(given))
+    const isRight = await (hash === undefined
+      ? this.#check.pretend(this.#decoyFor(userName), password)
+      : this.#check.isRight(hash, password))
     if (isRight === undefined) return BUSY
     // While it was compared, the file may have changed.
     if (users !== this.#users) return this.authenticate({ userName, password })
     if (hash === undefined) return undefined
-    if (!isRight || password === undefined) return WRONG
-    this.#verified.add(userName, given)
-    return ALLOWED
+    return isRight ? ALLOWED : WRONG
+  }
+
+  scramKeysOf(userName: string, method: ScramMethod): ScramKeys | null | undefined {
+    const user = this.#users.get(userName)
+    if (user === undefined) return undefined
+    return user.scram?.method === method ? user.scram : null
+  }
+
+  /** That of the first line: it changes seldom. */
+  scramExample(method: ScramMethod): ScramKeys | undefined {
+    for (const { scram } of this.#users.values()) if (scram?.method === method) return scram
+    return undefined
   }
 
   /** An unknown user is compared with a user of the file, always the same one: times tell nothing. */

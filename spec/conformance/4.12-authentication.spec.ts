@@ -250,6 +250,37 @@ test('[MQTT-4.12.0-5] [MQTT-4.12.1-1] a re-authentication of several steps ends 
   t.deepEqual(given, ['-', 'again', 'answer'])
 })
 
+test('[MQTT-4.12.1-2] a re-authentication is as the same user, or ends the connection', async (t) => {
+  const as = (userName: string): AuthenticationStep => ({ kind: 'success', userName })
+  const { broker } = await startBroker(t, withSteps(as('u'), as('u'), success, as('v')))
+  const client = await connectClient(t, broker, asking())
+
+  for (let i = 0; i < 2; i++) {
+    client.sendBytes(auth(0x19))
+    await client.expect(t, 'auth', { reasonCode: 0 })
+  }
+  client.sendBytes(auth(0x19))
+
+  await client.expect(t, 'disconnect', { reasonCode: 0x87 })
+  t.deepEqual(await client.closed(), [])
+})
+
+test('[MQTT-4.12.1-2] a re-authentication that is begun again and again is not given more time', async (t) => {
+  const { broker, clock } = await startBroker(t, {
+    ...withSteps(success, challenge, challenge, challenge),
+    connection: { connectTimeoutMs: 3000 },
+  })
+  const client = await connectClient(t, broker, asking())
+  for (let i = 0; i < 3; i++) {
+    client.sendBytes(auth(0x19))
+    await client.expect(t, 'auth', { reasonCode: 0x18 })
+    await clock.advance(1000)
+  }
+
+  await client.expect(t, 'disconnect', { reasonCode: 0x87 })
+  t.deepEqual(await client.closed(), [])
+})
+
 test('a client that re-authenticates is served meanwhile', async (t) => {
   const { broker } = await startBroker(t, withSteps(success, challenge, success))
   const client = await connectClient(t, broker, asking())

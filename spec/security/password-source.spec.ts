@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { defaultConfiguration } from '../../lib/config/load.ts'
 import { HashQueue, WAIT_MAX_MS } from '../../lib/security/hash-queue.ts'
+import { PasswordCheck } from '../../lib/security/password-check.ts'
 import { hashPassword } from '../../lib/security/password-hash.ts'
 import { PasswordSource } from '../../lib/security/password-source.ts'
 import { VerifiedPasswords } from '../../lib/security/verified-passwords.ts'
@@ -13,7 +14,7 @@ const right = Buffer.from('right')
 const alice = `alice:${await hashPassword(right, 10)}\n`
 
 async function sourceOf(text: string, limits = security): Promise<PasswordSource> {
-  const source = new PasswordSource(limits, new ManualClock())
+  const source = new PasswordSource(new PasswordCheck(limits, new ManualClock()))
   await source.use(text)
   return source
 }

@@ -23,6 +23,8 @@ export type RuleClient = Pick<
 export interface Rule {
   /** In its file, from 1. */
   readonly line: number
+  /** What has that line, where rules of several texts are together. */
+  readonly origin?: string
   readonly isAllow: boolean
   readonly actions: ReadonlySet<Action>
   /** The Topic Filter for a client; undefined: the rule does not apply to it. */
@@ -102,7 +104,7 @@ export class ClientRules {
       if (!isAbout(rule, qos)) continue
       if (rule.isAllow && covers(filter, asked)) break
       if (!rule.isAllow && intersection(filter, asked) !== undefined) {
-        return this.#refuse(`line ${rule.line}`)
+        return this.#refuse(`line ${rule.line}`, rule.origin)
       }
     }
     const decision = this.#mayRead(asked, qos)
@@ -111,7 +113,7 @@ export class ClientRules {
     return rule === undefined
       ? decision
       : {
-          ...this.#allowed(`${partly(rule, false, 'allows')}, the rest is left out`),
+          ...this.#allowed(`${partly(rule, false, 'allows')}, the rest is left out`, rule.origin),
           isFiltered: true,
         }
   }
@@ -153,25 +155,28 @@ export class ClientRules {
       if (comparisons > COMPARISONS_MAX) return this.#refuse('too many rules overlap')
       if (!coverTogether(allowing, common)) {
         // What earlier rules allow would not be for this one to decide.
-        return this.#refuse(partly(rule, isWhole, 'denies'))
+        return this.#refuse(partly(rule, isWhole, 'denies'), rule.origin)
       }
     }
     if (lastAllowing === undefined) return this.#refuse('no rule allows it')
     if (coverTogether(allowing, asked)) return this.#decide(lastAllowing)
-    return this.#refuse(`${partly(lastAllowing, false, 'allows')}, and nothing allows the rest`)
+    return this.#refuse(
+      `${partly(lastAllowing, false, 'allows')}, and nothing allows the rest`,
+      lastAllowing.origin,
+    )
   }
 
-  #decide({ isAllow, line }: Rule): Decision {
+  #decide({ isAllow, line, origin }: Rule): Decision {
     const rule = `line ${line}`
-    return isAllow ? this.#allowed(rule) : this.#refuse(rule)
+    return isAllow ? this.#allowed(rule, origin) : this.#refuse(rule, origin)
   }
 
-  #allowed(rule: string): Decision {
-    return { isAllowed: true, rule: `${this.#fileName} ${rule}` }
+  #allowed(rule: string, origin: string = this.#fileName): Decision {
+    return { isAllowed: true, rule: `${origin} ${rule}` }
   }
 
-  #refuse(rule: string): Decision {
-    return { isAllowed: false, rule: `${this.#fileName} ${rule}`, hint: this.#hint }
+  #refuse(rule: string, origin: string = this.#fileName): Decision {
+    return { isAllowed: false, rule: `${origin} ${rule}`, hint: this.#hint }
   }
 }
 

@@ -52,8 +52,13 @@ const SILENCE_MAX_MS = 10_000
 
 const RECONNECT_MAX_MS = 1_000
 
-/** Reads `redis://`, `rediss://`, `redis+sentinel://HOST,HOST/NAME/DB`, `redis+cluster://HOST,HOST`. */
-export function parseUrl(url: string): Place {
+/**
+ * Reads `redis://`, `rediss://`, `redis+sentinel://HOST,HOST/NAME/DB`, `redis+cluster://HOST,HOST`. Throws
+ * `StoreError`, in which `option` is what has to be corrected.
+ */
+export function parseUrl(url: string, option = 'store.url'): Place {
+  const notUnderstood = (reason: string) =>
+    new StoreError('unusable', `${option} cannot be understood: ${reason}.`)
   const match =
     /^redis(?<tls>s?)(?:\+(?<kind>sentinel|cluster))?:\/\/(?:(?<username>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^/?#]*)(?<path>\/[^?#]*)?$/.exec(
       url,
@@ -61,9 +66,14 @@ export function parseUrl(url: string): Place {
   if (match === undefined) throw notUnderstood('it has another form')
   const kind = (match['kind'] ?? 'single') as Place['kind']
   const defaultPort = kind === 'sentinel' ? SENTINEL_PORT : REDIS_PORT
-  const hosts = (match['hosts'] || 'localhost')
-    .split(',')
-    .map((text) => parseHost(text, defaultPort))
+  const hosts = (match['hosts'] || 'localhost').split(',').flatMap((text) => {
+    const host = parseHost(text, defaultPort)
+    if (host !== undefined) return [host]
+    // What is quoted could be a part of a password.
+    throw notUnderstood(
+      'a host in it is no HOST:PORT; in names and passwords write / as %2F, @ as %40, : as %3A',
+    )
+  })
   if (kind === 'single' && hosts.length > 1) throw notUnderstood('it names several servers')
   const path = (match['path'] ?? '').split('/').filter((part) => part !== '')
   const masterName = kind === 'sentinel' ? decodeURIComponent(path.shift() ?? '') : ''
@@ -90,8 +100,15 @@ export function describePlace({ kind, hosts, masterName }: Place): string {
   return kind === 'cluster' ? `the Redis Cluster at ${names}` : `Redis at ${names}`
 }
 
-/** Makes a client that connects by itself, and again, until it is disconnected. */
+/** Makes the client of a store. */
 export async function connect(place: Place, timeoutMs: number): Promise<Client> {
+  const client = await connectTo(place, timeoutMs)
+  for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
+  return client as unknown as Client
+}
+
+/** Makes a client that connects by itself, and again, until it is disconnected. */
+export async function connectTo(place: Place, timeoutMs: number): Promise<Redis | Cluster> {
   const { Redis: RedisClient, Cluster: ClusterClient } = await loadClient()
   const options = {
     protocol: 2 as const,
@@ -111,17 +128,14 @@ export async function connect(place: Place, timeoutMs: number): Promise<Client> 
     ...(place.password !== '' && { password: place.password }),
     ...(place.isTls && { tls: {} }),
   }
-  const client =
-    place.kind === 'cluster'
-      ? new ClusterClient([...place.hosts], { redisOptions: options, ...clusterOptions })
-      : new RedisClient(serverOptions(place, options))
-  for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
-  return client as unknown as Client
+  return place.kind === 'cluster'
+    ? new ClusterClient([...place.hosts], { redisOptions: options, ...clusterOptions })
+    : new RedisClient(serverOptions(place, options))
 }
 
 /** Resolves when the connection stands; rejects if it does not in time, or never will. */
 export function untilReady(
-  client: Client,
+  client: Redis | Cluster,
   place: string,
   clock: Clock,
   timeoutMs: number,
@@ -135,7 +149,7 @@ export function untilReady(
       reason = message
       if (!/^(?:NOAUTH|WRONGPASS|NOPERM|ERR invalid DB|ERR DB index)/.test(message)) return
       cancelTimer()
-      reject(new StoreError('unusable', `${place} refuses us: ${message}.`))
+      reject(new StoreError('unusable', `${place} refuses us: ${message.replace(/\.$/, '')}.`))
     })
     client.once('ready', () => {
       cancelTimer()
@@ -177,23 +191,16 @@ async function loadClient(): Promise<Pick<typeof import('ioredis'), 'Redis' | 'C
   } catch (error) {
     throw new StoreError(
       'unusable',
-      'The package ioredis, which the Redis store needs, is not installed: npm install ioredis.',
+      'The package ioredis, which Redis needs, is not installed: npm install ioredis.',
       { cause: error },
     )
   }
 }
 
-function parseHost(text: string, defaultPort: number): { host: string; port: number } {
+/** Undefined for what is no HOST:PORT. */
+function parseHost(text: string, defaultPort: number): Place['hosts'][number] | undefined {
   const match = /^(?:\[(?<v6>[^\]]+)\]|(?<name>[^:]+))(?::(?<port>\d+))?$/.exec(text)?.groups
   const port = Number(match?.['port'] ?? defaultPort)
-  if (match === undefined || port < 1 || port > 65_535)
-    // What is quoted could be a part of a password.
-    throw notUnderstood(
-      'a host in it is no HOST:PORT; in names and passwords write / as %2F, @ as %40, : as %3A',
-    )
+  if (match === undefined || port < 1 || port > 65_535) return undefined
   return { host: (match['v6'] ?? match['name']) as string, port }
-}
-
-function notUnderstood(reason: string): StoreError {
-  return new StoreError('unusable', `store.url cannot be understood: ${reason}.`)
 }
