@@ -32,6 +32,11 @@ const WRONG: Decision = {
   hint: 'noctule user passwd sets a new one',
 }
 
+/** Who somebody says to be, and from where. */
+type Claim = Pick<AuthenticateRequest, 'userName' | 'password'> & {
+  readonly address?: string | undefined
+}
+
 export class PasswordSource {
   readonly #queue: HashQueue
   readonly #verified: VerifiedPasswords
@@ -66,20 +71,17 @@ export class PasswordSource {
    * Resolves with undefined for a client without user name, and for a user that the file does not know;
    * finding that out takes as long as finding a wrong password.
    */
-  async authenticate({
-    userName,
-    password,
-  }: Pick<AuthenticateRequest, 'userName' | 'password'>): Promise<Decision | undefined> {
+  async authenticate({ userName, password, address }: Claim): Promise<Decision | undefined> {
     if (userName === undefined) return undefined
     const users = this.#users
     const hash = users.get(userName)
     const given = password ?? Buffer.alloc(0)
     if (hash !== undefined && this.#verified.has(userName, given)) return ALLOWED
     const compared = hash ?? this.#decoyFor(userName)
-    const isRight = await this.#queue.run(() => compared.matches(given))
+    const isRight = await this.#queue.run(() => compared.matches(given), address)
     if (isRight === undefined) return BUSY
     // While it was compared, the file may have changed.
-    if (users !== this.#users) return this.authenticate({ userName, password })
+    if (users !== this.#users) return this.authenticate({ userName, password, address })
     if (hash === undefined) return undefined
     if (!isRight || password === undefined) return WRONG
     this.#verified.add(userName, given)
