@@ -7,7 +7,7 @@ import { ListenError } from '../transport/listen.ts'
 import type { ListenOptions } from '../transport/peer.ts'
 import { listenTcp } from '../transport/tcp.ts'
 import { checkCredentials, listenTls, type TlsCredentials } from '../transport/tls.ts'
-import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
+import type { AcceptTransport, Doorkeeper, Listener, Peer } from '../transport/transport.ts'
 import { listenUnix } from '../transport/unix.ts'
 import { listenWebSocket } from '../transport/websocket.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
@@ -21,9 +21,10 @@ export interface OpenListener extends Listener {
   prepareCertificates(): Promise<() => void>
 }
 
-interface Logs {
+interface Shared {
   readonly log: Logger
   readonly limitedLog: LimitedLog
+  readonly doorkeeper: Doorkeeper
 }
 
 type EncryptedListener = Extract<ListenerConfiguration, { keyFile: string }>
@@ -31,13 +32,13 @@ type EncryptedListener = Extract<ListenerConfiguration, { keyFile: string }>
 /** Opens every listener; if one fails, closes those that were open and throws its `ListenError`. */
 export async function openListeners(
   configurations: readonly ListenerConfiguration[],
-  logs: Logs,
+  shared: Shared,
   acceptFor: (configuration: ListenerConfiguration) => AcceptTransport,
 ): Promise<OpenListener[]> {
   const open: OpenListener[] = []
   try {
     for (const configuration of configurations) {
-      open.push(await openListener(configuration, logs, acceptFor(configuration)))
+      open.push(await openListener(configuration, shared, acceptFor(configuration)))
     }
   } catch (error) {
     await Promise.all(open.map((listener) => listener.close()))
@@ -48,10 +49,10 @@ export async function openListeners(
 
 async function openListener(
   configuration: ListenerConfiguration,
-  logs: Logs,
+  shared: Shared,
   accept: AcceptTransport,
 ): Promise<OpenListener> {
-  const common = commonOptions(configuration.name, logs)
+  const common = commonOptions(configuration.name, shared)
   switch (configuration.type) {
     case 'tcp':
       return withoutCertificates(await listenTcp({ ...configuration, ...common }, accept))
@@ -76,9 +77,10 @@ async function openListener(
   }
 }
 
-function commonOptions(name: string, { log, limitedLog }: Logs): ListenOptions {
+function commonOptions(name: string, { log, limitedLog, doorkeeper }: Shared): ListenOptions {
   return {
     name,
+    doorkeeper,
     refused: (peer: Peer, sentence: string) =>
       limitedLog.warn(
         'refused',

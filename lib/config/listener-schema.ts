@@ -5,6 +5,8 @@
 
 import { isIP } from 'node:net'
 import * as z from 'zod'
+import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { listenerLimits } from './limits-schema.ts'
 import {
   choice,
   type Integer,
@@ -46,6 +48,51 @@ const common = {
     .describe(
       'Whether clients without user name may connect here; by default what `security.allowAnonymous` says.',
     ),
+}
+
+/** What `connection.…` and `session.…` say, for one listener. */
+function own(min: number, max: number, what: string, option: string): z.ZodOptional<z.ZodInt> {
+  return optionalInteger(min, max, `${what} here; by default what \`${option}\` says.`)
+}
+
+const limits = {
+  topicLevelsMax: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How many levels a topic may have',
+    'connection.topicLevelsMax',
+  ),
+  topicBytesMax: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How long a topic may be',
+    'connection.topicBytesMax',
+  ),
+  receiveMaximum: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How many QoS 1 and 2 messages a client may have under way',
+    'connection.receiveMaximum',
+  ),
+  keepAliveMinSeconds: own(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    'Shortest Keep Alive',
+    'connection.keepAliveMinSeconds',
+  ),
+  keepAliveMaxSeconds: own(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    'Longest Keep Alive',
+    'connection.keepAliveMaxSeconds',
+  ),
+  sessionExpiryMaxSeconds: own(
+    0,
+    SESSION_NEVER_EXPIRES,
+    'Longest time a session is kept after its client left',
+    'session.expiryMaxSeconds',
+  ),
+  ...listenerLimits,
 }
 
 const proxy = {
@@ -105,7 +152,14 @@ const unixSocket = {
 }
 
 // `type` comes first for the sake of generated files.
-const tcp = z.strictObject({ type: z.literal('tcp'), host, port: port(1883), ...proxy, ...common })
+const tcp = z.strictObject({
+  type: z.literal('tcp'),
+  host,
+  port: port(1883),
+  ...proxy,
+  ...common,
+  ...limits,
+})
 const tls = z.strictObject({
   type: z.literal('tls'),
   host,
@@ -113,6 +167,7 @@ const tls = z.strictObject({
   ...encryption,
   ...proxy,
   ...common,
+  ...limits,
 })
 const ws = z.strictObject({
   type: z.literal('ws'),
@@ -121,6 +176,7 @@ const ws = z.strictObject({
   ...webSocket,
   ...proxy,
   ...common,
+  ...limits,
 })
 const wss = z.strictObject({
   type: z.literal('wss'),
@@ -130,8 +186,9 @@ const wss = z.strictObject({
   ...encryption,
   ...proxy,
   ...common,
+  ...limits,
 })
-const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common })
+const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common, ...limits })
 
 /** The list of listeners with its default: TCP and WebSocket, reachable from this machine only. */
 export const listenersSchema: z.ZodType = z

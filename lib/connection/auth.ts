@@ -129,6 +129,7 @@ async function succeed(
 
 function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
   const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
+  connection.context.protection.bans.noteFailedLogin(connection.client as ClientInfo)
   if (connection.state === 'connected')
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
   else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]

@@ -58,6 +58,7 @@ export async function accept(
     return
   }
   connection.context.counters.connectionsOpened++
+  session.holder = connection.accounts
   establish(connection, session, present)
   if (present && connection.context.hasLiveRules) await recheckSubscriptions(connection, session)
   if ((connection.state as string) !== 'closed') registry.resume(session)

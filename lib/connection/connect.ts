@@ -8,6 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
+import { findEarlyRefusal } from './admission.ts'
 import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
 import { refuse } from './connack.ts'
@@ -52,11 +53,17 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     refuse(connection, { reasonCode, reason: message }, reasonCode, message)
     return
   }
+  const refusal = findEarlyRefusal(connection)
+  if (refusal !== undefined) {
+    refuse(connection, { ...refusal, reason: refusal.rule as string }, ReasonCode.ServerBusy, '')
+    return
+  }
   if (connect.properties.authenticationMethod !== undefined) {
     await beginAuthentication(connection, connect) // [MQTT-4.12.0-6]
     return
   }
   const decision = await authenticate(connection, connect)
+  noteLogin(connection, decision)
   if (decision.isAllowed) await admit(connection, connect, {})
   else {
     const rule = 'user name or password refused' // [MQTT-3.1.4-2]
@@ -64,13 +71,29 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
   }
 }
 
+/** Wrong passwords are counted; other refusals are not of the client's making. */
+function noteLogin(connection: Connection, { isAllowed, reasonCode }: Decision): void {
+  const { bans } = connection.context.protection
+  const client = connection.client as ClientInfo
+  const { BadUserNameOrPassword } = ReasonCode
+  if (isAllowed) bans.noteLogin(client)
+  else if ((reasonCode ?? BadUserNameOrPassword) === BadUserNameOrPassword) {
+    bans.noteFailedLogin(client)
+  }
+}
+
 /** What makes a well-formed CONNECT unacceptable; undefined: nothing. */
 function findFault(connection: Connection, connect: Connect): ProtocolError | undefined {
-  const { limits, budget, connections } = connection.context
+  const { limits, budget, connections, counters } = connection.context
   if (budget.level >= MemoryLevel.RefuseConnections) {
-    return new ProtocolError(ReasonCode.QuotaExceeded, 'memory.budgetBytes is nearly used up')
+    counters.limitsReached.overload++
+    return new ProtocolError(
+      ReasonCode.QuotaExceeded,
+      'memory is nearly used up (memory.budgetBytes, overload.refuseMemoryPercent)',
+    )
   }
   if (limits.connectionsMax > 0 && connections.size > limits.connectionsMax) {
+    counters.limitsReached.connections++
     const hasOther = limits.serverReference !== undefined
     const reasonCode = hasOther ? ReasonCode.UseAnotherServer : ReasonCode.QuotaExceeded
     return new ProtocolError(reasonCode, 'connection.connectionsMax is reached')

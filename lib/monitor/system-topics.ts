@@ -1,6 +1,6 @@
 /**
- * `$SYS`: figures under `$SYS/broker/` and `$SYS/brokers/<node>/store/`, published each interval where they
- * changed, and the presence of clients under `$SYS/brokers/<node>/clients/<client>/`.
+ * `$SYS`: figures under `$SYS/broker/` and what is ours alone under `$SYS/brokers/<node>/`, published each interval
+ * where they changed, and the presence of clients under `$SYS/brokers/<node>/clients/<client>/`.
  *
  * Nothing here enters a store. A figure is computed when somebody is subscribed to it, or subscribes.
  */
@@ -14,7 +14,7 @@ import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { matchesTopic } from '../protocol/topics.ts'
 import type { Durability } from '../storage/storage.ts'
 import type { Timer } from '../util/timers.ts'
-import { brokerFigures, type Figure, storeFigures } from './broker-figures.ts'
+import { brokerFigures, type Figure, protectionFigures, storeFigures } from './broker-figures.ts'
 import type { LoadAverage } from './load-averages.ts'
 
 export interface MonitorOptions {
@@ -50,10 +50,10 @@ export class SystemTopics {
     this.#context = context
     const { figures, loads } = brokerFigures({ ...context, version })
     this.#loads = loads
-    const store = storeFigures(context.store, durability)
+    const ours = [...storeFigures(context.store, durability), ...protectionFigures(context)]
     this.#figures = new Map([
       ...[...figures].map(([name, figure]) => [`$SYS/broker/${name}`, figure] as const),
-      ...store.map(
+      ...ours.map(
         ([name, figure]) => [`$SYS/brokers/${options.nodeName}/${name}`, figure] as const,
       ),
     ])

@@ -13,7 +13,7 @@ import type { NetworkOptions } from './listen.ts'
 import { ListenError } from './listen.ts'
 import { addressOf, ignoreError, peerOf } from './peer.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
-import type { Peer, PeerCertificate } from './transport.ts'
+import type { Doorkeeper, Peer, PeerCertificate } from './transport.ts'
 import { CLOSE_TIMEOUT_MS } from './transport.ts'
 import { TrustedProxies } from './trusted-proxies.ts'
 
@@ -29,11 +29,18 @@ export class Arrival {
   /** What we wait for, for the sentence of the time-out. */
   step: string
   certificate: PeerCertificate | undefined
+  /** Called once it is a transport, or gone. */
+  leaveDoor: () => void
   readonly #gate: Gate
   #timer: NodeJS.Timeout
   #isReported: boolean
+  readonly #fail = (): void => {
+    this.#leave()
+    this.#gate.noteFailed(this)
+  }
   readonly #leave = (): void => {
     clearTimeout(this.#timer)
+    this.leaveDoor()
     this.#gate.forget(this)
   }
 
@@ -43,13 +50,14 @@ export class Arrival {
     this.port = socket.remotePort ?? 0
     this.step = 'PROXY header'
     this.certificate = undefined
+    this.leaveDoor = ignoreError
     this.#gate = gate
     this.#timer = setTimeout(() => this.#expire(), gate.handshakeTimeoutMs)
     this.#timer.unref()
     this.#isReported = false
     // Stays on for good: a socket inside of TLS has no other listener.
     socket.on('error', ignoreError)
-    socket.on('close', this.#leave)
+    socket.on('close', this.#fail)
   }
 
   /** Reports `sentence` and closes: at once, or after `answer` was sent over `stream`. */
@@ -76,7 +84,7 @@ export class Arrival {
   /** Ends the handshake: neither its time-out nor the end of the listener matters any more. */
   pass(): void {
     this.#leave()
-    this.socket.off('close', this.#leave)
+    this.socket.off('close', this.#fail)
   }
 
   peer(): Peer {
@@ -96,6 +104,7 @@ export class Gate {
   readonly handshakeTimeoutMs: number
   readonly trustedProxies: TrustedProxies
   readonly #readsProxyHeader: boolean
+  readonly #doorkeeper: Doorkeeper | undefined
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
   readonly #arrivals = new Set<Arrival>()
 
@@ -106,6 +115,7 @@ export class Gate {
     this.trustedProxies = new TrustedProxies(options.trustedProxies ?? [])
     this.#readsProxyHeader = options.proxyProtocol ?? false
     this.#refused = options.refused
+    this.#doorkeeper = options.doorkeeper
     if (this.#readsProxyHeader && this.trustedProxies.isEmpty) {
       throw new ListenError(
         'ERR_TRUSTED_PROXIES',
@@ -119,16 +129,36 @@ export class Gate {
     const arrival = new Arrival(socket, this)
     this.#arrivals.add(arrival)
     if (!this.#readsProxyHeader) {
-      next(arrival)
+      this.#judge(arrival, next)
     } else if (this.trustedProxies.has(arrival.address)) {
       readAhead(
         socket,
         (bytes) => takeProxyHeader(arrival, bytes),
-        () => next(arrival),
+        () => this.#judge(arrival, next),
       )
     } else {
       arrival.refuse('the connection comes from an address that is not in trustedProxies')
     }
+  }
+
+  /** The address is known, unless a proxy will name it in an HTTP header: then it is judged later. */
+  #judge(arrival: Arrival, next: (arrival: Arrival) => void): void {
+    const { address } = arrival
+    const doorkeeper = this.trustedProxies.has(address) ? undefined : this.#doorkeeper
+    const refusal = doorkeeper?.refusal(address, this.protocol)
+    if (refusal !== undefined) {
+      arrival.refuse(refusal)
+      return
+    }
+    if (doorkeeper !== undefined) {
+      arrival.leaveDoor = doorkeeper.enter(address, (sentence) => arrival.refuse(sentence))
+    }
+    next(arrival)
+  }
+
+  /** One has gone before it was a transport. */
+  noteFailed({ address }: Arrival): void {
+    if (!this.trustedProxies.has(address)) this.#doorkeeper?.failed(address)
   }
 
   report(peer: Peer, sentence: string): void {

@@ -38,10 +38,12 @@ export function parseAddressRange(written: string): AddressRange | undefined {
   const list = new BlockList()
   list.addSubnet(address, bits, family)
   const isSource = bits === (version === 6 ? 64 : 32)
-  const plain = version === 6 ? new SocketAddress({ address, family }).address : address
+  const source = isSource ? sourceOf(address) : undefined
+  const first = version === 6 && source !== undefined ? source.slice(0, -'/64'.length) : address
+  const plain = version === 6 ? new SocketAddress({ address: first, family }).address : address
   return {
     text: bits === longest ? plain : `${plain}/${bits}`,
-    source: isSource ? sourceOf(address) : undefined,
+    source,
     has: (other) => isIP(other) === version && list.check(other, family),
   }
 }
