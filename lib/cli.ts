@@ -3,6 +3,7 @@
 
 import yargs, { type CommandModule, type Options } from 'yargs'
 import { aclCommand } from './cli/acl.ts'
+import { banCommand } from './cli/ban.ts'
 import { benchOptions } from './cli/bench/options.ts'
 import { benchCommand } from './cli/bench.ts'
 import { configCommand } from './cli/config.ts'
@@ -34,6 +35,7 @@ const commands: readonly Command[] = [
   { module: storeCommand as CommandModule<object, never> },
   { module: benchCommand as CommandModule<object, never>, options: benchOptions },
   { module: userCommand as CommandModule<object, never> },
+  { module: banCommand as CommandModule<object, never> },
   { module: aclCommand as CommandModule<object, never> },
 ]
 
