@@ -1,20 +1,20 @@
 /** The accounts that one connection counts for, and what it may do by them. */
 
 import type { Holder } from '../session/holder.ts'
-import type { Clock } from '../util/clock.ts'
-import type { Timers } from '../util/timers.ts'
-import type { TokenBucket } from '../util/token-bucket.ts'
-import type { Account, Scope, ScopeLimits } from './account.ts'
-import { Meter } from './meter.ts'
+import type { Account, Scope } from './account.ts'
+import { Meter, type MeterParts, type Rate } from './meter.ts'
 
-type BucketName = 'messagesIn' | 'bytesIn' | 'messagesOut' | 'bytesOut'
-
-export interface MeterWishes {
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly closed: () => void
-  readonly opened: () => void
-}
+/** The rates of an account by direction: its bucket, the option, and what is counted. */
+const rates = {
+  in: [
+    ['messagesIn', 'messagesInPerSecond', 'messages'],
+    ['bytesIn', 'bytesInPerSecond', 'bytes'],
+  ],
+  out: [
+    ['messagesOut', 'messagesOutPerSecond', 'messages'],
+    ['bytesOut', 'bytesOutPerSecond', 'bytes'],
+  ],
+} as const
 
 export class AccountGroup implements Holder {
   readonly #accounts: Account[] = []
@@ -89,20 +89,14 @@ export class AccountGroup implements Holder {
     }
   }
 
-  /** Whether one of these is limited for one of its accounts. */
-  limits(...fields: readonly (keyof ScopeLimits)[]): boolean {
-    return this.#accounts.some(({ limits }) => fields.some((field) => (limits[field] ?? 0) > 0))
-  }
-
   /** What measures a direction; undefined if nothing limits it. */
-  meter(direction: 'in' | 'out', wishes: MeterWishes): Meter | undefined {
-    const messages = this.#buckets(direction === 'in' ? 'messagesIn' : 'messagesOut')
-    const bytes = this.#buckets(direction === 'in' ? 'bytesIn' : 'bytesOut')
-    if (messages.length + bytes.length === 0) return undefined
-    return new Meter({ messages, bytes, ...wishes })
-  }
-
-  #buckets(name: BucketName): TokenBucket[] {
-    return this.#accounts.flatMap((account) => account[name] ?? [])
+  meter(direction: 'in' | 'out', parts: MeterParts): Meter | undefined {
+    const limiting = this.#accounts.flatMap((account) =>
+      rates[direction].flatMap(([name, option, unit]): Rate[] => {
+        const bucket = account[name]
+        return bucket === undefined ? [] : [{ bucket, unit, option: account.option(option) }]
+      }),
+    )
+    return limiting.length === 0 ? undefined : new Meter(limiting, parts)
   }
 }

@@ -10,38 +10,37 @@ import type { TokenBucket } from '../util/token-bucket.ts'
 /** It stays closed for so long at least: to open for every single message would cost more than it. */
 const CLOSED_MIN_MS = 50
 
+export interface Rate {
+  readonly bucket: TokenBucket
+  readonly unit: 'messages' | 'bytes'
+  /** What limits it, for the log. */
+  readonly option: string
+}
+
 export interface MeterParts {
-  readonly messages: readonly TokenBucket[]
-  readonly bytes: readonly TokenBucket[]
   readonly clock: Clock
   readonly timers: Timers
-  readonly closed: () => void
+  /** Called with the option that says how much may go through. */
+  readonly closed: (option: string) => void
   readonly opened: () => void
 }
 
 export class Meter {
   isOpen = true
+  readonly #rates: readonly Rate[]
   readonly #parts: MeterParts
-  readonly #messages: readonly TokenBucket[]
-  readonly #bytes: readonly TokenBucket[]
   #timer: Timer | undefined
 
-  constructor(parts: MeterParts) {
+  constructor(rates: readonly Rate[], parts: MeterParts) {
+    this.#rates = rates
     this.#parts = parts
-    this.#messages = parts.messages
-    this.#bytes = parts.bytes
   }
 
   take(messages: number, bytes: number): void {
     let isEmpty = false
-    for (let i = 0; i < this.#messages.length; i++) {
-      const bucket = this.#messages[i]!
-      bucket.take(messages)
-      if (bucket.isEmpty) isEmpty = true
-    }
-    for (let i = 0; i < this.#bytes.length; i++) {
-      const bucket = this.#bytes[i]!
-      bucket.take(bytes)
+    for (let i = 0; i < this.#rates.length; i++) {
+      const { bucket, unit } = this.#rates[i]!
+      bucket.take(unit === 'messages' ? messages : bytes)
       if (bucket.isEmpty) isEmpty = true
     }
     if (isEmpty && this.isOpen) this.#refill()
@@ -53,22 +52,21 @@ export class Meter {
 
   /** Opens or closes, as it has to be now. */
   #refill(): void {
-    const waitMs = this.#waitMs()
+    const { clock, timers, closed, opened } = this.#parts
+    const now = clock.now()
+    let waitMs = 0
+    let option = ''
+    for (const rate of this.#rates) {
+      const ms = rate.bucket.refill(now)
+      if (ms > waitMs) option = rate.option
+      waitMs = Math.max(waitMs, ms)
+    }
     const wasOpen = this.isOpen
     this.isOpen = waitMs === 0
-    if (waitMs > 0) {
-      const delayMs = Math.max(waitMs, CLOSED_MIN_MS)
-      this.#timer = this.#parts.timers.after(delayMs, () => this.#refill())
+    if (!this.isOpen) {
+      this.#timer = timers.after(Math.max(waitMs, CLOSED_MIN_MS), () => this.#refill())
     }
-    if (wasOpen && !this.isOpen) this.#parts.closed()
-    else if (!wasOpen && this.isOpen) this.#parts.opened()
-  }
-
-  #waitMs(): number {
-    const now = this.#parts.clock.now()
-    let waitMs = 0
-    for (const bucket of this.#messages) waitMs = Math.max(waitMs, bucket.refill(now))
-    for (const bucket of this.#bytes) waitMs = Math.max(waitMs, bucket.refill(now))
-    return waitMs
+    if (wasOpen && !this.isOpen) closed(option)
+    else if (!wasOpen && this.isOpen) opened()
   }
 }

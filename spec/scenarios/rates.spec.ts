@@ -31,9 +31,11 @@ test('who publishes too fast is slowed to its rate, and nothing is lost', async 
   t.deepEqual(seen, numbers)
   t.is((await client.settled()).filter(({ cmd }) => cmd === 'puback').length, 30)
   t.true(broker.counters.limitsReached.rateIn > 0)
+  t.is(logger.find('limit reached').length, 1)
   t.like(logger.find('limit reached')[0]?.fields, {
     client: 'fast',
     reason: '0x96 message rate too high',
+    rule: 'more than perClient.messagesInPerSecond: the client is read more slowly',
   })
 })
 

@@ -212,7 +212,7 @@ test.serial('filters that overlap in every way cost a look at each, not more', a
   const { broker } = await startBroker(t)
   const client = await connectClient(t, broker)
   const filters = Array.from({ length: 2 ** 12 }, (_, bits) =>
-    [...bits.toString(2).padStart(12, '0')].map((bit) => (bit === '1' ? '+' : 'a')).join('/'),
+    bits.toString(2).padStart(12, '0').replaceAll('0', 'a/').replaceAll('1', '+/').slice(0, -1),
   )
   for (let i = 0; i < filters.length; i += 512) {
     const subscriptions = filters.slice(i, i + 512).map((topic) => ({ topic, qos: 0 }))
