@@ -54,6 +54,7 @@ export function scopeLimits(limits: ScopeLimits): ScopeLimits {
     retainedBytesMax: limits.retainedBytesMax,
     connectionsMax: limits.connectionsMax ?? 0,
     subscriptionsMax: limits.subscriptionsMax ?? 0,
+    queuedBytesMax: limits.queuedBytesMax ?? 0,
   }
 }
 

@@ -33,6 +33,10 @@ function subscriptionsMax(whose: string): Integer {
   return limit(COUNT_MAX, `How many subscriptions the sessions of ${whose} may have together`)
 }
 
+function queuedBytesMax(whose: string): Integer {
+  return limit(BYTES_MAX, `How many bytes may wait for the clients of ${whose} together`)
+}
+
 function connectionsMax(whose: string): Integer {
   return limit(COUNT_MAX, `How many clients of ${whose} may be connected at once`)
 }
@@ -41,6 +45,7 @@ function connectionsMax(whose: string): Integer {
 export const listenerLimits: Readonly<Record<string, Integer>> = {
   ...limitsOf('all clients of this listener together'),
   subscriptionsMax: subscriptionsMax('all clients of this listener'),
+  queuedBytesMax: queuedBytesMax('this listener'),
 }
 
 export const perClient: z.ZodObject = z.strictObject(limitsOf('a client'))
@@ -49,12 +54,14 @@ export const perUser: z.ZodObject = z.strictObject({
   connectionsMax: connectionsMax('a user'),
   ...limitsOf('a user, with all clients,'),
   subscriptionsMax: subscriptionsMax('a user'),
+  queuedBytesMax: queuedBytesMax('a user'),
 })
 
 export const perAddress: z.ZodObject = z.strictObject({
   connectionsMax: connectionsMax('an address'),
   ...limitsOf('an address, with all clients,'),
   subscriptionsMax: subscriptionsMax('an address'),
+  queuedBytesMax: queuedBytesMax('an address'),
   halfOpenMax: integer(
     0,
     COUNT_MAX,

@@ -101,6 +101,8 @@ export interface TcpListenerConfiguration {
    * limit. Default: 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type tls. */
@@ -214,6 +216,8 @@ export interface TlsListenerConfiguration {
    * limit. Default: 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type ws. */
@@ -324,6 +328,8 @@ export interface WsListenerConfiguration {
    * limit. Default: 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type wss. */
@@ -444,6 +450,8 @@ export interface WssListenerConfiguration {
    * limit. Default: 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type unix. */
@@ -540,6 +548,8 @@ export interface UnixListenerConfiguration {
    * limit. Default: 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 export type ListenerConfiguration =
@@ -798,6 +808,8 @@ export interface PerUserConfiguration {
   readonly retainedBytesMax: number
   /** How many subscriptions the sessions of a user may have together; 0: no limit. Default: 0. */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of a user together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** What each address may, with all clients; an IPv6 address counts as its /64. */
@@ -835,6 +847,8 @@ export interface PerAddressConfiguration {
    * 0.
    */
   readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of an address together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
   /**
    * How many connections of an address may be open that have not sent CONNECT yet; the oldest
    * goes. 0: no limit. Default: 500.

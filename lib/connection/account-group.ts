@@ -16,6 +16,14 @@ const rates = {
   ],
 } as const
 
+/** What an account has that a bound is for. */
+type Countable =
+  | 'connections'
+  | 'subscriptions'
+  | 'retainedMessages'
+  | 'retainedBytes'
+  | 'queuedBytes'
+
 export class AccountGroup implements Holder {
   readonly #accounts: Account[] = []
   #isConnected = false
@@ -33,7 +41,7 @@ export class AccountGroup implements Holder {
    * would be given back by another group.
    */
   findFull(
-    field: 'connections' | 'subscriptions' | 'retainedMessages' | 'retainedBytes',
+    field: Countable,
     more: number,
     replaced?: { readonly by: AccountGroup; readonly count: number },
   ): string | undefined {
@@ -80,6 +88,14 @@ export class AccountGroup implements Holder {
 
   holdSubscriptions(count: number): void {
     for (const account of this.#accounts) account.subscriptions += count
+  }
+
+  holdQueued(bytes: number): void {
+    for (const account of this.#accounts) account.queuedBytes += bytes
+  }
+
+  hasRoomToQueue(bytes: number): boolean {
+    return this.findFull('queuedBytes', bytes) === undefined
   }
 
   holdRetained(messages: number, bytes: number): void {

@@ -19,6 +19,7 @@ export interface ScopeLimits {
   readonly retainedBytesMax: number
   readonly connectionsMax?: number
   readonly subscriptionsMax?: number
+  readonly queuedBytesMax?: number
 }
 
 export class Account {
@@ -33,6 +34,8 @@ export class Account {
   subscriptions = 0
   retainedMessages = 0
   retainedBytes = 0
+  /** What waits for its clients. */
+  queuedBytes = 0
   /** Connections that are on their way or there: while there are some it must not be forgotten. */
   users = 0
 
@@ -54,8 +57,8 @@ export class Account {
   }
 
   get isIdle(): boolean {
-    const { users, subscriptions, retainedMessages } = this
-    return users === 0 && subscriptions === 0 && retainedMessages === 0
+    const { users, subscriptions, retainedMessages, queuedBytes } = this
+    return users === 0 && subscriptions === 0 && retainedMessages === 0 && queuedBytes === 0
   }
 }
 

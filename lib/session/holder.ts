@@ -3,4 +3,8 @@
 export interface Holder {
   /** Told of subscriptions that the session has got, or lost (less than 0). */
   holdSubscriptions(count: number): void
+  /** Told of bytes that wait for the session's client, or no longer do. */
+  holdQueued(bytes: number): void
+  /** Whether so many bytes more may wait. */
+  hasRoomToQueue(bytes: number): boolean
 }

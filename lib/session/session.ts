@@ -74,6 +74,7 @@ export class Session implements Subscriber {
     this.#holder?.holdSubscriptions(-this.subscriptions.size)
     this.#holder = holder
     holder?.holdSubscriptions(this.subscriptions.size)
+    this.#sender.holder = holder
   }
 
   /** The Will Message, as long as it may have to be published. */

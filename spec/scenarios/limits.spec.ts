@@ -244,3 +244,55 @@ test('what each limit has refused is under $SYS', async (t) => {
 
   t.is(String((await client.expect(t, 'publish'))['payload']), '1')
 })
+
+for (const policy of ['drop-oldest', 'drop-newest'] as const) {
+  for (const isKept of [true, false]) {
+    test(`what waits for the clients of a user is bounded together: ${policy}, ${isKept ? 'offline' : 'slow'}`, async (t) => {
+      const { broker } = await startBroker(t, {
+        ...withUsers,
+        session: { queuePolicy: policy },
+        perUser: { queuedBytesMax: 20_000 },
+      })
+      const options = { username: 'alice', ...(isKept && kept) }
+      const clients = []
+      for (const clientId of ['a', 'b']) {
+        const { client } = await connectFrom(t, broker, '192.0.2.1', {
+          ...options,
+          clientId,
+          properties: { ...(isKept && kept.properties), receiveMaximum: 1 },
+        })
+        await client.subscribe(t, clientId, { qos: 1 })
+        if (isKept) client.send({ cmd: 'disconnect' })
+        if (isKept) await client.closed()
+        clients.push(client)
+      }
+      const publish = async (topic: string, i: number) =>
+        broker.publish({ topic, payload: Buffer.alloc(1000, i), qos: 1 })
+      const dropped: string[] = []
+      broker.on('dropped', (client, _, why) => dropped.push(`${client} ${why}`))
+
+      for (let i = 0; i < 40; i++) await publish('a', i)
+      await until(() => dropped.length > 15)
+      await nextTurn()
+      const fromA = dropped.length
+      for (let i = 0; i < 10; i++) await publish('b', i)
+
+      t.true(fromA > 15 && fromA < 30, `${fromA} dropped`)
+      t.true(dropped.every((line, i) => line === `${i < fromA ? 'a' : 'b'} queue full`))
+      t.true(dropped.length - fromA >= 8)
+      const bob = await connectFrom(t, broker, '192.0.2.1', {
+        username: 'bob',
+        clientId: 'bob',
+        properties: { receiveMaximum: 1 },
+      })
+      await bob.client.subscribe(t, 'c', { qos: 1 })
+      for (let i = 0; i < 10; i++) await publish('c', i)
+      t.false(dropped.some((line) => line.startsWith('bob')))
+
+      await broker.discardSession('a')
+      const before = dropped.length
+      for (let i = 0; i < 5; i++) await publish('b', i)
+      t.is(dropped.length, before)
+    })
+  }
+}
