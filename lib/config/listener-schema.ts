@@ -3,9 +3,9 @@
  * that has to change.
  */
 
-import { isIP } from 'node:net'
 import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { parseAddressRange } from '../util/address.ts'
 import { listenerLimits } from './limits-schema.ts'
 import {
   choice,
@@ -101,7 +101,14 @@ const proxy = {
     'Whether each connection begins with a PROXY header, version 1 or 2, that tells the address of the client.',
   ),
   trustedProxies: z
-    .array(z.string().refine(isAddressRange, 'an IP address, or a range such as 10.0.0.0/8'))
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => parseAddressRange(text) !== undefined,
+          'an IP address, or a range such as 10.0.0.0/8',
+        ),
+    )
     .max(LIST_LENGTH_MAX)
     .default([])
     .describe('Addresses and ranges whose PROXY header or X-Forwarded-For is believed.'),
@@ -215,14 +222,6 @@ interface AnyListener {
 /** Returns the name by which a listener is known: its own, or made of type and position. */
 export function listenerName(listener: AnyListener, index: number): string {
   return listener.name ?? `${listener.type}-${index}`
-}
-
-function isAddressRange(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const version = isIP(address)
-  if (version === 0 || rest.length > 0) return false
-  if (bits === undefined) return true
-  return /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
 function checkListener(listener: AnyListener, context: z.RefinementCtx): void {

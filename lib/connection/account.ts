@@ -87,8 +87,8 @@ export class AccountTable {
     return this.#accounts.size
   }
 
-  /** The account of `name`, the latest from now on; undefined if nothing is limited in this scope. */
-  of(name: string): Account | undefined {
+  /** The account of `name`, the latest from now on. */
+  of(name: string): Account {
     const known = this.#accounts.get(name)
     if (known !== undefined) this.#accounts.delete(name)
     else if (this.#accounts.size >= IDLE_ACCOUNTS_MAX) this.#forget()

@@ -10,6 +10,11 @@ import type { Scope } from './account.ts'
 import { AccountGroup } from './account-group.ts'
 import type { Connection } from './connection.ts'
 
+const FAILED_LOGINS: ReadonlySet<number> = new Set([
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+])
+
 const EARLY: readonly Scope[] = ['address', 'listener']
 const LATE: readonly Scope[] = ['user', 'client']
 
@@ -64,6 +69,18 @@ function takeConnection(connection: Connection, scopes: readonly Scope[]): Decis
   if (option === undefined) return undefined
   counters.limitsReached.connectionRate++
   return denial(ReasonCode.ConnectionRateExceeded, `more than ${option}`, hintFor(option))
+}
+
+/** Wrong passwords are counted; other refusals, such as that the broker is busy, are not of the client's making. */
+export function noteLogin(
+  { context, client }: Connection,
+  { isAllowed, reasonCode }: Pick<Decision, 'isAllowed' | 'reasonCode'>,
+): void {
+  const { bans } = context.protection
+  if (isAllowed) bans.noteLogin(client as ClientInfo)
+  else if (reasonCode !== undefined && FAILED_LOGINS.has(reasonCode)) {
+    bans.noteFailedLogin(client as ClientInfo)
+  }
 }
 
 /** A connection has ended without CONNECT. */

@@ -4,6 +4,7 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Auth, Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { AuthenticationExchange, AuthenticationStep, ClientInfo } from '../security/access.ts'
+import { noteLogin } from './admission.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
@@ -117,6 +118,7 @@ async function succeed(
   if (userName !== undefined) {
     connection.client = { ...(connection.client as ClientInfo), userName }
   }
+  noteLogin(connection, { isAllowed: true })
   const { connect } = authentication
   authentication.connect = undefined
   if (connect === undefined) {
@@ -128,8 +130,8 @@ async function succeed(
 }
 
 function fail(connection: Connection, reasonCode: number, reason: string | undefined): void {
+  noteLogin(connection, { isAllowed: false, reasonCode })
   const rule = `enhanced authentication failed${reason === undefined ? '' : `: ${reason}`}`
-  connection.context.protection.bans.noteFailedLogin(connection.client as ClientInfo)
   if (connection.state === 'connected')
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
   else refuse(connection, reason === undefined ? {} : { reason }, reasonCode, rule) // [MQTT-4.12.0-4]

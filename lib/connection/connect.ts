@@ -8,7 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
-import { findEarlyRefusal } from './admission.ts'
+import { findEarlyRefusal, noteLogin } from './admission.ts'
 import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
 import { refuse } from './connack.ts'
@@ -63,22 +63,13 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     return
   }
   const decision = await authenticate(connection, connect)
-  noteLogin(connection, decision)
+  const { isAllowed, reasonCode = ReasonCode.BadUserNameOrPassword } = decision
+  // Who does not say a name guesses nothing.
+  if (connect.userName !== undefined) noteLogin(connection, { isAllowed, reasonCode })
   if (decision.isAllowed) await admit(connection, connect, {})
   else {
     const rule = 'user name or password refused' // [MQTT-3.1.4-2]
     refuse(connection, decision, ReasonCode.BadUserNameOrPassword, rule)
-  }
-}
-
-/** Wrong passwords are counted; other refusals are not of the client's making. */
-function noteLogin(connection: Connection, { isAllowed, reasonCode }: Decision): void {
-  const { bans } = connection.context.protection
-  const client = connection.client as ClientInfo
-  const { BadUserNameOrPassword } = ReasonCode
-  if (isAllowed) bans.noteLogin(client)
-  else if ((reasonCode ?? BadUserNameOrPassword) === BadUserNameOrPassword) {
-    bans.noteFailedLogin(client)
   }
 }
 

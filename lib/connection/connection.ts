@@ -223,6 +223,7 @@ export class Connection implements TransportEvents {
     if (this.#meter !== undefined) {
       const { start, end } = this.decoder
       this.#meter.take(type === PacketType.Publish ? 1 : 0, end - start)
+      if (this.state === 'closed') return undefined
     }
     if (this.state === 'connected') return this.#dispatchConnected(type)
     return this.#dispatchConnecting(type)

@@ -71,6 +71,14 @@ test('a password that could not be compared is no wrong one', async (t) => {
     t.is(await codeFor(t, broker, '192.0.2.1', { username: 'alice' }), 0x89)
 })
 
+test('who has no user name where one is needed has guessed nothing', async (t) => {
+  const { broker } = await startBroker(t, {
+    hooks: { authenticate: () => undefined },
+    bans: { failedLoginsMax: 1, failedLoginsPerAddressMax: 1 },
+  })
+  for (let i = 0; i < 5; i++) t.is(await codeFor(t, broker, '192.0.2.1'), 0x87)
+})
+
 test('failures of an enhanced authentication count as well', async (t) => {
   const next = () => ({ kind: 'failure' as const })
   const { broker } = await startBroker(t, {
