@@ -86,6 +86,10 @@ export class AccountGroup implements Holder {
     }
   }
 
+  holdSession(count: 1 | -1): void {
+    for (const account of this.#accounts) account.users += count
+  }
+
   holdSubscriptions(count: number): void {
     for (const account of this.#accounts) account.subscriptions += count
   }

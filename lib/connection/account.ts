@@ -36,7 +36,7 @@ export class Account {
   retainedBytes = 0
   /** What waits for its clients. */
   queuedBytes = 0
-  /** Connections that are on their way or there: while there are some it must not be forgotten. */
+  /** Connections, on their way or there, and sessions: while there are some it must not be forgotten. */
   users = 0
 
   constructor(scope: Scope, limits: ScopeLimits, burstSeconds: number, now: number) {

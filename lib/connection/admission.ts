@@ -8,6 +8,7 @@ import { type ClientInfo, type Decision, denial } from '../security/access.ts'
 import { type Ban, subjectOf } from '../security/bans/ban-file.ts'
 import type { Scope } from './account.ts'
 import { AccountGroup } from './account-group.ts'
+import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
 const FAILED_LOGINS: ReadonlySet<number> = new Set([
@@ -81,6 +82,12 @@ export function noteLogin(
   else if (reasonCode !== undefined && FAILED_LOGINS.has(reasonCode)) {
     bans.noteFailedLogin(client as ClientInfo)
   }
+}
+
+/** Tells the client the rule that keeps it out, and closes. */
+export function refuseAdmission(connection: Connection, decision: Decision): void {
+  const reason = decision.rule as string
+  refuse(connection, { ...decision, reason }, ReasonCode.QuotaExceeded, reason)
 }
 
 /** A connection has ended without CONNECT. */

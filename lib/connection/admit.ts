@@ -3,7 +3,7 @@
 import type { Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
-import { findFlapping, findLateRefusal } from './admission.ts'
+import { findFlapping, findLateRefusal, refuseAdmission } from './admission.ts'
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
@@ -20,7 +20,7 @@ export async function admit(
   }
   const refusal = findFlapping(connection) ?? findLateRefusal(connection)
   if (refusal === undefined) await accept(connection, connect, extra)
-  else refuse(connection, refusal, ReasonCode.QuotaExceeded, 'there is no room for it')
+  else refuseAdmission(connection, refusal)
 }
 
 async function authorizeWill(connection: Connection, { will }: Connect): Promise<Decision> {

@@ -8,7 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
-import { findEarlyRefusal, noteLogin } from './admission.ts'
+import { findEarlyRefusal, noteLogin, refuseAdmission } from './admission.ts'
 import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
 import { refuse } from './connack.ts'
@@ -55,7 +55,7 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
   }
   const refusal = findEarlyRefusal(connection)
   if (refusal !== undefined) {
-    refuse(connection, { ...refusal, reason: refusal.rule as string }, ReasonCode.ServerBusy, '')
+    refuseAdmission(connection, refusal)
     return
   }
   if (connect.properties.authenticationMethod !== undefined) {

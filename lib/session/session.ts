@@ -72,7 +72,9 @@ export class Session implements Subscriber {
 
   set holder(holder: Holder | undefined) {
     this.#holder?.holdSubscriptions(-this.subscriptions.size)
+    this.#holder?.holdSession(-1)
     this.#holder = holder
+    holder?.holdSession(1)
     holder?.holdSubscriptions(this.subscriptions.size)
     this.#sender.holder = holder
   }

@@ -39,7 +39,12 @@ test('an address has so many clients, and another address its own', async (t) =>
     await connectFrom(t, broker, '192.0.2.1'),
   ]
 
-  t.is((await connectFrom(t, broker, '192.0.2.1')).code, QUOTA)
+  const refused = openClient(broker, 5, { address: '192.0.2.1' })
+  refused.connect()
+  t.like(await refused.expect(t, 'connack'), {
+    reasonCode: QUOTA,
+    properties: { reasonString: 'perAddress.connectionsMax is reached' },
+  })
   t.is((await connectFrom(t, broker, '192.0.2.1', { version: 4 })).code, 3)
   t.is((await connectFrom(t, broker, '192.0.2.2')).code, 0)
   first.client.destroy()

@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
+import { ManualClock } from '../support/clock.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 import { nextTurn, until } from '../support/turns.ts'
 
@@ -145,4 +146,34 @@ test('retained messages come at the rate that may leave, all of them', async (t)
 
   t.is(first.length, 10)
   t.is(rest.length, 15)
+})
+
+test('a rate that is not used up reads no clock: it costs a subtraction', async (t) => {
+  const chunk = Buffer.concat(
+    Array.from({ length: 1000 }, () => Buffer.from([0x30, 4, 0, 1, 0x61, 0])),
+  )
+  const readings: number[] = []
+  for (const perClient of [
+    {},
+    { messagesInPerSecond: 1_000_000, bytesInPerSecond: 1_000_000_000 },
+  ]) {
+    const manual = new ManualClock()
+    let count = 0
+    const clock = {
+      now: () => (count++, manual.now()),
+      after: (ms: number, callback: () => void) => manual.after(ms, callback),
+    }
+    const { broker } = await startBroker(t, { clock, perClient })
+    const client = await connectClient(t, broker)
+    await client.settled()
+    count = 0
+
+    client.sendBytes(chunk)
+    await client.settled()
+
+    readings.push(count)
+    t.is(broker.counters.packetsReceived[3], 1000)
+  }
+
+  t.is(readings[0], readings[1])
 })
