@@ -127,7 +127,7 @@ export const bans: z.ZodObject = z.strictObject({
   entriesMax: integer(
     1,
     100_000,
-    10_000,
+    5000,
     'How many bans the broker keeps; beyond, the one of its own that ends first goes.',
   ),
 })

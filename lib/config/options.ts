@@ -884,7 +884,7 @@ export interface BansConfiguration {
   readonly flappingMax: number
   /**
    * How many bans the broker keeps; beyond, the one of its own that ends first goes. Default:
-   * 10000.
+   * 5000.
    */
   readonly entriesMax: number
 }

@@ -34,17 +34,30 @@ export function parseAddressRange(written: string): AddressRange | undefined {
   const bits = prefix === undefined ? longest : Number(prefix)
   const isRange = version !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix ?? '0')
   if (!isRange || bits > longest) return undefined
-  const family = version === 6 ? 'ipv6' : 'ipv4'
-  const list = new BlockList()
-  list.addSubnet(address, bits, family)
   const isSource = bits === (version === 6 ? 64 : 32)
   const source = isSource ? sourceOf(address) : undefined
   const first = version === 6 && source !== undefined ? source.slice(0, -'/64'.length) : address
-  const plain = version === 6 ? new SocketAddress({ address: first, family }).address : address
+  const plain =
+    version === 6 ? new SocketAddress({ address: first, family: 'ipv6' }).address : address
   return {
     text: bits === longest ? plain : `${plain}/${bits}`,
     source,
-    has: (other) => isIP(other) === version && list.check(other, family),
+    has: source === undefined ? membership(address, bits) : (other) => sourceOf(other) === source,
+  }
+}
+
+/** Made when it is first asked: a list of bans has thousands that are no single source, and asks few. */
+function membership(address: string, bits: number): AddressRange['has'] {
+  const version = isIP(address)
+  const family = version === 6 ? 'ipv6' : 'ipv4'
+  let list: BlockList | undefined
+  return (other) => {
+    if (isIP(other) !== version) return false
+    if (list === undefined) {
+      list = new BlockList()
+      list.addSubnet(address, bits, family)
+    }
+    return list.check(other, family)
   }
 }
 

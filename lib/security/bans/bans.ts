@@ -216,6 +216,7 @@ export class Bans {
 
   /** What is more than `bans.entriesMax` is not kept in the file either. */
   #cut(text: string): string {
+    if (text.split('\n').length <= this.#options.entriesMax) return text
     try {
       const list = this.#listOf(text)
       return withoutBans(text, (ban) => ban.isAutomatic && !list.has(ban))
