@@ -14,7 +14,7 @@ import { FileProblem } from '../security/file-problem.ts'
 import { ExitCode } from './exit-codes.ts'
 import { CommandFailure, UsageError } from './failures.ts'
 import { bansFileOfConfiguration } from './security-option.ts'
-import { changeUserFile, readUserFile } from './user-file.ts'
+import { changeSharedFile, readUserFile } from './user-file.ts'
 
 interface FileFlags {
   readonly config?: string | undefined
@@ -74,11 +74,11 @@ const addCommand: CommandModule<object, AddFlags> = {
         describe: 'How long: 90s, 15m, 12h, 30d [until it is removed]',
       })
       .option('reason', { ...text, describe: 'Why, for the log and the client' }),
-  handler: (flags) => {
+  handler: async (flags) => {
     const path = fileOf(flags)
     const until = flags.for === undefined ? Number.POSITIVE_INFINITY : untilOf(flags.for)
     const ban = { ...subjectIn(flags), until, reason: flags.reason }
-    changeUserFile(path, (before) => withBans(before, [ban], Date.now()))
+    await changeSharedFile(path, (before) => withBans(before, [ban], Date.now()))
     console.log(`Banned in ${path}: ${formatBan(ban)}`)
   },
 }
@@ -87,7 +87,7 @@ const removeCommand: CommandModule<object, SubjectFlags> = {
   command: 'remove',
   describe: 'End a ban, named as ban list shows it',
   builder: withSubject,
-  handler: (flags) => {
+  handler: async (flags) => {
     const path = fileOf(flags)
     const subject = subjectOf(subjectIn(flags))
     if (!read(path).some((ban) => subjectOf(ban) === subject)) {
@@ -95,7 +95,9 @@ const removeCommand: CommandModule<object, SubjectFlags> = {
         `There is no ban of ${subject} in ${path}: noctule ban list shows them.`,
       )
     }
-    changeUserFile(path, (before) => withoutBans(before, (ban) => subjectOf(ban) === subject))
+    await changeSharedFile(path, (before) =>
+      withoutBans(before, (ban) => subjectOf(ban) === subject),
+    )
     console.log(`No longer banned: ${subject}`)
   },
 }

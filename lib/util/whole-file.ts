@@ -20,6 +20,13 @@ const MODE = 0o600
 /** A file could not be read or written. The message is a sentence for people. */
 export class FileFailure extends Error {
   override readonly name = 'FileFailure'
+  /** Somebody else is changing the file, and will soon be through. */
+  readonly isBusy: boolean
+
+  constructor(message: string, isBusy = false) {
+    super(message)
+    this.isBusy = isBusy
+  }
 }
 
 /** Returns the text; undefined if there is no such file. Throws a `FileFailure`. */
@@ -75,11 +82,11 @@ function reserve(beside: string): void {
     writeFileSync(beside, '', { flag: 'wx', mode: MODE })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const sentence =
-      code === 'EEXIST'
-        ? `Another command is changing the file: ${beside} exists. If there is none, remove that file and try again.`
-        : `Cannot write ${beside}: ${message}.`
-    throw new FileFailure(sentence)
+    const isBusy = code === 'EEXIST'
+    const sentence = isBusy
+      ? `Another command is changing the file: ${beside} exists. If there is none, remove that file and try again.`
+      : `Cannot write ${beside}: ${message}.`
+    throw new FileFailure(sentence, isBusy)
   }
 }
 

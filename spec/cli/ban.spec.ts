@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
+import { changeSharedFile } from '../../lib/cli/user-file.ts'
 import { startProcess } from '../support/broker-process.ts'
 import { openTcpClient } from '../support/client.ts'
 import { type CliResult, run, temporaryDirectory } from '../support/processes.ts'
@@ -35,6 +36,20 @@ test('bans are added, listed and removed', async (t) => {
   t.is((await ban(t, path, 'remove', '--user', 'bob smith', '--client', 'c')).code, 0)
 
   t.regex(readFileSync(path, 'utf8'), /^address=192\.0\.2\.0\/24 [^\n]*\n$/)
+})
+
+test('what the broker is just writing is waited for, but not for ever', async (t) => {
+  const path = fileIn(t, 'user=alice\n')
+  writeFileSync(`${path}.new`, '')
+  const stuck = await ban(t, path, 'add', '--user', 'bob')
+  t.is(stuck.code, 1)
+  t.regex(stuck.stderr, /Another command is changing the file/)
+
+  const adding = changeSharedFile(path, (text) => `${text}user=bob\n`)
+  rmSync(`${path}.new`)
+
+  await adding
+  t.is(readFileSync(path, 'utf8'), 'user=alice\nuser=bob\n')
 })
 
 test('what is over is not listed', async (t) => {
