@@ -13,10 +13,10 @@ import type { Logger } from '../util/logger.ts'
 import { type MemoryBudget, MemoryLevel } from '../util/memory-budget.ts'
 import type { SystemLoad } from '../util/system-load.ts'
 
-export const SAMPLE_MS: number = 500
+const SAMPLE_MS = 500
 
 /** It has to be too much so often in a row: one long turn is no overload. */
-export const SAMPLES_MIN: number = 3
+const SAMPLES_MIN = 3
 
 /** What was too much is over when it is below this share of the limit: else it would come and go. */
 const OVER_SHARE = 0.5

@@ -26,7 +26,7 @@ export interface Ban {
 }
 
 /** More are no list that people keep. */
-export const BANS_PER_FILE_MAX = 100_000
+const BANS_PER_FILE_MAX = 100_000
 
 const WORD = /\s*(?:([a-z]+)=("(?:[^"\\]|\\.)*"|[^\s"]+))(?=\s|$)/y
 const PLAIN = /^[\w.:/@+-]+$/
