@@ -16,7 +16,8 @@ LABEL org.opencontainers.image.title="Noctule" \
 WORKDIR /noctule
 # The first start makes the user admin and prints its password once; NOCTULE_SECURITY_ALLOW_ANONYMOUS=true opens it.
 ENV NODE_ENV=production NOCTULE_STORE_URL=disk:/data \
-    NOCTULE_SECURITY_PASSWORD_FILE=/data/passwords NOCTULE_SECURITY_FIRST_ADMINISTRATOR=true
+    NOCTULE_SECURITY_PASSWORD_FILE=/data/passwords NOCTULE_SECURITY_FIRST_ADMINISTRATOR=true \
+    NOCTULE_BANS_FILE=/data/bans
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist/lib ./dist/lib

@@ -3,6 +3,7 @@
 
 import yargs, { type CommandModule, type Options } from 'yargs'
 import { aclCommand } from './cli/acl.ts'
+import { banCommand } from './cli/ban.ts'
 import { benchOptions } from './cli/bench/options.ts'
 import { benchCommand } from './cli/bench.ts'
 import { certsCommand } from './cli/certs.ts'
@@ -37,6 +38,7 @@ const commands: readonly Command[] = [
   { module: benchCommand as CommandModule<object, never>, options: benchOptions },
   { module: userCommand as CommandModule<object, never> },
   { module: roleCommand as CommandModule<object, never> },
+  { module: banCommand as CommandModule<object, never> },
   { module: aclCommand as CommandModule<object, never> },
   { module: certsCommand as CommandModule<object, never> },
 ]

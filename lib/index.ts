@@ -40,6 +40,7 @@ export { ListenError } from './transport/listen.ts'
 export type { Peer, Transport, TransportEvents } from './transport/transport.ts'
 export type { Clock } from './util/clock.ts'
 export { createLogger, type Logger } from './util/logger.ts'
+export type { SystemLoad } from './util/system-load.ts'
 
 /** Everything `createBroker` takes: the configuration, and the host program's own parts. */
 export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
@@ -56,9 +57,9 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  * ```
  */
 export async function createBroker(options: CreateBrokerOptions = {}): Promise<Broker> {
-  const { hooks, logger, clock, random, storage, ...configuration } = options
+  const { hooks, logger, clock, random, load, storage, ...configuration } = options
   if (hooks !== undefined) checkHooks(hooks)
-  const parts = { hooks, logger, clock, random, storage }
+  const parts = { hooks, logger, clock, random, load, storage }
   const checked = parseConfiguration(withoutFiles(configuration))
   const broker = new Broker(checked, parts, await loadStore(checked.store.url))
   await broker.start()

@@ -4,13 +4,15 @@ import type { ListenerConfiguration } from '../config/options.ts'
 import { Connection } from '../connection/connection.ts'
 import type { ConnectionContext, ConnectionLimits } from '../connection/context.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import type { Transport } from '../transport/transport.ts'
+import type { Doorkeeper, Transport } from '../transport/transport.ts'
+import { doorkeeperOf } from './doorkeeper.ts'
 
 export class Acceptor {
   readonly #context: ConnectionContext
   readonly #listener: ListenerConfiguration | undefined
   readonly #limitsNow: (listener: ListenerConfiguration | undefined) => ConnectionLimits
   readonly #own = new Set<Connection>()
+  readonly #doorkeeper: Doorkeeper
   #limited: ConnectionContext
 
   /** `limitsNow` says which limits the configuration in force has for a listener. */
@@ -22,6 +24,7 @@ export class Acceptor {
     this.#context = context
     this.#listener = listener
     this.#limitsNow = limitsNow
+    this.#doorkeeper = doorkeeperOf(context)
     this.#limited = { ...context, limits: limitsNow(listener) }
   }
 
@@ -31,6 +34,7 @@ export class Acceptor {
   }
 
   readonly accept = (transport: Transport): void => {
+    if (this.#isRefused(transport)) return
     const own = this.#own
     const connectionsMax = this.#listener?.connectionsMax ?? 0
     const connection = new Connection(this.#limited, transport)
@@ -38,8 +42,19 @@ export class Acceptor {
     void connection.whenClosed.then(() => own.delete(connection))
     const isFull = connectionsMax > 0 && own.size > connectionsMax
     if (isFull && countOpen(own) > connectionsMax) {
+      this.#context.counters.limitsReached.connections++
       connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
     }
+  }
+
+  /** Whether its address is banned: nothing of it is read, and it is told nothing. */
+  #isRefused(transport: Transport): boolean {
+    const { address, listener } = transport.peer
+    const rule = this.#doorkeeper.refusal(address, 'tcp')
+    if (rule === undefined) return false
+    this.#context.limitedLog.warn('refused', { address, listener, rule }, 'connection refused')
+    transport.destroy()
+    return true
   }
 }
 

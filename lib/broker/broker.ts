@@ -24,17 +24,20 @@ import { LimitedLog } from '../util/limited-log.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import { type Random, systemRandom } from '../util/random.ts'
+import { type SystemLoad, systemLoad } from '../util/system-load.ts'
 import { VERSION } from '../util/version.ts'
 import { within } from '../util/within.ts'
 import { Acceptor } from './acceptor.ts'
 import { type PublishInput, toMessage } from './application-message.ts'
 import { createContext } from './create-context.ts'
+import { doorkeeperOf } from './doorkeeper.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { ExpiryReport, endingFiles } from './expiry-report.ts'
 import { limitsOf, provesNames } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
-import { applyTo, endIdentities } from './live-access.ts'
+import { applyTo, endBanned, endIdentities } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
+import type { Overload } from './overload.ts'
 import { checkReach } from './safe-start.ts'
 import { StoredState } from './stored-state.ts'
 
@@ -50,6 +53,8 @@ export interface BrokerParts {
   /** Default: the system's. Tests bring their own. */
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
+  /** How much the process has to do. Default: what the system says. */
+  readonly load?: SystemLoad | undefined
   /** For tests: a store that can be slow or fail. Default: the one of the configuration. */
   readonly storage?: Store | undefined
 }
@@ -70,6 +75,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
   readonly #expiry: ExpiryReport
+  readonly #overload: Overload
   readonly #tell: Tell
   #listeners: OpenListener[] = []
   readonly #acceptors: Acceptor[] = []
@@ -94,7 +100,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const sourceParts = { clock, log, limitedLog, changes: applyTo(connections) }
     this.#sources = new AccessSources(configuration.security, sourceParts)
     this.#hooks = this.#sources.behind(parts.hooks ?? {})
-    this.#context = createContext({
+    const { context, overload } = createContext({
       configuration,
       limits: limitsOf(configuration, undefined, this.#hooks),
       hooks: this.#hooks,
@@ -108,9 +114,13 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       log,
       limitedLog,
       tell: this.#tell,
+      load: parts.load ?? systemLoad,
       storage: parts.storage,
       makeStore,
     })
+    this.#context = context
+    this.#overload = overload
+    context.protection.bans.onChanged = () => void endBanned(context)
     this.#stored = new StoredState(this.#context, configuration)
     this.#expiry = new ExpiryReport({
       ...this.#context,
@@ -138,12 +148,15 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     try {
       checkReach(this.configuration, this.#hooks)
       await this.#sources.open(this.#hooks, this.configuration.listeners.every(provesNames))
+      await this.#context.protection.bans.open()
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
+      this.#overload.start()
       this.#listeners = await openListeners(
         this.configuration.listeners,
         {
           ...this.#context,
+          doorkeeper: doorkeeperOf(this.#context),
           certificatesChanged: () => this.#expiry.check(),
           identitiesChanged: endIdentities(this.#context.connections),
         },
@@ -237,6 +250,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#configuration = reloaded
     for (const acceptor of this.#acceptors) acceptor.reload()
     await this.#sources.reload(reloaded.security)
+    await this.#context.protection.bans.reload()
   }
 
   /**
@@ -253,9 +267,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   }
 
   async #stop(): Promise<void> {
-    const { registry, store, flusher, timers } = this.#context
+    const { registry, store, flusher, timers, protection } = this.#context
     this.#systemTopics.stop()
     this.#expiry.stop()
+    this.#overload.stop()
+    protection.bans.close()
     const sourcesClosed = this.#sources.close()
     const listenersClosed = this.#listeners.map((listener) => listener.close())
     registry.stop()

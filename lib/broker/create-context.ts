@@ -16,10 +16,13 @@ import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 import { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
+import type { SystemLoad } from '../util/system-load.ts'
 import { Timers } from '../util/timers.ts'
 import { DropReport } from './drop-report.ts'
 import type { Tell } from './events.ts'
 import { memoryBudgetBytes } from './limits.ts'
+import { Overload } from './overload.ts'
+import { createProtection } from './protection.ts'
 import { RetainedExpiry } from './retained-expiry.ts'
 
 /** What is there before the rooms are. */
@@ -36,12 +39,14 @@ export interface Ground
   readonly log: Logger
   readonly limitedLog: LimitedLog
   readonly tell: Tell
+  readonly load: SystemLoad
   /** Used instead of what `makeStore` makes. */
   readonly storage: Store | undefined
   readonly makeStore: MakeStore
 }
 
-export function createContext(ground: Ground): ConnectionContext {
+/** What the connections share, and what only the broker itself starts and stops. */
+export function createContext(ground: Ground): { context: ConnectionContext; overload: Overload } {
   const { configuration, clock, log } = ground
   const timers = new Timers(clock)
   const budget = new MemoryBudget(memoryBudgetBytes(configuration))
@@ -51,7 +56,15 @@ export function createContext(ground: Ground): ConnectionContext {
   new RetainedExpiry({ retained, store, clock, timers }).start()
   const base = { timers, budget, store, retained }
   const router = createRouter(ground, base)
-  return {
+  const overload = new Overload(configuration.overload, {
+    load: ground.load,
+    budget,
+    store,
+    storeLimits: configuration.store,
+    log,
+  })
+  const protection = createProtection(configuration, { ...base, clock, log, overload })
+  const context = {
     limits: ground.limits,
     hooks: ground.hooks,
     hasLiveRules: ground.hasLiveRules,
@@ -66,7 +79,9 @@ export function createContext(ground: Ground): ConnectionContext {
     router,
     registry: createRegistry(ground, base, router),
     ...createWriting(),
+    protection,
   }
+  return { context, overload }
 }
 
 type Base = Pick<ConnectionContext, 'timers' | 'budget' | 'store' | 'retained'>

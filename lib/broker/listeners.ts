@@ -1,17 +1,15 @@
 /** Opens the listeners of the configuration: all of them, or none. */
 
 import type { ListenerConfiguration } from '../config/options.ts'
-import { HANDSHAKES_MAX } from '../transport/gate.ts'
 import type { ListenOptions } from '../transport/peer.ts'
 import { listenTcp } from '../transport/tcp.ts'
 import { listenTls, type TlsListener } from '../transport/tls.ts'
-import type { AcceptTransport, Listener, Peer } from '../transport/transport.ts'
+import type { AcceptTransport, Doorkeeper, Listener, Peer } from '../transport/transport.ts'
 import { listenUnix } from '../transport/unix.ts'
 import { listenWebSocket } from '../transport/websocket.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { EncryptedListener } from './credentials.ts'
 import type { FileEnd } from './expiry-report.ts'
-import { isLoopback } from './limits.ts'
 import { type EncryptionParts, LiveEncryption } from './live-encryption.ts'
 
 export interface OpenListener extends Listener {
@@ -26,6 +24,7 @@ export interface OpenListener extends Listener {
 
 export interface ListenerParts extends EncryptionParts {
   readonly limitedLog: LimitedLog
+  readonly doorkeeper: Doorkeeper
 }
 
 /** Opens every listener; if one fails, closes those that were open and throws its `ListenError`. */
@@ -51,7 +50,7 @@ async function openListener(
   parts: ListenerParts,
   accept: AcceptTransport,
 ): Promise<OpenListener> {
-  const common = { ...commonOptions(configuration.name, parts), ...handshakesOf(configuration) }
+  const common = commonOptions(configuration.name, parts)
   switch (configuration.type) {
     case 'tcp':
       return withoutCertificates(await listenTcp({ ...configuration, ...common }, accept))
@@ -76,9 +75,13 @@ async function openListener(
   }
 }
 
-function commonOptions(name: string, { log, limitedLog }: ListenerParts): ListenOptions {
+function commonOptions(
+  name: string,
+  { log, limitedLog, doorkeeper }: ListenerParts,
+): ListenOptions {
   return {
     name,
+    doorkeeper,
     refused: (peer: Peer, sentence: string) =>
       limitedLog.warn(
         'refused',
@@ -93,13 +96,6 @@ function commonOptions(name: string, { log, limitedLog }: ListenerParts): Listen
       ),
     failed: (sentence) => log.error({ listener: name }, sentence),
   }
-}
-
-/** Local programs and test suites open many at once, and are nobody's attack. */
-function handshakesOf(configuration: ListenerConfiguration): { handshakesMax?: number } {
-  if (configuration.type === 'unix') return {}
-  const { handshakesMax = isLoopback(configuration) ? 0 : HANDSHAKES_MAX } = configuration
-  return { handshakesMax }
 }
 
 function withoutCertificates(listener: Listener): OpenListener {

@@ -5,6 +5,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.ts'
+import type { ConnectionContext } from '../connection/context.ts'
 import { recheckSubscriptions } from '../connection/recheck.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { AccessChanges } from '../security/access-sources.ts'
@@ -37,6 +38,19 @@ export function endIdentities(connections: ReadonlySet<Connection>) {
       if (peer.listener !== listener || !identities.has(peer.userName ?? '')) continue
       connection.end(ReasonCode.NotAuthorized, 'its pre-shared key was removed or changed')
     }
+  }
+}
+
+/** Whom people have banned goes, though it is connected [MQTT 5.0 has 0x8A for CONNACK alone]. */
+export async function endBanned({ connections, protection }: ConnectionContext): Promise<void> {
+  let count = 0
+  for (const connection of Array.from(connections)) {
+    if (++count % CONNECTIONS_PER_TURN === 0) await nextTurn()
+    const { client, transport } = connection
+    const who = client ?? { clientIdentifier: '', userName: undefined, ...transport.peer }
+    const ban = protection.bans.ofConnected(who)
+    if (ban === undefined) continue
+    connection.end(ReasonCode.AdministrativeAction, `banned: ${ban.reason ?? 'no reason given'}`)
   }
 }
 

@@ -1,80 +1,44 @@
-/** Changes a password file as a whole: whoever reads it finds the old one or the new one, never a part. */
+/** A password file, or another of `security`, as the command line reads and changes it. */
 
-import {
-  chmodSync,
-  chownSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { changeWholeFile, FileFailure, readWholeFile } from '../util/whole-file.ts'
 import { CommandFailure } from './failures.ts'
 
-/** What it is in while it is written; two commands at once would lose one's change. */
-const BESIDE = '.new'
-
-/** Only the broker and its administrators need to read hashes. */
-const MODE = 0o600
+const ATTEMPTS = 20
+const ATTEMPT_MS = 50
 
 /** Returns the text; undefined if there is no such file. */
 export function readUserFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new CommandFailure(`Cannot read ${path}: ${message}.`)
-  }
+  return told(() => readWholeFile(path))
 }
 
 /** Writes what `change` makes of the present text; it is given '' where there is no file. */
 export function changeUserFile(path: string, change: (text: string) => string): void {
-  const target = existing(path)
-  const beside = `${target}${BESIDE}`
-  reserve(beside)
+  told(() => changeWholeFile(path, change))
+}
+
+/** Does the same for a file that a running broker changes too: what is busy is tried again, for a second. */
+export async function changeSharedFile(
+  path: string,
+  change: (text: string) => string,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      changeWholeFile(path, change)
+      return
+    } catch (error) {
+      if (!(error instanceof FileFailure)) throw error
+      if (!error.isBusy || attempt === ATTEMPTS) throw new CommandFailure(error.message)
+      await delay(ATTEMPT_MS)
+    }
+  }
+}
+
+function told<T>(act: () => T): T {
   try {
-    writeFileSync(beside, change(readUserFile(target) ?? ''), { flush: true })
-    keepOwner(target, beside)
-    renameSync(beside, target)
+    return act()
   } catch (error) {
-    rmSync(beside, { force: true })
-    if (error instanceof CommandFailure) throw error
-    throw new CommandFailure(`Cannot write ${path}: ${(error as Error).message}.`)
-  }
-}
-
-/** Behind a link is the file to be replaced. */
-function existing(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
-}
-
-function reserve(beside: string): void {
-  try {
-    writeFileSync(beside, '', { flag: 'wx', mode: MODE })
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const sentence =
-      code === 'EEXIST'
-        ? `Another command is changing the file: ${beside} exists. If there is none, remove that file and try again.`
-        : `Cannot write ${beside}: ${message}.`
-    throw new CommandFailure(sentence)
-  }
-}
-
-/** The broker that could read the old file can read the new one. */
-function keepOwner(target: string, beside: string): void {
-  const stats = statSync(target, { throwIfNoEntry: false })
-  if (stats === undefined) return
-  chmodSync(beside, stats.mode)
-  try {
-    chownSync(beside, stats.uid, stats.gid)
-  } catch {
-    // Only root can give files away; who may write the folder keeps what is written there.
+    if (error instanceof FileFailure) throw new CommandFailure(error.message)
+    throw error
   }
 }

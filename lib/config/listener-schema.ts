@@ -3,8 +3,10 @@
  * that has to change.
  */
 
-import { isIP } from 'node:net'
 import * as z from 'zod'
+import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
+import { parseAddressRange } from '../util/address.ts'
+import { listenerLimits } from './limits-schema.ts'
 import {
   choice,
   type Integer,
@@ -51,13 +53,65 @@ const common = {
     ),
 }
 
+/** What `connection.…` and `session.…` say, for one listener. */
+function own(min: number, max: number, what: string, option: string): z.ZodOptional<z.ZodInt> {
+  return optionalInteger(min, max, `${what} here; by default what \`${option}\` says.`)
+}
+
+const limits = {
+  topicLevelsMax: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How many levels a topic may have',
+    'connection.topicLevelsMax',
+  ),
+  topicBytesMax: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How long a topic may be',
+    'connection.topicBytesMax',
+  ),
+  receiveMaximum: own(
+    1,
+    TWO_BYTE_INTEGER_MAX,
+    'How many QoS 1 and 2 messages a client may have under way',
+    'connection.receiveMaximum',
+  ),
+  keepAliveMinSeconds: own(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    'Shortest Keep Alive',
+    'connection.keepAliveMinSeconds',
+  ),
+  keepAliveMaxSeconds: own(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    'Longest Keep Alive',
+    'connection.keepAliveMaxSeconds',
+  ),
+  sessionExpiryMaxSeconds: own(
+    0,
+    SESSION_NEVER_EXPIRES,
+    'Longest time a session is kept after its client left',
+    'session.expiryMaxSeconds',
+  ),
+  ...listenerLimits,
+}
+
 const proxy = {
   proxyProtocol: toggle(
     false,
     'Whether each connection begins with a PROXY header, version 1 or 2, that tells the address of the client.',
   ),
   trustedProxies: z
-    .array(z.string().refine(isAddressRange, 'an IP address, or a range such as 10.0.0.0/8'))
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => parseAddressRange(text) !== undefined,
+          'an IP address, or a range such as 10.0.0.0/8',
+        ),
+    )
     .max(LIST_LENGTH_MAX)
     .default([])
     .describe('Addresses and ranges whose PROXY header or X-Forwarded-For is believed.'),
@@ -69,11 +123,6 @@ const handshakes = {
     300_000,
     10_000,
     'How long PROXY header, TLS and WebSocket handshake may take together.',
-  ),
-  handshakesMax: optionalInteger(
-    0,
-    1_000_000,
-    'How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit. By default 4096, and no limit where no other machine arrives.',
   ),
 }
 
@@ -140,6 +189,7 @@ const tcp = z.strictObject({
   ...proxy,
   ...handshakes,
   ...common,
+  ...limits,
 })
 const tls = z
   .strictObject({
@@ -150,6 +200,7 @@ const tls = z
     ...proxy,
     ...handshakes,
     ...common,
+    ...limits,
   })
   .meta(KEYED)
 const ws = z.strictObject({
@@ -160,6 +211,7 @@ const ws = z.strictObject({
   ...proxy,
   ...handshakes,
   ...common,
+  ...limits,
 })
 const wss = z
   .strictObject({
@@ -171,9 +223,10 @@ const wss = z
     ...proxy,
     ...handshakes,
     ...common,
+    ...limits,
   })
   .meta(KEYED)
-const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common })
+const unix = z.strictObject({ type: z.literal('unix'), ...unixSocket, ...common, ...limits })
 
 /** The list of listeners with its default: TCP and WebSocket, reachable from this machine only. */
 export const listenersSchema: z.ZodType = z
@@ -198,14 +251,6 @@ interface AnyListener extends AnyEncryption {
 /** Returns the name by which a listener is known: its own, or made of type and position. */
 export function listenerName(listener: AnyListener, index: number): string {
   return listener.name ?? `${listener.type}-${index}`
-}
-
-function isAddressRange(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const version = isIP(address)
-  if (version === 0 || rest.length > 0) return false
-  if (bits === undefined) return true
-  return /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
 }
 
 interface AnyEncryption {

@@ -17,11 +17,6 @@ export interface TcpListenerConfiguration {
   /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
   readonly handshakeTimeoutMs: number
   /**
-   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
-   * By default 4096, and no limit where no other machine arrives. Default: unset.
-   */
-  readonly handshakesMax: number | undefined
-  /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
    */
@@ -41,6 +36,75 @@ export interface TcpListenerConfiguration {
    * `security.allowAnonymous` says. Default: unset.
    */
   readonly allowAnonymous: boolean | undefined
+  /**
+   * How many levels a topic may have here; by default what `connection.topicLevelsMax` says.
+   * Default: unset.
+   */
+  readonly topicLevelsMax: number | undefined
+  /**
+   * How long a topic may be here; by default what `connection.topicBytesMax` says. Default:
+   * unset.
+   */
+  readonly topicBytesMax: number | undefined
+  /**
+   * How many QoS 1 and 2 messages a client may have under way here; by default what
+   * `connection.receiveMaximum` says. Default: unset.
+   */
+  readonly receiveMaximum: number | undefined
+  /**
+   * Shortest Keep Alive here; by default what `connection.keepAliveMinSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMinSeconds: number | undefined
+  /**
+   * Longest Keep Alive here; by default what `connection.keepAliveMaxSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMaxSeconds: number | undefined
+  /**
+   * Longest time a session is kept after its client left here; by default what
+   * `session.expiryMaxSeconds` says. Default: unset.
+   */
+  readonly sessionExpiryMaxSeconds: number | undefined
+  /**
+   * How many times all clients of this listener together may connect per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages all clients of this listener together may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /**
+   * How many bytes all clients of this listener together may send per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesInPerSecond: number
+  /**
+   * How many messages all clients of this listener together is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages all clients of this listener together is sent per second; 0: no
+   * limit. Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of all clients of this listener together are kept; 0: no limit.
+   * Default: 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of all clients of this listener may have together; 0: no
+   * limit. Default: 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type tls. */
@@ -98,11 +162,6 @@ export interface TlsListenerConfiguration {
   /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
   readonly handshakeTimeoutMs: number
   /**
-   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
-   * By default 4096, and no limit where no other machine arrives. Default: unset.
-   */
-  readonly handshakesMax: number | undefined
-  /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
    */
@@ -122,6 +181,75 @@ export interface TlsListenerConfiguration {
    * `security.allowAnonymous` says. Default: unset.
    */
   readonly allowAnonymous: boolean | undefined
+  /**
+   * How many levels a topic may have here; by default what `connection.topicLevelsMax` says.
+   * Default: unset.
+   */
+  readonly topicLevelsMax: number | undefined
+  /**
+   * How long a topic may be here; by default what `connection.topicBytesMax` says. Default:
+   * unset.
+   */
+  readonly topicBytesMax: number | undefined
+  /**
+   * How many QoS 1 and 2 messages a client may have under way here; by default what
+   * `connection.receiveMaximum` says. Default: unset.
+   */
+  readonly receiveMaximum: number | undefined
+  /**
+   * Shortest Keep Alive here; by default what `connection.keepAliveMinSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMinSeconds: number | undefined
+  /**
+   * Longest Keep Alive here; by default what `connection.keepAliveMaxSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMaxSeconds: number | undefined
+  /**
+   * Longest time a session is kept after its client left here; by default what
+   * `session.expiryMaxSeconds` says. Default: unset.
+   */
+  readonly sessionExpiryMaxSeconds: number | undefined
+  /**
+   * How many times all clients of this listener together may connect per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages all clients of this listener together may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /**
+   * How many bytes all clients of this listener together may send per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesInPerSecond: number
+  /**
+   * How many messages all clients of this listener together is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages all clients of this listener together is sent per second; 0: no
+   * limit. Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of all clients of this listener together are kept; 0: no limit.
+   * Default: 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of all clients of this listener may have together; 0: no
+   * limit. Default: 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type ws. */
@@ -148,11 +276,6 @@ export interface WsListenerConfiguration {
   /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
   readonly handshakeTimeoutMs: number
   /**
-   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
-   * By default 4096, and no limit where no other machine arrives. Default: unset.
-   */
-  readonly handshakesMax: number | undefined
-  /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
    */
@@ -172,6 +295,75 @@ export interface WsListenerConfiguration {
    * `security.allowAnonymous` says. Default: unset.
    */
   readonly allowAnonymous: boolean | undefined
+  /**
+   * How many levels a topic may have here; by default what `connection.topicLevelsMax` says.
+   * Default: unset.
+   */
+  readonly topicLevelsMax: number | undefined
+  /**
+   * How long a topic may be here; by default what `connection.topicBytesMax` says. Default:
+   * unset.
+   */
+  readonly topicBytesMax: number | undefined
+  /**
+   * How many QoS 1 and 2 messages a client may have under way here; by default what
+   * `connection.receiveMaximum` says. Default: unset.
+   */
+  readonly receiveMaximum: number | undefined
+  /**
+   * Shortest Keep Alive here; by default what `connection.keepAliveMinSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMinSeconds: number | undefined
+  /**
+   * Longest Keep Alive here; by default what `connection.keepAliveMaxSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMaxSeconds: number | undefined
+  /**
+   * Longest time a session is kept after its client left here; by default what
+   * `session.expiryMaxSeconds` says. Default: unset.
+   */
+  readonly sessionExpiryMaxSeconds: number | undefined
+  /**
+   * How many times all clients of this listener together may connect per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages all clients of this listener together may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /**
+   * How many bytes all clients of this listener together may send per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesInPerSecond: number
+  /**
+   * How many messages all clients of this listener together is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages all clients of this listener together is sent per second; 0: no
+   * limit. Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of all clients of this listener together are kept; 0: no limit.
+   * Default: 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of all clients of this listener may have together; 0: no
+   * limit. Default: 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type wss. */
@@ -236,11 +428,6 @@ export interface WssListenerConfiguration {
   /** How long PROXY header, TLS and WebSocket handshake may take together. Default: 10000. */
   readonly handshakeTimeoutMs: number
   /**
-   * How many clients may be in these at once: one more, and the oldest is dropped; 0: no limit.
-   * By default 4096, and no limit where no other machine arrives. Default: unset.
-   */
-  readonly handshakesMax: number | undefined
-  /**
    * Name in logs and metrics; by default the type and the position in the list: tcp-0. Default:
    * unset.
    */
@@ -260,6 +447,75 @@ export interface WssListenerConfiguration {
    * `security.allowAnonymous` says. Default: unset.
    */
   readonly allowAnonymous: boolean | undefined
+  /**
+   * How many levels a topic may have here; by default what `connection.topicLevelsMax` says.
+   * Default: unset.
+   */
+  readonly topicLevelsMax: number | undefined
+  /**
+   * How long a topic may be here; by default what `connection.topicBytesMax` says. Default:
+   * unset.
+   */
+  readonly topicBytesMax: number | undefined
+  /**
+   * How many QoS 1 and 2 messages a client may have under way here; by default what
+   * `connection.receiveMaximum` says. Default: unset.
+   */
+  readonly receiveMaximum: number | undefined
+  /**
+   * Shortest Keep Alive here; by default what `connection.keepAliveMinSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMinSeconds: number | undefined
+  /**
+   * Longest Keep Alive here; by default what `connection.keepAliveMaxSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMaxSeconds: number | undefined
+  /**
+   * Longest time a session is kept after its client left here; by default what
+   * `session.expiryMaxSeconds` says. Default: unset.
+   */
+  readonly sessionExpiryMaxSeconds: number | undefined
+  /**
+   * How many times all clients of this listener together may connect per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages all clients of this listener together may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /**
+   * How many bytes all clients of this listener together may send per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesInPerSecond: number
+  /**
+   * How many messages all clients of this listener together is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages all clients of this listener together is sent per second; 0: no
+   * limit. Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of all clients of this listener together are kept; 0: no limit.
+   * Default: 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of all clients of this listener may have together; 0: no
+   * limit. Default: 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 /** A listener of type unix. */
@@ -289,6 +545,75 @@ export interface UnixListenerConfiguration {
    * `security.allowAnonymous` says. Default: unset.
    */
   readonly allowAnonymous: boolean | undefined
+  /**
+   * How many levels a topic may have here; by default what `connection.topicLevelsMax` says.
+   * Default: unset.
+   */
+  readonly topicLevelsMax: number | undefined
+  /**
+   * How long a topic may be here; by default what `connection.topicBytesMax` says. Default:
+   * unset.
+   */
+  readonly topicBytesMax: number | undefined
+  /**
+   * How many QoS 1 and 2 messages a client may have under way here; by default what
+   * `connection.receiveMaximum` says. Default: unset.
+   */
+  readonly receiveMaximum: number | undefined
+  /**
+   * Shortest Keep Alive here; by default what `connection.keepAliveMinSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMinSeconds: number | undefined
+  /**
+   * Longest Keep Alive here; by default what `connection.keepAliveMaxSeconds` says. Default:
+   * unset.
+   */
+  readonly keepAliveMaxSeconds: number | undefined
+  /**
+   * Longest time a session is kept after its client left here; by default what
+   * `session.expiryMaxSeconds` says. Default: unset.
+   */
+  readonly sessionExpiryMaxSeconds: number | undefined
+  /**
+   * How many times all clients of this listener together may connect per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages all clients of this listener together may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /**
+   * How many bytes all clients of this listener together may send per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesInPerSecond: number
+  /**
+   * How many messages all clients of this listener together is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages all clients of this listener together is sent per second; 0: no
+   * limit. Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of all clients of this listener together are kept; 0: no limit.
+   * Default: 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of all clients of this listener may have together; 0: no
+   * limit. Default: 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of this listener together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
 }
 
 export type ListenerConfiguration =
@@ -506,6 +831,11 @@ export interface ConnectionConfiguration {
    * clients are told); 0: the client's stands. Default: 0.
    */
   readonly keepAliveMaxSeconds: number
+  /**
+   * Shortest Keep Alive; a client that asks for a shorter one gets this (MQTT 5.0 clients are
+   * told). Default: 0.
+   */
+  readonly keepAliveMinSeconds: number
   /** Largest packet accepted from a client. Default: 2097152. */
   readonly maximumPacketSizeBytes: number
   /**
@@ -627,6 +957,165 @@ export interface RetainedConfiguration {
   readonly defaultExpirySeconds: number
 }
 
+/** Limits of rate, and of clients that say nothing, in general. */
+export interface LimitsConfiguration {
+  /**
+   * Whether limits per address, half-open limits and bans that the broker makes itself hold for
+   * clients of this machine too. Default: false.
+   */
+  readonly loopback: boolean
+  /**
+   * What happens to a client that sends more per second than it may: it is read more slowly, or
+   * disconnected (0x96). Default: "slow".
+   */
+  readonly onRateExceeded: 'slow' | 'disconnect'
+  /** For how many seconds of rest a rate may be made up for at once. Default: 5. */
+  readonly burstSeconds: number
+  /**
+   * How many connections may be open that have not sent CONNECT yet; the oldest goes. 0: no
+   * limit. Default: 5000.
+   */
+  readonly halfOpenMax: number
+}
+
+/** What each client may, by its Client Identifier. */
+export interface PerClientConfiguration {
+  /** How many times a client may connect per second; 0: no limit. Default: 0. */
+  readonly connectionsPerSecond: number
+  /** How many messages a client may publish per second; 0: no limit. Default: 0. */
+  readonly messagesInPerSecond: number
+  /** How many bytes a client may send per second; 0: no limit. Default: 0. */
+  readonly bytesInPerSecond: number
+  /** How many messages a client is sent per second; 0: no limit. Default: 0. */
+  readonly messagesOutPerSecond: number
+  /** How many bytes of messages a client is sent per second; 0: no limit. Default: 0. */
+  readonly bytesOutPerSecond: number
+  /** How many retained messages of a client are kept; 0: no limit. Default: 0. */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+}
+
+/** What each user may, with all clients; clients without user name have no limit here. */
+export interface PerUserConfiguration {
+  /** How many clients of a user may be connected at once; 0: no limit. Default: 0. */
+  readonly connectionsMax: number
+  /** How many times a user, with all clients, may connect per second; 0: no limit. Default: 0. */
+  readonly connectionsPerSecond: number
+  /** How many messages a user, with all clients, may publish per second; 0: no limit. Default: 0. */
+  readonly messagesInPerSecond: number
+  /** How many bytes a user, with all clients, may send per second; 0: no limit. Default: 0. */
+  readonly bytesInPerSecond: number
+  /** How many messages a user, with all clients, is sent per second; 0: no limit. Default: 0. */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages a user, with all clients, is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /** How many retained messages of a user, with all clients, are kept; 0: no limit. Default: 0. */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /** How many subscriptions the sessions of a user may have together; 0: no limit. Default: 0. */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of a user together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
+}
+
+/** What each address may, with all clients; an IPv6 address counts as its /64. */
+export interface PerAddressConfiguration {
+  /** How many clients of an address may be connected at once; 0: no limit. Default: 0. */
+  readonly connectionsMax: number
+  /**
+   * How many times an address, with all clients, may connect per second; 0: no limit. Default:
+   * 0.
+   */
+  readonly connectionsPerSecond: number
+  /**
+   * How many messages an address, with all clients, may publish per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly messagesInPerSecond: number
+  /** How many bytes an address, with all clients, may send per second; 0: no limit. Default: 0. */
+  readonly bytesInPerSecond: number
+  /** How many messages an address, with all clients, is sent per second; 0: no limit. Default: 0. */
+  readonly messagesOutPerSecond: number
+  /**
+   * How many bytes of messages an address, with all clients, is sent per second; 0: no limit.
+   * Default: 0.
+   */
+  readonly bytesOutPerSecond: number
+  /**
+   * How many retained messages of an address, with all clients, are kept; 0: no limit. Default:
+   * 0.
+   */
+  readonly retainedMessagesMax: number
+  /** How many bytes these may have together; 0: no limit. Default: 0. */
+  readonly retainedBytesMax: number
+  /**
+   * How many subscriptions the sessions of an address may have together; 0: no limit. Default:
+   * 0.
+   */
+  readonly subscriptionsMax: number
+  /** How many bytes may wait for the clients of an address together; 0: no limit. Default: 0. */
+  readonly queuedBytesMax: number
+  /**
+   * How many connections of an address may be open that have not sent CONNECT yet; the oldest
+   * goes. 0: no limit. Default: 500.
+   */
+  readonly halfOpenMax: number
+}
+
+/** Who may not connect for a while. */
+export interface BansConfiguration {
+  /**
+   * Who is banned, kept over restarts: a file of `noctule ban`, made if there is none. A changed
+   * file is in force at once. Unset: bans end with the broker. Default: unset.
+   */
+  readonly file: string | undefined
+  /** Within which time offences are counted. Default: 60. */
+  readonly windowSeconds: number
+  /** How long a ban lasts that the broker makes itself. Default: 300. */
+  readonly durationSeconds: number
+  /**
+   * How many wrong passwords for one user may come from one address within that time, before
+   * that address may not log in as that user; 0: any number. Default: 20.
+   */
+  readonly failedLoginsMax: number
+  /**
+   * How many wrong passwords for any users may come from one address before it is banned; 0: any
+   * number. Default: 200.
+   */
+  readonly failedLoginsPerAddressMax: number
+  /**
+   * How many times a client may connect from one address before it may not from there; 0: any
+   * number. Default: 100.
+   */
+  readonly flappingMax: number
+  /**
+   * How many bans the broker keeps; beyond, the one of its own that ends first goes. Default:
+   * 5000.
+   */
+  readonly entriesMax: number
+}
+
+/** What happens when the broker has too much to do. */
+export interface OverloadConfiguration {
+  /**
+   * How late the broker may be with its work before new clients are told that it is busy (0x89);
+   * 0: any. Default: 1000.
+   */
+  readonly eventLoopDelayMaxMs: number
+  /**
+   * From which share of the machine's (or container's) memory, or of V8's heap, on clients that
+   * publish are paused. Default: 85.
+   */
+  readonly pauseMemoryPercent: number
+  /** From which share on new clients are refused (0x97) as well. Default: 92. */
+  readonly refuseMemoryPercent: number
+}
+
 /** The bound over all that is kept in memory. */
 export interface MemoryConfiguration {
   /**
@@ -715,6 +1204,12 @@ export interface BrokerConfiguration {
   readonly session: SessionConfiguration
   readonly shared: SharedConfiguration
   readonly retained: RetainedConfiguration
+  readonly limits: LimitsConfiguration
+  readonly perClient: PerClientConfiguration
+  readonly perUser: PerUserConfiguration
+  readonly perAddress: PerAddressConfiguration
+  readonly bans: BansConfiguration
+  readonly overload: OverloadConfiguration
   readonly memory: MemoryConfiguration
   readonly store: StoreConfiguration
   readonly monitor: MonitorConfiguration

@@ -8,6 +8,7 @@ import * as z from 'zod'
 import { SESSION_NEVER_EXPIRES, TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { accessGroups } from './access-schema.ts'
 import { accountOptions } from './account-schema.ts'
+import { bans, limits, overload, perAddress, perClient, perUser } from './limits-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
 import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
 import { isKnownStore, keyPrefix, STORES } from './store-urls.ts'
@@ -107,6 +108,12 @@ const connection = z.strictObject({
     TWO_BYTE_INTEGER_MAX,
     0,
     "Longest Keep Alive; a client that asks for more, or for none, gets this one (MQTT 5.0 clients are told); 0: the client's stands.",
+  ),
+  keepAliveMinSeconds: integer(
+    0,
+    TWO_BYTE_INTEGER_MAX,
+    0,
+    'Shortest Keep Alive; a client that asks for a shorter one gets this (MQTT 5.0 clients are told).',
   ),
   maximumPacketSizeBytes: integer(
     32,
@@ -357,6 +364,20 @@ export const configurationSchema: z.ZodType = z.strictObject({
   session: session.prefault({}).describe('What is kept for a client, and for how long.'),
   shared: shared.prefault({}).describe('Shared Subscriptions.'),
   retained: retained.prefault({}).describe('Retained messages.'),
+  limits: limits
+    .prefault({})
+    .describe('Limits of rate, and of clients that say nothing, in general.'),
+  perClient: perClient.prefault({}).describe('What each client may, by its Client Identifier.'),
+  perUser: perUser
+    .prefault({})
+    .describe(
+      'What each user may, with all clients; clients without user name have no limit here.',
+    ),
+  perAddress: perAddress
+    .prefault({})
+    .describe('What each address may, with all clients; an IPv6 address counts as its /64.'),
+  bans: bans.prefault({}).describe('Who may not connect for a while.'),
+  overload: overload.prefault({}).describe('What happens when the broker has too much to do.'),
   memory: memory.prefault({}).describe('The bound over all that is kept in memory.'),
   store: store.prefault({}).describe('What survives a restart.'),
   monitor: monitor.prefault({}).describe('What the broker tells about itself.'),

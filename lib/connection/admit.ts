@@ -4,6 +4,7 @@ import type { Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
 import { whoIsAsked } from '../security/client-acl.ts'
+import { findFlapping, findLateRefusal, refuseAdmission } from './admission.ts'
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 
@@ -14,8 +15,13 @@ export async function admit(
   extra: Properties,
 ): Promise<void> {
   const decision = await authorizeWill(connection, connect)
-  if (decision.isAllowed) await accept(connection, connect, extra)
-  else refuse(connection, decision, ReasonCode.NotAuthorized, 'the will is not authorized')
+  if (!decision.isAllowed) {
+    refuse(connection, decision, ReasonCode.NotAuthorized, 'the will is not authorized')
+    return
+  }
+  const refusal = findFlapping(connection) ?? findLateRefusal(connection)
+  if (refusal === undefined) await accept(connection, connect, extra)
+  else refuseAdmission(connection, refusal)
 }
 
 async function authorizeWill(connection: Connection, { will }: Connect): Promise<Decision> {

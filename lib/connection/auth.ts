@@ -12,6 +12,7 @@ import type {
 } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Timer } from '../util/timers.ts'
+import { noteLogin } from './admission.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
@@ -146,6 +147,7 @@ async function succeed(
   authentication.timer = undefined
   authentication.connect = undefined
   const refusal = takeGrant(connection, grant)
+  if (refusal === undefined) noteLogin(connection, { isAllowed: true })
   if (refusal !== undefined) {
     fail(connection, refusal, properties)
   } else if (connect === undefined) {
@@ -176,12 +178,13 @@ function fail(
   const { reasonCode = ReasonCode.NotAuthorized, reason, userName } = failure
   const why = failure.rule ?? reason
   const rule = `enhanced authentication failed${why === undefined ? '' : `: ${why}`}`
+  if (userName !== undefined) {
+    connection.client = { ...(connection.client as ClientInfo), userName }
+  }
+  noteLogin(connection, { isAllowed: false, reasonCode })
   if (connection.state === 'connected') {
     connection.end(reasonCode, rule) // [MQTT-4.12.1-2]
     return
-  }
-  if (userName !== undefined) {
-    connection.client = { ...(connection.client as ClientInfo), userName }
   }
   refuse(connection, { ...failure, reasonCode, rule }, reasonCode, rule, properties) // [MQTT-4.12.0-4]
 }

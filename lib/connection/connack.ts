@@ -58,6 +58,7 @@ export async function accept(
     return
   }
   connection.context.counters.connectionsOpened++
+  session.holder = connection.accounts
   establish(connection, session, present)
   const hasRules = connection.context.hasLiveRules || client.acl !== undefined
   if (present && hasRules) await recheckSubscriptions(connection, session)

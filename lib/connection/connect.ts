@@ -8,6 +8,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
 import { type Admission, type ClientInfo, denial, toDecision } from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
+import { findEarlyRefusal, noteLogin, refuseAdmission } from './admission.ts'
 import { admit } from './admit.ts'
 import { beginAuthentication } from './auth.ts'
 import { refuse } from './connack.ts'
@@ -54,26 +55,40 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     refuse(connection, { reasonCode, reason: message }, reasonCode, message)
     return
   }
+  const refusal = findEarlyRefusal(connection)
+  if (refusal !== undefined) {
+    refuseAdmission(connection, refusal)
+    return
+  }
   if (connect.properties.authenticationMethod !== undefined) {
     await beginAuthentication(connection, connect) // [MQTT-4.12.0-6]
     return
   }
   const admission = await authenticate(connection, connect)
-  const refusal = admission.isAllowed ? takeGrant(connection, admission) : admission
-  if (refusal === undefined) await admit(connection, connect, {})
+  const { isAllowed, reasonCode = ReasonCode.BadUserNameOrPassword } = admission
+  // Who says neither a name nor a password guesses nothing.
+  const isLogin = connect.userName !== undefined || connect.password !== undefined
+  if (isLogin) noteLogin(connection, { isAllowed, reasonCode })
+  const denied = isAllowed ? takeGrant(connection, admission) : admission
+  if (denied === undefined) await admit(connection, connect, {})
   else {
     const rule = 'user name or password refused' // [MQTT-3.1.4-2]
-    refuse(connection, refusal, ReasonCode.BadUserNameOrPassword, rule)
+    refuse(connection, denied, ReasonCode.BadUserNameOrPassword, rule)
   }
 }
 
 /** What makes a well-formed CONNECT unacceptable; undefined: nothing. */
 function findFault(connection: Connection, connect: Connect): ProtocolError | undefined {
-  const { limits, budget, connections } = connection.context
+  const { limits, budget, connections, counters } = connection.context
   if (budget.level >= MemoryLevel.RefuseConnections) {
-    return new ProtocolError(ReasonCode.QuotaExceeded, 'memory.budgetBytes is nearly used up')
+    counters.limitsReached.overload++
+    return new ProtocolError(
+      ReasonCode.QuotaExceeded,
+      'memory is nearly used up (memory.budgetBytes, overload.refuseMemoryPercent)',
+    )
   }
   if (limits.connectionsMax > 0 && connections.size > limits.connectionsMax) {
+    counters.limitsReached.connections++
     const hasOther = limits.serverReference !== undefined
     const reasonCode = hasOther ? ReasonCode.UseAnotherServer : ReasonCode.QuotaExceeded
     return new ProtocolError(reasonCode, 'connection.connectionsMax is reached')

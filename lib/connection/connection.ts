@@ -18,6 +18,8 @@ import type { Session } from '../session/session.ts'
 import { StoreError } from '../storage/storage.ts'
 import type { Transport, TransportEvents } from '../transport/transport.ts'
 import type { Timer } from '../util/timers.ts'
+import { AccountGroup } from './account-group.ts'
+import { takeSilent } from './admission.ts'
 import { type Authentication, handleAuth } from './auth.ts'
 import { refuseFailed } from './connack.ts'
 import { handleConnect } from './connect.ts'
@@ -26,11 +28,13 @@ import { handleDisconnect } from './disconnect.ts'
 import { Expiry } from './grant.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { reportEnd, reportProtocolError } from './log.ts'
+import type { Meter } from './meter.ts'
 import type { Negotiated } from './negotiated.ts'
 import { ConnectionOutlet } from './outlet.ts'
 import { Pause } from './pause.ts'
 import { handlePublish, InboundFlow } from './publish.ts'
 import { handleAcknowledgement } from './publish-ack.ts'
+import { inboundMeter } from './rates.ts'
 import { handleSubscribe } from './subscribe.ts'
 import { handleUnsubscribe } from './unsubscribe.ts'
 
@@ -57,6 +61,8 @@ export class Connection implements TransportEvents {
   readonly outlet: ConnectionOutlet
   /** The client's messages that are not acknowledged yet. */
   readonly inboundFlow: InboundFlow
+  /** Those it counts for, of whom something is limited. */
+  readonly accounts: AccountGroup = new AccountGroup()
   state: ConnectionState = 'awaiting connect'
   /** Set from CONNECT on. */
   client: ClientInfo | undefined
@@ -78,6 +84,9 @@ export class Connection implements TransportEvents {
   #heldBytes = 0
   #connectTimer: Timer | undefined
   #stallTimer: Timer | undefined
+  /** Undefined while nothing limits how much it may send. */
+  #meter: Meter | undefined
+  readonly #leaveHalfOpen: () => void
   readonly #keepAlive: KeepAlive
   /** Ends it when what let the client in is not valid any more. */
   readonly expiry: Expiry
@@ -97,9 +106,19 @@ export class Connection implements TransportEvents {
     this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
       this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
     )
+    const { halfOpen, accounts } = context.protection
+    this.accounts.add(accounts.ofAddress(transport.peer.address))
+    this.accounts.add(accounts.ofListener(transport.peer.listener, context.limits))
+    this.#leaveHalfOpen = halfOpen.enter(transport.peer.address, (rule) => this.#giveWay(rule))
     context.connections.add(this)
     context.counters.socketsOpened++
     transport.events = this
+  }
+
+  /** It has said nothing for too long: another one needs the place. */
+  #giveWay(rule: string): void {
+    this.context.counters.limitsReached.halfOpen++
+    this.end(ReasonCode.QuotaExceeded, rule)
   }
 
   received(chunk: Buffer): void {
@@ -205,6 +224,11 @@ export class Connection implements TransportEvents {
 
   #dispatch(type: number): Promise<void> | undefined {
     this.context.counters.packetsReceived[type]!++
+    if (this.#meter !== undefined) {
+      const { start, end } = this.decoder
+      this.#meter.take(type === PacketType.Publish ? 1 : 0, end - start)
+      if (this.state === 'closed') return undefined
+    }
     if (this.state === 'connected') return this.#dispatchConnected(type)
     return this.#dispatchConnecting(type)
   }
@@ -252,6 +276,7 @@ export class Connection implements TransportEvents {
         throw new ProtocolError(ReasonCode.ProtocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
       }
       this.state = 'connecting'
+      this.#leaveHalfOpen()
       checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
       return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
     }
@@ -278,6 +303,7 @@ export class Connection implements TransportEvents {
     this.#connectTimer = undefined
     this.#keepAlive.start()
     this.expiry.restart()
+    this.#meter = inboundMeter(this)
   }
 
   /** Something was thrown while a packet of this connection was handled. */
@@ -341,11 +367,16 @@ export class Connection implements TransportEvents {
   #finish(end: ConnectionEnd): void {
     if (this.state === 'closed') return
     const wasConnected = this.state === 'connected'
+    // To say nothing is not cheaper than to say CONNECT.
+    if (this.state === 'awaiting connect') takeSilent(this)
     this.state = 'closed'
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
     this.expiry.stop()
     this.#stopStallTimer()
+    this.#meter?.stop()
+    this.#leaveHalfOpen()
+    this.accounts.leave()
     this.outlet.close()
     this.#noteHeld()
     this.context.connections.delete(this)

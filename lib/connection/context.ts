@@ -17,7 +17,9 @@ import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Timers } from '../util/timers.ts'
+import type { ScopeLimits } from './account.ts'
 import type { Connection } from './connection.ts'
+import type { Protection } from './protection.ts'
 
 /** What the broker allows and announces to the clients of one listener. */
 export interface ConnectionLimits extends ConnectionConfiguration {
@@ -32,6 +34,8 @@ export interface ConnectionLimits extends ConnectionConfiguration {
   readonly storeTimeoutMs: number
   readonly storePendingUnitsMax: number
   readonly storePendingBytesMax: number
+  /** What all clients of the listener may together; undefined: anything. */
+  readonly listener: ScopeLimits | undefined
 }
 
 /** Told what happens. The two of the hot path are absent while nobody listens, and then cost nothing. */
@@ -75,6 +79,7 @@ export interface ConnectionContext {
   readonly connections: Set<Connection>
   /** Retained values that are computed when asked for: `$SYS`. */
   readonly systemTopics: SystemTopics
+  readonly protection: Protection
 }
 
 /** `$SYS`: topics whose retained value is computed at the moment somebody subscribes. */

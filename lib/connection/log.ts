@@ -59,6 +59,18 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
   else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
 }
 
+/** A limit is reached, and the connection goes on, or its end is told by a line of its own. */
+export function reportLimit(
+  connection: Connection,
+  reasonCode: number,
+  rule: string,
+  hint: string,
+): void {
+  const reason = describeReasonCode(reasonCode)
+  const fields = { ...who(connection), reason, rule, hint }
+  connection.context.limitedLog.warn(`limit ${reasonCode}`, fields, 'limit reached')
+}
+
 export function reportProtocolError(connection: Connection, error: ProtocolError): void {
   connection.context.counters.protocolErrors++
   const fields = {

@@ -25,7 +25,7 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
   const { properties } = connect
   return {
     version: connect.protocolVersion,
-    keepAliveSeconds: keepAliveSeconds(connect.keepAliveSeconds, limits.keepAliveMaxSeconds),
+    keepAliveSeconds: keepAliveSeconds(connect.keepAliveSeconds, limits),
     clientReceiveMaximum: properties.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT,
     clientMaximumPacketSize: properties.maximumPacketSize ?? VARIABLE_BYTE_INTEGER_MAX + 5,
     topicAliasMaximumOut: Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasMaximumOut), // [MQTT-3.3.2-11]
@@ -35,9 +35,12 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
   }
 }
 
-function keepAliveSeconds(asked: number, max: number): number {
-  if (max === 0) return asked // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
-  return asked === 0 ? max : Math.min(asked, max)
+/** None asked for stays none, unless there is a longest one. */
+function keepAliveSeconds(asked: number, limits: ConnectionLimits): number {
+  const { keepAliveMinSeconds: min, keepAliveMaxSeconds: max } = limits
+  const raised = asked === 0 ? 0 : Math.max(asked, min)
+  if (max === 0) return raised // [MQTT-3.1.2-21] [MQTT-3.2.2-22]
+  return raised === 0 ? max : Math.min(raised, max)
 }
 
 /** 3.x: Clean Session 1 ends the session with the connection, 0 keeps it as long as configured. */

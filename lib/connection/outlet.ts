@@ -20,7 +20,9 @@ import type { Outlet } from '../session/outlet.ts'
 import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
+import type { Meter } from './meter.ts'
 import { Pause } from './pause.ts'
+import { outboundMeter } from './rates.ts'
 import { toReasonString } from './reason-string.ts'
 import { OutboundAliases } from './topic-aliases.ts'
 
@@ -63,6 +65,8 @@ export class ConnectionOutlet implements Outlet {
   #isClosed = false
   /** From CONNACK on until `close`: the session may send. */
   #isServing = false
+  /** Undefined while nothing limits how much it may be sent. */
+  #meter: Meter | undefined
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -83,11 +87,17 @@ export class ConnectionOutlet implements Outlet {
   /** CONNACK is sent: what the session has may follow [MQTT-3.2.0-1]. */
   open(): void {
     this.#isServing = true
+    this.#meter = outboundMeter(this.#connection)
+  }
+
+  get isSlowed(): boolean {
+    return this.#meter !== undefined && !this.#meter.isOpen
   }
 
   get isWritable(): boolean {
     return (
       this.#isServing &&
+      !this.isSlowed &&
       this.#outbox.blockedBytes <= this.#connection.context.limits.outBufferBytesMax
     )
   }
@@ -125,6 +135,7 @@ export class ConnectionOutlet implements Outlet {
     if (newAlias !== 0) this.#aliases?.learn(message.topic)
     context.counters.packetsSent[PacketType.Publish]!++
     context.counters.publishBytesSent += message.payloadLength
+    if (this.#meter !== undefined) this.#meter.take(1, frame.size)
     if (context.observers.delivered !== undefined && this.#connection.client !== undefined) {
       context.observers.delivered(message, qos, this.#connection.client)
     }
@@ -165,6 +176,7 @@ export class ConnectionOutlet implements Outlet {
 
   /** QoS 0 is shed first: towards a blocked socket beyond its bound, and sooner when memory is short. */
   #mustShed(): boolean {
+    if (this.isSlowed) return true
     const blocked = this.#outbox.blockedBytes
     if (blocked === 0) return false
     const { limits, budget } = this.#connection.context
@@ -277,6 +289,7 @@ export class ConnectionOutlet implements Outlet {
   close(): void {
     this.#isClosed = true
     this.#isServing = false
+    this.#meter?.stop()
     this.#outbox.close()
   }
 }

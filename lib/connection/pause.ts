@@ -12,5 +12,7 @@ export const Pause = {
   Output: 16,
   /** It has been worked for long enough: the other connections have their turn. */
   Turn: 32,
+  /** It, its user, its address or its listener has sent more per second than it may. */
+  Rate: 64,
 } as const
 export type Pause = (typeof Pause)[keyof typeof Pause]

@@ -11,6 +11,7 @@ import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
 import type { Publication, PublicationObserver } from '../router/publication.ts'
+import type { Router } from '../router/router.ts'
 import {
   type AccessHooks,
   type Answer,
@@ -28,6 +29,7 @@ import {
 import type { Session } from '../session/session.ts'
 import type { StoreError } from '../storage/storage.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
+import { hintFor } from './admission.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
 import { Pause } from './pause.ts'
@@ -197,7 +199,7 @@ function findFault(
   message: Message,
   isPayloadUtf8: boolean,
 ): Decision | undefined {
-  const { limits, retained, budget } = connection.context
+  const { limits, retained, budget, counters } = connection.context
   if (message.qos > limits.maximumQos) {
     throw new ProtocolError(ReasonCode.QosNotSupported, 'QoS above connection.maximumQos') // [MQTT-3.2.2-11]
   }
@@ -209,6 +211,14 @@ function findFault(
       ) // [MQTT-3.2.2-14]
     }
     const hasRoom = !budget.isExhausted && retained.hasRoomFor(message.topic, message.bodyBytes)
+    const owners = connection.context.protection.retainedOwners
+    if (message.payloadLength > 0 && owners !== undefined) {
+      const option = owners.findFull(connection.accounts, message.topic, message.bodyBytes)
+      if (option !== undefined) {
+        counters.limitsReached.retained++
+        return denial(ReasonCode.QuotaExceeded, `${option} is reached`, hintFor(option))
+      }
+    }
     if (message.payloadLength > 0 && !hasRoom) {
       return denial(
         ReasonCode.QuotaExceeded,
@@ -281,7 +291,7 @@ function accept(
   const { qos } = message
   observers.published?.(message, connection.client as ClientInfo)
   if (qos === 0) {
-    router.route(message, session)
+    route(connection, message, session)
     return
   }
   const isExactlyOnce = qos === 2
@@ -290,7 +300,7 @@ function accept(
     isExactlyOnce && session.durable !== undefined
       ? { publisher: { session: session.durable, packetIdentifier } }
       : undefined
-  const publication = router.route(message, session, inbound) // [MQTT-4.5.0-1]
+  const publication = route(connection, message, session, inbound) // [MQTT-4.5.0-1]
   const type = isExactlyOnce ? 'pubrec' : 'puback' // [MQTT-3.3.4-1]
   const { inboundFlow } = connection
   if (publication === undefined) {
@@ -305,6 +315,22 @@ function accept(
     inboundFlow.acknowledgeAfter(publication, type, packetIdentifier)
     slowForStore(connection)
   }
+}
+
+/** Routes a message; a retained one counts for who publishes it, where that is limited. */
+function route(
+  connection: Connection,
+  message: Message,
+  session: Session,
+  inbound?: Parameters<Router['route']>[2],
+): Publication | undefined {
+  const { router, retained, protection } = connection.context
+  const { version } = retained
+  const publication = router.route(message, session, inbound)
+  if (message.retain) {
+    protection.retainedOwners?.note(connection.accounts, message, version)
+  }
+  return publication
 }
 
 /**

@@ -15,6 +15,7 @@ import {
 } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
+import { hintFor } from './admission.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
 import { filterReceived, judgeSubscribe } from './receive-filter.ts'
@@ -103,7 +104,13 @@ function findFault(
     return denial(ReasonCode.QuotaExceeded, 'memory.budgetBytes is used up')
   }
   if (isNew && session.subscriptions.size >= limits.subscriptionsMax) {
+    connection.context.counters.limitsReached.subscriptions++
     return denial(ReasonCode.QuotaExceeded, 'session.subscriptionsMax is reached')
+  }
+  const option = isNew ? connection.accounts.findFull('subscriptions', 1) : undefined
+  if (option !== undefined) {
+    connection.context.counters.limitsReached.subscriptions++
+    return denial(ReasonCode.QuotaExceeded, `${option} is reached`, hintFor(option))
   }
   return undefined
 }

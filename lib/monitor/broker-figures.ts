@@ -1,13 +1,14 @@
 /** The topics of `$SYS/broker/`: exactly those of Mosquitto 2.1, so that dashboards and exporters fit. */
 
 import type { Connection } from '../connection/connection.ts'
+import type { ConnectionContext } from '../connection/context.ts'
 import { PacketType } from '../protocol/packets.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Router } from '../router/router.ts'
 import type { SessionRegistry } from '../session/session-registry.ts'
 import type { Durability, Store } from '../storage/storage.ts'
 import type { Clock } from '../util/clock.ts'
-import type { Counters } from '../util/counters.ts'
+import type { Counters, LimitName } from '../util/counters.ts'
 import { LoadAverage, loadPeriods } from './load-averages.ts'
 
 export interface FigureParts {
@@ -127,6 +128,25 @@ export function certificateFigures(files: readonly EndingFigure[]): Entry[] {
     `listeners/${listener}/${kind}/days`,
     () => daysLeft() ?? '',
   ])
+}
+
+/** What protects clients from each other: how often each limit was reached, and how the broker keeps up. */
+export function protectionFigures({ counters, protection }: ConnectionContext): Entry[] {
+  const { bans, halfOpen, overload } = protection
+  const { limitsReached } = counters
+  const names = Object.keys(limitsReached) as LimitName[]
+  return [
+    ...names.map((name): Entry => [`limits/${kebab(name)}`, () => limitsReached[name]]),
+    ['bans/count', () => bans.size],
+    ['connections/half-open', () => halfOpen.count],
+    ['overload/state', () => overload.state],
+    ['overload/event-loop-delay', () => overload.delayMs],
+    ['overload/memory-percent', () => overload.memoryPercent],
+  ]
+}
+
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 function processFigures({ clock, version }: FigureParts): Entry[] {

@@ -19,6 +19,7 @@ import {
   certificateFigures,
   type EndingFigure,
   type Figure,
+  protectionFigures,
   storeFigures,
 } from './broker-figures.ts'
 import type { LoadAverage } from './load-averages.ts'
@@ -57,7 +58,11 @@ export class SystemTopics {
     this.#context = context
     const { figures, loads } = brokerFigures({ ...context, version })
     this.#loads = loads
-    const ofNode = [...storeFigures(context.store, durability), ...certificateFigures(endingFiles)]
+    const ofNode = [
+      ...storeFigures(context.store, durability),
+      ...certificateFigures(endingFiles),
+      ...protectionFigures(context),
+    ]
     this.#figures = new Map([
       ...[...figures].map(([name, figure]) => [`$SYS/broker/${name}`, figure] as const),
       ...ofNode.map(

@@ -44,6 +44,8 @@ export class RetainedMessages {
   readonly #budget: MemoryBudget | undefined
   /** Called with topics whose message has expired and been removed. */
   onExpired: (topics: readonly string[]) => void = () => {}
+  /** Called with each message that is not kept any more, just before it is not current. */
+  onRetired: ((match: RetainedMatch) => void) | undefined
   /** Called when `nextExpiry` has become earlier. */
   onEarlierExpiry: () => void = () => {}
   readonly #trie = new RetainedTrie<RetainedRecord>()
@@ -159,6 +161,7 @@ export class RetainedMessages {
   }
 
   #retire(record: RetainedRecord): void {
+    this.onRetired?.(record)
     this.#count(record, -1)
     this.#expiring.remove(record)
     record.retire()

@@ -8,9 +8,9 @@ import type { SecurityConfiguration } from '../config/options.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Clock } from '../util/clock.ts'
 import type { Decision } from './access.ts'
-import { HashQueue } from './hash-queue.ts'
 import type { PasswordHash } from './password-hash.ts'
 import { VerifiedPasswords } from './verified-passwords.ts'
+import { WorkQueue } from './work-queue.ts'
 
 type Limits = Pick<
   SecurityConfiguration,
@@ -25,11 +25,11 @@ export const BUSY: Decision = {
 }
 
 export class PasswordCheck {
-  readonly #queue: HashQueue
+  readonly #queue: WorkQueue
   readonly #verified: VerifiedPasswords
 
   constructor(limits: Limits, clock: Clock) {
-    this.#queue = new HashQueue(limits.hashingConcurrency, limits.hashingQueueMax, clock)
+    this.#queue = new WorkQueue(limits.hashingConcurrency, limits.hashingQueueMax, clock)
     this.#verified = new VerifiedPasswords(
       clock,
       limits.passwordCacheMax,
@@ -38,20 +38,28 @@ export class PasswordCheck {
   }
 
   /**
-   * Says whether a password is that of `hash`; undefined if too many wait. A hash has a salt of its own, so
+   * Says whether a password of a client at `address` is that of `hash`; undefined if too many wait. A hash has a salt of its own, so
    * one that was found right before tells whose it is.
    */
-  async isRight(hash: PasswordHash, password: Buffer | undefined): Promise<boolean | undefined> {
-    if (password === undefined) return this.pretend(hash, password)
+  async isRight(
+    hash: PasswordHash,
+    password: Buffer | undefined,
+    address?: string,
+  ): Promise<boolean | undefined> {
+    if (password === undefined) return this.pretend(hash, password, address)
     if (this.#verified.has(hash.text, password)) return true
-    const isRight = await this.#queue.run(() => hash.matches(password))
+    const isRight = await this.#queue.run(() => hash.matches(password), address)
     if (isRight === true) this.#verified.add(hash.text, password)
     return isRight
   }
 
   /** Takes as long as finding a wrong password, and never finds a right one; undefined as above. */
-  async pretend(decoy: PasswordHash, password: Buffer | undefined): Promise<false | undefined> {
+  async pretend(
+    decoy: PasswordHash,
+    password: Buffer | undefined,
+    address?: string,
+  ): Promise<false | undefined> {
     const given = password ?? Buffer.alloc(0)
-    return this.#queue.run(async () => (await decoy.matches(given)) && false)
+    return this.#queue.run(async () => (await decoy.matches(given)) && false, address)
   }
 }

@@ -18,6 +18,11 @@ const WRONG: Decision = {
   hint: 'noctule user passwd sets a new one',
 }
 
+/** Who somebody says to be, and from where. */
+type Claim = Pick<AuthenticateRequest, 'userName' | 'password'> & {
+  readonly address?: string | undefined
+}
+
 export class PasswordSource implements ScramUsers {
   readonly #check: PasswordCheck
   readonly #decoyKey = randomBytes(32)
@@ -45,19 +50,16 @@ export class PasswordSource implements ScramUsers {
    * Resolves with undefined for a client without user name, and for a user that the file does not know;
    * finding that out takes as long as finding a wrong password.
    */
-  async authenticate({
-    userName,
-    password,
-  }: Pick<AuthenticateRequest, 'userName' | 'password'>): Promise<Decision | undefined> {
+  async authenticate({ userName, password, address }: Claim): Promise<Decision | undefined> {
     if (userName === undefined) return undefined
     const users = this.#users
     const hash = users.get(userName)
     const isRight = await (hash === undefined
-      ? this.#check.pretend(this.#decoyFor(userName), password)
-      : this.#check.isRight(hash, password))
+      ? this.#check.pretend(this.#decoyFor(userName), password, address)
+      : this.#check.isRight(hash, password, address))
     if (isRight === undefined) return BUSY
     // While it was compared, the file may have changed.
-    if (users !== this.#users) return this.authenticate({ userName, password })
+    if (users !== this.#users) return this.authenticate({ userName, password, address })
     if (hash === undefined) return undefined
     return isRight ? ALLOWED : WRONG
   }

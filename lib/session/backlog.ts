@@ -14,12 +14,13 @@ export class Backlog {
   until: Seq
   /** Messages in it; may count some that are gone from its middle. */
   count: number
-  /** What they count for in the queue's bound; as exact as `count`. */
-  bytes: number
+  /** Told by how much `bytes` has changed. */
+  onBytes: (bytes: number) => void = () => {}
   /** Whether there may be messages of shared subscriptions among them. */
   mayHaveShared: boolean
   /** Up to here messages were, or may have been, sent before the broker was started. */
   readonly sentTo: Seq
+  #bytes: number
   readonly #isSentCertain: boolean
   readonly #released: ReadonlySet<Seq>
 
@@ -29,11 +30,16 @@ export class Backlog {
     this.after = queued === 0 ? lastSeq : lowWaterMark
     this.until = lastSeq
     this.count = queued
-    this.bytes = queuedBytes + queued * overheadBytes
+    this.#bytes = queuedBytes + queued * overheadBytes
     this.mayHaveShared = queued > 0
     this.sentTo = sentTo ?? lastSeq
     this.#isSentCertain = sentTo !== undefined
     this.#released = released.length === 0 ? NONE : new Set(released)
+  }
+
+  /** What they count for in the queue's bound; as exact as `count`. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   get isEmpty(): boolean {
@@ -45,14 +51,14 @@ export class Backlog {
     if (this.isEmpty) this.after = seq - 1
     this.until = seq
     this.count++
-    this.bytes += size
+    this.#addBytes(size)
     this.mayHaveShared ||= isShared
   }
 
   /** One of its messages has been read. */
   take(size: number): void {
     this.count--
-    this.bytes -= size
+    this.#addBytes(-size)
   }
 
   /** Everything up to `seq` has been read, or is gone. */
@@ -60,7 +66,7 @@ export class Backlog {
     this.after = Math.max(this.after, Math.min(seq, this.until))
     if (!this.isEmpty) return
     this.count = 0
-    this.bytes = 0
+    this.#addBytes(-this.#bytes)
     this.mayHaveShared = false
   }
 
@@ -73,9 +79,14 @@ export class Backlog {
     this.after = first.seq - 1
     for (const { size, group } of deliveries) {
       this.count++
-      this.bytes += size
+      this.#addBytes(size)
       this.mayHaveShared ||= group !== undefined
     }
+  }
+
+  #addBytes(bytes: number): void {
+    this.#bytes += bytes
+    this.onBytes(bytes)
   }
 
   /** Whether a message in it has been sent. */

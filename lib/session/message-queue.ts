@@ -11,6 +11,7 @@ import type { MemoryBudget } from '../util/memory-budget.ts'
 import { RingQueue } from '../util/ring-queue.ts'
 import type { Backlog } from './backlog.ts'
 import { type Delivery, isDroppable } from './delivery.ts'
+import type { Holder } from './holder.ts'
 
 /** What happens to a message that finds the queue full. */
 export const queuePolicies = ['drop-oldest', 'drop-newest', 'disconnect'] as const
@@ -31,11 +32,20 @@ export class MessageQueue {
   #droppable = 0
   #shared = 0
   #bytes = 0
+  #holder: Holder | undefined
 
   constructor(limits: QueueLimits, budget: MemoryBudget, backlog: Backlog) {
     this.#limits = limits
     this.#budget = budget
     this.#backlog = backlog
+    backlog.onBytes = (bytes) => this.#holder?.holdQueued(bytes)
+  }
+
+  /** Who answers for what waits here, and may have a bound of its own. */
+  set holder(holder: Holder | undefined) {
+    this.#holder?.holdQueued(-this.bytes)
+    this.#holder = holder
+    holder?.holdQueued(this.bytes)
   }
 
   /** How many are here, the backlog aside. */
@@ -64,7 +74,8 @@ export class MessageQueue {
     return (
       count >= this.#limits.queueMessagesMax ||
       // A single message larger than the whole bound is still taken by an empty queue.
-      (count > 0 && this.bytes + size > this.#limits.queueBytesMax)
+      (count > 0 && this.bytes + size > this.#limits.queueBytesMax) ||
+      this.#holder?.hasRoomToQueue(size) === false
     )
   }
 
@@ -73,7 +84,8 @@ export class MessageQueue {
     const { count } = this
     return (
       count > this.#limits.queueMessagesMax ||
-      (count > 1 && this.bytes > this.#limits.queueBytesMax)
+      (count > 1 && this.bytes > this.#limits.queueBytesMax) ||
+      (count > 0 && this.#holder?.hasRoomToQueue(0) === false)
     )
   }
 
@@ -156,6 +168,7 @@ export class MessageQueue {
     if (isDroppable(delivery)) {
       this.#droppable += sign
       this.#bytes += sign * delivery.size
+      this.#holder?.holdQueued(sign * delivery.size)
       if (delivery.group !== undefined) this.#shared += sign
     }
     if (delivery.message !== undefined) this.#budget.hold(sign * delivery.size)

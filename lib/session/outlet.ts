@@ -7,6 +7,9 @@ export interface Outlet {
   /** Whether the client's socket takes what it is given: false keeps QoS 1 and 2 in the queue. */
   readonly isWritable: boolean
 
+  /** Whether it is not, since more per second would leave than may; then QoS 0 is dropped for that reason. */
+  readonly isSlowed: boolean
+
   /**
    * Sends a PUBLISH. Returns false if it was dropped because the client could not take it: larger than
    * its Maximum Packet Size, or QoS 0 on a blocked socket.

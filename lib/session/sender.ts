@@ -15,6 +15,7 @@ import type { QueueEntry, Seq, SessionRef, StoredSession, StoreError } from '../
 import { Backlog } from './backlog.ts'
 import { type Delivery, isDroppable, mayBeHandedOver } from './delivery.ts'
 import { Exchanges } from './exchanges.ts'
+import type { Holder } from './holder.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
 import { PageReader, RESIDENT_MAX } from './page-reader.ts'
@@ -52,6 +53,11 @@ export class Sender {
 
   set durable(ref: SessionRef | undefined) {
     this.#exchanges.durable = ref
+  }
+
+  /** Who answers for what waits. */
+  set holder(holder: Holder | undefined) {
+    this.#queue.holder = holder
   }
 
   get inFlightCount(): number {

@@ -22,6 +22,7 @@ export type DropReason =
   | 'expired'
   | 'too large'
   | 'socket blocked'
+  | 'rate limit'
   | 'no member left'
 
 export interface SessionParts {

@@ -13,6 +13,7 @@ import type { Publication } from '../router/publication.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { Delivery } from './delivery.ts'
+import type { Holder } from './holder.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
 import { type MayReceive, Sender } from './sender.ts'
@@ -36,6 +37,7 @@ export class Session implements Subscriber {
   droppedCount = 0
 
   readonly #parts: SessionParts
+  #holder: Holder | undefined
   #will: Will | undefined
   /** What the session counts for in the memory budget, its queue aside. */
   #heldBytes = 0
@@ -61,6 +63,20 @@ export class Session implements Subscriber {
     const subscriptions = stored?.subscriptions ?? []
     for (const subscription of subscriptions) this.subscribe(subscription)
     this.#owing = subscriptions.filter(({ owesRetained }) => owesRetained)
+  }
+
+  /** Who answers for it: the connection it was last on; undefined after a restart. */
+  get holder(): Holder | undefined {
+    return this.#holder
+  }
+
+  set holder(holder: Holder | undefined) {
+    this.#holder?.holdSubscriptions(-this.subscriptions.size)
+    this.#holder?.holdSession(-1)
+    this.#holder = holder
+    holder?.holdSession(1)
+    holder?.holdSubscriptions(this.subscriptions.size)
+    this.#sender.holder = holder
   }
 
   /** The Will Message, as long as it may have to be published. */
@@ -152,7 +168,10 @@ export class Session implements Subscriber {
   subscribe(subscription: Subscription): boolean {
     const { topicFilter, isPlain } = subscription
     const replaced = this.subscriptions.get(topicFilter)
-    if (replaced === undefined) this.#hold(subscriptionBytes(topicFilter))
+    if (replaced === undefined) {
+      this.#hold(subscriptionBytes(topicFilter))
+      this.#holder?.holdSubscriptions(1)
+    }
     this.subscriptions.set(topicFilter, subscription)
     this.#cursor?.replace(subscription)
     if (replaced !== undefined && replaced.isPlain !== isPlain) {
@@ -165,6 +184,7 @@ export class Session implements Subscriber {
   unsubscribe(topicFilter: string): boolean {
     if (!this.subscriptions.delete(topicFilter)) return false // [MQTT-3.10.4-1]
     this.#hold(-subscriptionBytes(topicFilter))
+    this.#holder?.holdSubscriptions(-1)
     this.#cursor?.drop(topicFilter)
     return this.#parts.router.unsubscribe(this, topicFilter)
   }
@@ -200,6 +220,7 @@ export class Session implements Subscriber {
 
   /** Leaves the router. The session takes no message any more. */
   leaveRouter(): void {
+    this.holder = undefined
     for (const topicFilter of this.subscriptions.keys()) {
       this.#parts.router.unsubscribe(this, topicFilter)
     }
@@ -225,7 +246,8 @@ export class Session implements Subscriber {
     if (this.#sender.mayReceive?.(message, 0) === false) return
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
     if (isSent === true) this.#cursor?.noteLive(message.topic)
-    if (isSent === false) this.#drop(message, 'socket blocked')
+    if (isSent === false)
+      this.#drop(message, this.#outlet?.isSlowed === true ? 'rate limit' : 'socket blocked')
   }
 
   admits(message: Message): boolean {

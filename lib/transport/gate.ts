@@ -13,15 +13,12 @@ import type { NetworkOptions } from './listen.ts'
 import { ListenError } from './listen.ts'
 import { addressOf, ignoreError, peerOf } from './peer.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
-import type { Peer, PeerCertificate } from './transport.ts'
+import type { Doorkeeper, Peer, PeerCertificate } from './transport.ts'
 import { CLOSE_TIMEOUT_MS } from './transport.ts'
 import { TrustedProxies } from './trusted-proxies.ts'
 
 /** For PROXY header, TLS and WebSocket handshake together, unless the listener says otherwise. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000
-
-/** How many may be on the way at once where other machines arrive, unless the listener says otherwise. */
-export const HANDSHAKES_MAX = 4096
 
 /** A client that is not a transport yet. */
 export class Arrival {
@@ -36,11 +33,18 @@ export class Arrival {
   shown: string | undefined
   /** What certificate or pre-shared key have proved. */
   userName: string | undefined
+  /** Called once it is a transport, or gone. */
+  leaveDoor: () => void
   readonly #gate: Gate
   #timer: NodeJS.Timeout
   #isReported: boolean
+  readonly #fail = (): void => {
+    this.#leave()
+    this.#gate.noteFailed(this)
+  }
   readonly #leave = (): void => {
     clearTimeout(this.#timer)
+    this.leaveDoor()
     this.#gate.forget(this)
   }
 
@@ -52,13 +56,14 @@ export class Arrival {
     this.certificate = undefined
     this.shown = undefined
     this.userName = undefined
+    this.leaveDoor = ignoreError
     this.#gate = gate
     this.#timer = setTimeout(() => this.#expire(), gate.handshakeTimeoutMs)
     this.#timer.unref()
     this.#isReported = false
     // Stays on for good: a socket inside of TLS has no other listener.
     socket.on('error', ignoreError)
-    socket.on('close', this.#leave)
+    socket.on('close', this.#fail)
   }
 
   /** Reports `sentence` and closes: at once, or after `answer` was sent over `stream`. */
@@ -90,7 +95,7 @@ export class Arrival {
   /** Ends the handshake: neither its time-out nor the end of the listener matters any more. */
   pass(): void {
     this.#leave()
-    this.socket.off('close', this.#leave)
+    this.socket.off('close', this.#fail)
   }
 
   peer(): Peer {
@@ -111,10 +116,9 @@ export class Gate {
   readonly handshakeTimeoutMs: number
   readonly trustedProxies: TrustedProxies
   readonly #readsProxyHeader: boolean
-  readonly #handshakesMax: number
+  readonly #doorkeeper: Doorkeeper | undefined
   readonly #refused: ((peer: Peer, sentence: string) => void) | undefined
   readonly #noticed: ((peer: Peer, sentence: string) => void) | undefined
-  /** In the order in which they came. */
   readonly #arrivals = new Set<Arrival>()
 
   constructor(options: NetworkOptions, protocol: Peer['protocol']) {
@@ -123,9 +127,9 @@ export class Gate {
     this.handshakeTimeoutMs = options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS
     this.trustedProxies = new TrustedProxies(options.trustedProxies ?? [])
     this.#readsProxyHeader = options.proxyProtocol ?? false
-    this.#handshakesMax = options.handshakesMax ?? HANDSHAKES_MAX
     this.#refused = options.refused
     this.#noticed = options.noticed
+    this.#doorkeeper = options.doorkeeper
     if (this.#readsProxyHeader && this.trustedProxies.isEmpty) {
       throw new ListenError(
         'ERR_TRUSTED_PROXIES',
@@ -138,28 +142,37 @@ export class Gate {
   enter(socket: Socket, next: (arrival: Arrival) => void): void {
     const arrival = new Arrival(socket, this)
     this.#arrivals.add(arrival)
-    if (this.#handshakesMax > 0 && this.#arrivals.size > this.#handshakesMax) this.#dropOldest()
     if (!this.#readsProxyHeader) {
-      next(arrival)
+      this.#judge(arrival, next)
     } else if (this.trustedProxies.has(arrival.address)) {
       readAhead(
         socket,
         (bytes) => takeProxyHeader(arrival, bytes),
-        () => next(arrival),
+        () => this.#judge(arrival, next),
       )
     } else {
       arrival.refuse('the connection comes from an address that is not in trustedProxies')
     }
   }
 
-  /** Who takes long is more likely to be nobody than who has just come. */
-  #dropOldest(): void {
-    const [oldest] = this.#arrivals
-    if (oldest === undefined) return
-    this.forget(oldest)
-    oldest.refuse(
-      `more than ${this.#handshakesMax} handshakes (handshakesMax): the oldest gives way`,
-    )
+  /** The address is known, unless a proxy will name it in an HTTP header: then it is judged later. */
+  #judge(arrival: Arrival, next: (arrival: Arrival) => void): void {
+    const { address } = arrival
+    const doorkeeper = this.trustedProxies.has(address) ? undefined : this.#doorkeeper
+    const refusal = doorkeeper?.refusal(address, this.protocol)
+    if (refusal !== undefined) {
+      arrival.refuse(refusal)
+      return
+    }
+    if (doorkeeper !== undefined) {
+      arrival.leaveDoor = doorkeeper.enter(address, (sentence) => arrival.refuse(sentence))
+    }
+    next(arrival)
+  }
+
+  /** One has gone before it was a transport. */
+  noteFailed({ address }: Arrival): void {
+    if (!this.trustedProxies.has(address)) this.#doorkeeper?.failed(address)
   }
 
   report(peer: Peer, sentence: string): void {

@@ -33,11 +33,6 @@ export interface NetworkOptions extends ListenOptions {
   readonly trustedProxies?: readonly string[] | undefined
   /** For PROXY header, TLS and WebSocket handshake together; 10 seconds if absent. */
   readonly handshakeTimeoutMs?: number | undefined
-  /**
-   * How many may be in these at once; one more, and the oldest is dropped. 0: no limit; `HANDSHAKES_MAX` if
-   * absent.
-   */
-  readonly handshakesMax?: number | undefined
 }
 
 /** Clients may arrive all at once after a restart. The kernel bounds it too: net.core.somaxconn. */

@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { isIP, SocketAddress } from 'node:net'
-import type { Peer, PeerCertificate } from './transport.ts'
+import type { Doorkeeper, Peer, PeerCertificate } from './transport.ts'
 
 /** What a listener of any kind is told. */
 export interface ListenOptions {
@@ -15,6 +15,8 @@ export interface ListenOptions {
   readonly refused?: ((peer: Peer, sentence: string) => void) | undefined
   /** Told of a client that was let in, but not as it may have wanted, and why. */
   readonly noticed?: ((peer: Peer, sentence: string) => void) | undefined
+  /** Absent: everybody may come in. */
+  readonly doorkeeper?: Doorkeeper | undefined
   /** Told when the listener itself has trouble after it was opened, for instance no file descriptors. */
   readonly failed?: ((sentence: string) => void) | undefined
 }

@@ -80,5 +80,18 @@ export interface Listener {
   close(): Promise<void>
 }
 
+/** Judges who knocks, before anything of it is read. `broker/` implements it. */
+export interface Doorkeeper {
+  /** Why nobody from this address may come in now, as a sentence for the log; undefined: it may. */
+  refusal(address: string, protocol: Peer['protocol']): string | undefined
+  /**
+   * One is on its way that has said nothing yet; `end` is called if it has to make room. Returns what is to be
+   * called when it is there, or gone.
+   */
+  enter(address: string, end: (sentence: string) => void): () => void
+  /** One has gone before it was there. */
+  failed(address: string): void
+}
+
 /** Called for each accepted connection, after PROXY header, TLS and WebSocket handshakes. */
 export type AcceptTransport = (transport: Transport) => void

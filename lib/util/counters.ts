@@ -1,6 +1,17 @@
 /**
  * Plain numbers that every room may increment and `monitor/` reads. Nobody decides anything by them.
  */
+export type LimitName =
+  | 'bans'
+  | 'connectionRate'
+  | 'connections'
+  | 'halfOpen'
+  | 'overload'
+  | 'rateIn'
+  | 'rateOut'
+  | 'retained'
+  | 'subscriptions'
+
 export class Counters {
   bytesReceived = 0
   bytesSent = 0
@@ -21,6 +32,18 @@ export class Counters {
   connectionsOpened = 0
   clientsExpired = 0
   clientsMaximum = 0
+  /** How often somebody was refused, slowed or ended by a limit; docs/limits.md says which is which. */
+  readonly limitsReached: Record<LimitName, number> = {
+    bans: 0,
+    connectionRate: 0,
+    connections: 0,
+    halfOpen: 0,
+    overload: 0,
+    rateIn: 0,
+    rateOut: 0,
+    retained: 0,
+    subscriptions: 0,
+  }
   /** Connections refused or closed for what the peer did wrong. */
   protocolErrors = 0
 }

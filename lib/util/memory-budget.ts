@@ -29,6 +29,9 @@ export class MemoryBudget {
   onLevel: (level: MemoryLevel) => void = () => {}
   #usedBytes = 0
   #level: MemoryLevel = MemoryLevel.Normal
+  /** By what is held here, and by what somebody else has found. */
+  #own: MemoryLevel = MemoryLevel.Normal
+  #pressed: MemoryLevel = MemoryLevel.Normal
   /** The bounds of the present level, so that most changes are two comparisons. */
   #lower = Number.NEGATIVE_INFINITY
   #upper: number
@@ -60,6 +63,12 @@ export class MemoryBudget {
     this.hold(-bytes)
   }
 
+  /** Holds the level at `level` at least: the process is short of memory, whatever is held here. */
+  press(level: MemoryLevel): void {
+    this.#pressed = level
+    this.#tell()
+  }
+
   #changeLevel(): void {
     let level: MemoryLevel = MemoryLevel.Normal
     this.#lower = Number.NEGATIVE_INFINITY
@@ -73,6 +82,12 @@ export class MemoryBudget {
       level = next.level
       this.#lower = bound
     }
+    this.#own = level
+    this.#tell()
+  }
+
+  #tell(): void {
+    const level = this.#own > this.#pressed ? this.#own : this.#pressed
     if (level === this.#level) return
     this.#level = level
     this.onLevel(level)

@@ -41,6 +41,7 @@ function messageOf(content: string, qos: Qos): Message {
 
 /** A client that acknowledges what and when the plan says, and checks what a client may rely on. */
 class Client implements Outlet {
+  readonly isSlowed = false
   readonly receiveMaximum: number
   /** Unacknowledged on this connection: Packet Identifier → content and the answer it waits for. */
   readonly unacknowledged = new Map<

@@ -9,6 +9,7 @@ import { deflateRawSync } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
 import mqttPacket from 'mqtt-packet'
 import { WebSocket } from 'ws'
+import type { CreateBrokerOptions } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { openClient } from '../support/client.ts'
 import {
@@ -44,15 +45,20 @@ async function attack(t: ExecutionContext, port: number, bytes: Buffer): Promise
   return attacker
 }
 
-async function startFor(t: ExecutionContext, own: object): Promise<EncryptedBroker> {
+async function startFor(
+  t: ExecutionContext,
+  own: object,
+  options: CreateBrokerOptions = {},
+): Promise<EncryptedBroker> {
   const files = await certificateFiles(t)
-  return startEncrypted(t, files, own)
+  return startEncrypted(t, files, own, options)
 }
 
 for (const type of ['tls', 'wss'] as const) {
   test(`clients that never finish TLS give way to those that do (${type})`, async (t) => {
-    const own = { type, handshakesMax: 50, handshakeTimeoutMs: 300_000 }
-    const { port, url, log, broker } = await startFor(t, own)
+    const own = { type, handshakeTimeoutMs: 300_000 }
+    const limits = { loopback: true, halfOpenMax: 50 }
+    const { port, url, log, broker } = await startFor(t, own, { limits })
     const { ca } = await testAuthority
     const attackers: Attacker[] = []
 
@@ -66,7 +72,7 @@ for (const type of ['tls', 'wss'] as const) {
     t.false(attackers.slice(251).some(({ isClosed }) => isClosed))
     t.is(
       (await log.next('connection refused'))['rule'],
-      'more than 50 handshakes (handshakesMax): the oldest gives way',
+      'limits.halfOpenMax is reached, and it was the oldest',
     )
     t.is(broker.clientCount, 1)
   })
@@ -88,7 +94,7 @@ for (const type of ['tls', 'wss'] as const) {
 }
 
 test.serial('a flood of half-open handshakes costs little memory', async (t) => {
-  const { port } = await startFor(t, { handshakesMax: 1000, handshakeTimeoutMs: 60_000 })
+  const { port } = await startFor(t, { handshakeTimeoutMs: 60_000 })
   const before = process.memoryUsage()
   // Each may send as much as it likes of a handshake that does not end.
   const endless = Buffer.concat([HALF_HELLO, Buffer.alloc(400)])

@@ -13,6 +13,7 @@ import { startProcess } from '../support/broker-process.ts'
 import { openClient, openTcpClient, type TestClient } from '../support/client.ts'
 import { temporaryDirectory } from '../support/processes.ts'
 import { pemOf, rsa, sign } from '../support/tokens.ts'
+import { nextTurn } from '../support/turns.ts'
 
 const PER_SECOND = 2000
 const SECONDS = 3
@@ -131,6 +132,22 @@ test('beyond the queue the answer is that the broker is busy, in every version',
   const busy = [{ returnCode: 3 }, { returnCode: 3 }, { reasonCode: BUSY }]
   for (const [i, client] of others.entries()) await client.expect(t, 'connack', busy[i])
   await first?.expect(t, 'connack', { reasonCode: 0 })
+})
+
+test('an address that floods keeps no user of another address out', async (t) => {
+  const passwordFile = join(temporaryDirectory(t), 'passwords')
+  writeFileSync(passwordFile, `alice:${await hashPassword(Buffer.from('secret'))}\n`)
+  const { broker } = await startBroker(t, { security: { passwordFile, hashingQueueMax: 8 } })
+  for (let i = 0; i < 200; i++) {
+    const flooding = openClient(broker, 5, { address: `2001:db8::${i.toString(16)}` })
+    flooding.connect({ username: 'alice', password: 'a guess' })
+  }
+  await nextTurn()
+  const alice = openClient(broker, 5, { address: '192.0.2.1' })
+
+  alice.connect({ username: 'alice', password: 'secret' })
+
+  await alice.expect(t, 'connack', { reasonCode: 0 })
 })
 
 for (const [what, { options, file, password, guess, answers }] of Object.entries(floods)) {

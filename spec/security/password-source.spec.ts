@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { defaultConfiguration } from '../../lib/config/load.ts'
-import { HashQueue, WAIT_MAX_MS } from '../../lib/security/hash-queue.ts'
 import { PasswordCheck } from '../../lib/security/password-check.ts'
 import { hashPassword } from '../../lib/security/password-hash.ts'
 import { PasswordSource } from '../../lib/security/password-source.ts'
 import { VerifiedPasswords } from '../../lib/security/verified-passwords.ts'
+import { WAIT_MAX_MS, WorkQueue } from '../../lib/security/work-queue.ts'
 import { ManualClock } from '../support/clock.ts'
 import { defer } from '../support/deferred.ts'
 
@@ -100,7 +100,7 @@ test('pairs of user and password are forgotten in time, and the oldest when ther
 })
 
 test('the queue does so much at once, keeps the order, and refuses what is beyond', async (t) => {
-  const queue = new HashQueue(2, 1, new ManualClock())
+  const queue = new WorkQueue(2, 1, new ManualClock())
   const works = [defer<string>(), defer<string>(), defer<string>()]
   const begun: number[] = []
   const results = works.map((work, i) =>
@@ -122,7 +122,7 @@ test('the queue does so much at once, keeps the order, and refuses what is beyon
 
 test('whose turn comes too late is refused, and keeps nobody waiting', async (t) => {
   const clock = new ManualClock()
-  const queue = new HashQueue(1, 2, clock)
+  const queue = new WorkQueue(1, 2, clock)
   const slow = defer<string>()
   const first = queue.run(() => slow.promise)
   const late = queue.run(async () => 'never')

@@ -35,6 +35,7 @@ class HeldReads extends MemoryStore {
 
 /** Notes what it is sent, and acknowledges it when told to. */
 class Client implements Outlet {
+  readonly isSlowed = false
   readonly isWritable = true
   readonly got: number[] = []
   readonly #unacknowledged: number[] = []

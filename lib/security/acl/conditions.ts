@@ -1,7 +1,7 @@
 /** To whom a rule of our format applies: `user=alice,bob`, `address=10.0.0.0/8`, and the rest of them. */
 
-import { BlockList, isIP } from 'node:net'
 import type { Qos } from '../../protocol/packets.ts'
+import { parseAddressRange } from '../../util/address.ts'
 import { didYouMean } from '../../util/nearest.ts'
 import type { RuleClient } from './rules.ts'
 import { listOf } from './words.ts'
@@ -115,27 +115,13 @@ function roleTest(names: readonly string[], roles: Roles): Test {
   return ({ userName }) => userName !== undefined && members.some((users) => users.has(userName))
 }
 
-function addressTest(ranges: readonly string[]): Test {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [address = '', prefix, ...rest] = range.split('/')
-    const version = isIP(address)
-    const longest = version === 6 ? 128 : 32
-    const bits = prefix === undefined ? longest : Number(prefix)
-    const isRange = version !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix ?? '0')
-    if (!isRange || bits > longest) {
-      throw new Error(`${range} is neither an IP address nor a range such as 10.0.0.0/8`)
-    }
-    list.addSubnet(address, bits, familyOf(version))
-  }
-  return ({ address }) => {
-    const version = isIP(address)
-    return version !== 0 && list.check(address, familyOf(version))
-  }
-}
-
-function familyOf(version: number): 'ipv4' | 'ipv6' {
-  return version === 6 ? 'ipv6' : 'ipv4'
+function addressTest(written: readonly string[]): Test {
+  const ranges = written.map((each) => {
+    const range = parseAddressRange(each)
+    if (range !== undefined) return range
+    throw new Error(`${each} is neither an IP address nor a range such as 10.0.0.0/8`)
+  })
+  return ({ address }) => ranges.some((range) => range.has(address))
 }
 
 function parseQos(operator: string, value: string): readonly [Qos, Qos] {

@@ -8,7 +8,7 @@ import type { Clock } from '../../util/clock.ts'
 import type { LimitedLog } from '../../util/limited-log.ts'
 import type { Logger } from '../../util/logger.ts'
 import { type Decision, denial } from '../access.ts'
-import { HashQueue } from '../hash-queue.ts'
+import { WorkQueue } from '../work-queue.ts'
 import { Circuit } from './circuit.ts'
 import { HttpClient, type HttpClientOptions } from './http-client.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
@@ -28,7 +28,7 @@ export class Endpoint {
   /** Where it is, for the log. */
   readonly name: string
   readonly #client: HttpClient
-  readonly #queue: HashQueue
+  readonly #queue: WorkQueue
   readonly #circuit: Circuit
   readonly #limitedLog: LimitedLog
   /** Question → what will come of it. */
@@ -40,7 +40,7 @@ export class Endpoint {
     const { connectionsMax, waitingMax, failuresMax, retryAfterSeconds } = options
     this.#client = new HttpClient(options, clock)
     this.name = this.#client.name
-    this.#queue = new HashQueue(connectionsMax, waitingMax, clock)
+    this.#queue = new WorkQueue(connectionsMax, waitingMax, clock)
     this.#limitedLog = limitedLog
     this.#busy = failure(
       ReasonCode.ServerBusy,
@@ -69,12 +69,12 @@ export class Endpoint {
     this.#client.trust(ca)
   }
 
-  /** Never rejects. */
-  ask(question: object): Promise<Outcome> {
+  /** Asks for a client at `address`; never rejects. */
+  ask(question: object, address: string): Promise<Outcome> {
     const json = JSON.stringify(question)
     const same = this.#underWay.get(json)
     if (same !== undefined) return same
-    const asked = this.#askInTurn(json).finally(() => this.#underWay.delete(json))
+    const asked = this.#askInTurn(json, address).finally(() => this.#underWay.delete(json))
     this.#underWay.set(json, asked)
     return asked
   }
@@ -83,9 +83,9 @@ export class Endpoint {
     this.#client.close()
   }
 
-  async #askInTurn(json: string): Promise<Outcome> {
+  async #askInTurn(json: string, address: string): Promise<Outcome> {
     if (this.#circuit.isOpen) return this.#resting
-    return (await this.#queue.run(() => this.#send(json))) ?? this.#busy
+    return (await this.#queue.run(() => this.#send(json), address)) ?? this.#busy
   }
 
   async #send(json: string): Promise<Outcome> {

@@ -71,7 +71,7 @@ export function httpSource(
 function authenticateBy(endpoint: Endpoint): NonNullable<AccessHooks['authenticate']> {
   return async (request) => {
     const question = { action: 'connect', ...aboutClient(request), ...passwordIn(request) }
-    return admissionFrom(endpoint, await endpoint.ask(question))
+    return admissionFrom(endpoint, await endpoint.ask(question, request.address))
   }
 }
 
@@ -114,7 +114,7 @@ function authorizeBy(endpoint: Endpoint, cache: AnswerCache): Authorizers {
     key: string,
   ): Promise<Decision | undefined> => {
     const answers = cache.of(client)
-    const outcome = await endpoint.ask({ ...question, ...aboutClient(client) })
+    const outcome = await endpoint.ask({ ...question, ...aboutClient(client) }, client.address)
     const answer =
       outcome.kind === 'allow'
         ? allowed

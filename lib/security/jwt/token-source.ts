@@ -16,7 +16,7 @@ import {
   denial,
   type Eventually,
 } from '../access.ts'
-import { HashQueue } from '../hash-queue.ts'
+import { WorkQueue } from '../work-queue.ts'
 import {
   readHeader,
   refuseToken,
@@ -56,14 +56,14 @@ export interface TokenKeys {
   find(keyIdentifier: string | undefined, algorithm: string): Eventually<readonly KeyObject[]>
 }
 
-/** Who brings a token: its Client Identifier, and what it is called beside the token. */
-type Bearer = Pick<ClientInfo, 'clientIdentifier' | 'userName'>
+/** Who brings a token, from where, and what it is called beside the token. */
+type Bearer = Pick<ClientInfo, 'clientIdentifier' | 'userName' | 'address'>
 
 export class TokenSource {
   readonly #options: SecurityJwtConfiguration
   readonly #keys: TokenKeys
   readonly #verifier: TokenVerifier
-  readonly #queue: HashQueue
+  readonly #queue: WorkQueue
   readonly #waitingMax: number
   /** Those that wait until keys have been fetched. */
   #waiting = 0
@@ -72,7 +72,7 @@ export class TokenSource {
     this.#options = jwt
     this.#keys = keys
     this.#verifier = new TokenVerifier(jwt, clock)
-    this.#queue = new HashQueue(VERIFIED_AT_ONCE, hashingQueueMax, clock)
+    this.#queue = new WorkQueue(VERIFIED_AT_ONCE, hashingQueueMax, clock)
     this.#waitingMax = hashingQueueMax
   }
 
@@ -85,20 +85,21 @@ export class TokenSource {
     clientIdentifier,
     userName,
     password,
-  }: Pick<AuthenticateRequest, 'clientIdentifier' | 'userName' | 'password'>):
-    | Promise<Admission>
-    | undefined {
+    address,
+  }: Bearer & Pick<AuthenticateRequest, 'password'>): Promise<Admission> | undefined {
     const inPassword = password?.toString('latin1') ?? ''
     const header = readHeader(inPassword)
-    if (header !== undefined) return this.#judge(inPassword, header, { clientIdentifier, userName })
+    if (header !== undefined) {
+      return this.#judge(inPassword, header, { clientIdentifier, userName, address })
+    }
     if (!this.#options.allowInUserName || userName === undefined) return undefined
     const other = readHeader(userName)
     if (other === undefined) return undefined
-    return this.#judge(userName, other, { clientIdentifier, userName: undefined })
+    return this.#judge(userName, other, { clientIdentifier, userName: undefined, address })
   }
 
   /** The Authentication Method: the token is the Authentication Data, and there is one step. */
-  exchange({ clientIdentifier, userName }: ClientInfo): AuthenticationExchange {
+  exchange({ clientIdentifier, userName, address }: ClientInfo): AuthenticationExchange {
     return {
       next: async (data): Promise<AuthenticationStep> => {
         const token = data?.toString('latin1') ?? ''
@@ -106,7 +107,7 @@ export class TokenSource {
         const { isAllowed, ...answer } =
           header === undefined
             ? refuseToken('there is none in the Authentication Data', 'the client has to send it')
-            : await this.#judge(token, header, { clientIdentifier, userName })
+            : await this.#judge(token, header, { clientIdentifier, userName, address })
         return { kind: isAllowed ? 'success' : 'failure', ...answer }
       },
     }
@@ -126,7 +127,8 @@ export class TokenSource {
     const keys = await this.#findKeys(kid, alg)
     if (keys === undefined) return BUSY
     if (keys.length === 0) return this.#keys.areKnown ? unknownKey(header) : NO_KEYS
-    const verified = await this.#queue.run(() => this.#verifier.verify(token, alg, keys))
+    const verify = () => this.#verifier.verify(token, alg, keys)
+    const verified = await this.#queue.run(verify, bearer.address)
     if (verified === undefined) return BUSY
     return 'refusal' in verified ? verified.refusal : this.#admit(verified.claims, bearer)
   }

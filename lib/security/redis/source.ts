@@ -126,29 +126,37 @@ class RedisSource implements AccessSource, ScramUsers {
   async authenticate({
     userName,
     password,
-  }: Pick<AuthenticateRequest, 'userName' | 'password'>): Promise<Decision | undefined> {
+    address,
+  }: Pick<AuthenticateRequest, 'userName' | 'password' | 'address'>): Promise<
+    Decision | undefined
+  > {
     if (userName === undefined) return undefined
     try {
-      return await this.#judge(userName, password)
+      return await this.#judge(userName, password, address)
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
       return denial(ReasonCode.ServerUnavailable, `accounts: ${error.message}`, AWAY_HINT)
     }
   }
 
-  async #judge(userName: string, password: Buffer | undefined): Promise<Decision | undefined> {
+  async #judge(
+    userName: string,
+    password: Buffer | undefined,
+    address: string,
+  ): Promise<Decision | undefined> {
     const { passwords } = this.#parts
     const account = await this.#directory.find(userName, false)
     if (account === null) {
-      const isCompared = await passwords.pretend(this.#decoy, password)
+      const isCompared = await passwords.pretend(this.#decoy, password, address)
       return isCompared === undefined ? BUSY : undefined
     }
     this.#decoy = account.password
-    const isRight = await passwords.isRight(account.password, password)
+    const isRight = await passwords.isRight(account.password, password, address)
     if (isRight === undefined) return BUSY
     // While it was compared, the account may have changed.
     const now = await this.#directory.find(userName, false)
-    if (now?.password.text !== account.password.text) return this.#judge(userName, password)
+    if (now?.password.text !== account.password.text)
+      return this.#judge(userName, password, address)
     if (!isRight) return WRONG
     return now.isEnabled ? ALLOWED : DISABLED
   }
