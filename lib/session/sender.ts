@@ -13,13 +13,14 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
 import type { QueueEntry, Seq, SessionRef, StoredSession, StoreError } from '../storage/storage.ts'
 import { Backlog } from './backlog.ts'
-import { type Delivery, isDroppable, mayBeHandedOver } from './delivery.ts'
+import { isDroppable } from './delivery.ts'
 import { Exchanges } from './exchanges.ts'
 import type { Holder } from './holder.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
 import { PageReader, RESIDENT_MAX } from './page-reader.ts'
 import type { DropReason, SessionParts } from './session-parts.ts'
+import { SharedDeliveries } from './shared-deliveries.ts'
 
 export type ReportDrop = (message: Message | undefined, why: DropReason) => void
 
@@ -35,6 +36,8 @@ export class Sender {
   readonly #backlog: Backlog
   readonly #queue: MessageQueue
   readonly #pages: PageReader
+  /** What of it belongs to shared subscriptions. */
+  readonly shared: SharedDeliveries
 
   /** `stored`, the session in the store, is undefined for a volatile one. */
   constructor(parts: SessionParts, stored: StoredSession | undefined, reportDrop: ReportDrop) {
@@ -43,6 +46,7 @@ export class Sender {
     this.#exchanges = new Exchanges(parts, stored?.ref, stored?.lowWaterMark ?? 0)
     this.#backlog = new Backlog(stored, KEPT_OVERHEAD_BYTES)
     this.#queue = new MessageQueue(parts.limits, parts.budget, this.#backlog)
+    this.shared = new SharedDeliveries(this.#queue, this.#exchanges, parts.counters)
     this.#pages = new PageReader(parts, this.#queue, this.#backlog, this.#exchanges.inFlight)
   }
 
@@ -344,58 +348,8 @@ export class Sender {
     return { lastSeq, lowWaterMark, sentTo: this.#isOnline ? undefined : sentTo, released, entries }
   }
 
-  get hasUnsentShared(): boolean {
-    return this.#queue.hasUnsentShared
-  }
-
   /** Reads the whole backlog, without its messages: what it holds of shared subscriptions is known then. */
   async readBacklog(): Promise<void> {
     while (!this.#backlog.isEmpty) await this.#pages.readBacklog(this.durable as SessionRef)
-  }
-
-  /**
-   * Takes out what was never sent of shared subscriptions, so that another member can have it. It stays
-   * in the store until `freeShared`.
-   */
-  takeUnsentShared(group?: Share): Delivery[] {
-    const taken = this.#queue.removeIf(
-      (delivery) =>
-        mayBeHandedOver(delivery) && (group === undefined || delivery.group?.share === group.share),
-    )
-    if (taken[0] !== undefined) this.holdShared(taken[0].seq, taken.length)
-    return taken
-  }
-
-  /** Puts back what nobody else could have; returns what cannot be sent any more under its number. */
-  putBackShared(deliveries: readonly Delivery[]): Delivery[] {
-    // A later message has been sent.
-    const isLate = ({ seq }: Delivery): boolean => seq !== 0 && seq <= this.#last
-    this.#queue.putBack(deliveries.filter((delivery) => !isLate(delivery)))
-    this.pump()
-    return deliveries.filter(isLate)
-  }
-
-  /** `count` messages, the first at `seq`, are not acknowledged before `freeShared`, whatever is. */
-  holdShared(seq: Seq, count: number): void {
-    this.#exchanges.progress.hold(seq, count)
-  }
-
-  /** `count` messages that were taken out are elsewhere, or back. */
-  freeShared(count: number): void {
-    this.#exchanges.progress.free(count)
-  }
-
-  /**
-   * Takes out, as the session ends, what was sent of shared subscriptions and others may have: QoS 1. QoS
-   * 2 dies with the session [MQTT-4.8.2-5], and is counted.
-   */
-  takeUnacknowledgedShared(): Delivery[] {
-    const known = this.#queue.removeIf(
-      (delivery) => delivery.group !== undefined && !mayBeHandedOver(delivery),
-    )
-    const all = [...this.#exchanges.takeShared(), ...known]
-    const taken = all.filter(({ qos }) => qos === 1)
-    this.#parts.counters.sharedLost += all.length - taken.length
-    return taken
   }
 }

@@ -274,7 +274,7 @@ export class Session implements Subscriber {
 
   giveAway(seq: Seq): () => void {
     this.#parts.store.discard(this.durable as SessionRef, [seq])
-    this.#sender.holdShared(seq, 1)
+    this.#sender.shared.hold(seq, 1)
     // If it never arrives, this copy stays the one there is: the next start finds it.
     return () => this.freeShared(1)
   }
@@ -344,7 +344,7 @@ export class Session implements Subscriber {
 
   /** Whether there is anything that another member of a shared subscription could have. */
   get hasUnsentShared(): boolean {
-    return this.#sender.hasUnsentShared
+    return this.#sender.shared.hasUnsent
   }
 
   /** Learns what of shared subscriptions waits in the store alone. Rejects if the store does not tell. */
@@ -359,22 +359,24 @@ export class Session implements Subscriber {
 
   /** Takes out what was never sent of a shared subscription, or of all, for another member. */
   takeUnsentShared(group?: Share): Delivery[] {
-    return this.#sender.takeUnsentShared(group)
+    return this.#sender.shared.takeUnsent(group)
   }
 
   /** Takes back what no other member could have; returns what needs a new number. */
   putBackShared(deliveries: readonly Delivery[]): Delivery[] {
-    return this.#sender.putBackShared(deliveries)
+    const late = this.#sender.shared.putBack(deliveries)
+    this.#sender.pump()
+    return late
   }
 
   /** `count` messages that were taken out are elsewhere, or back. */
   freeShared(count: number): void {
-    this.#sender.freeShared(count)
+    this.#sender.shared.free(count)
   }
 
   /** Takes out, as the session ends, what another member may have although it was sent. */
   takeUnacknowledgedShared(): Delivery[] {
-    return this.#sender.takeUnacknowledgedShared()
+    return this.#sender.shared.takeUnacknowledged()
   }
 }
 

@@ -4,7 +4,7 @@ import test from 'ava'
 import { scenarios } from '../../lib/cli/bench/scenarios.ts'
 import { startFaultyBroker } from '../bench/faulty-broker.ts'
 import { startProcess } from '../support/broker-process.ts'
-import { freePort, run, spawnCli } from '../support/processes.ts'
+import { run, silentPlace, spawnCli } from '../support/processes.ts'
 import { startScriptedBroker } from '../support/scripted-broker.ts'
 
 const briefly = ['--duration', '0.4', '--warmup', '0.1']
@@ -127,12 +127,12 @@ test('a broker that loses messages is told of, and exit code 1', async (t) => {
 })
 
 test('where nobody listens it is said in one sentence', async (t) => {
-  const port = await freePort()
+  const { host, port } = await silentPlace(t)
 
   const { code, stdout, stderr } = await run(t, [
     ...one,
     '--url',
-    `mqtt://127.0.0.1:${port}`,
+    `mqtt://${host}:${port}`,
     '--json',
   ])
 
@@ -140,7 +140,7 @@ test('where nobody listens it is said in one sentence', async (t) => {
   t.is(stdout, '')
   t.is(
     stderr,
-    `Cannot connect to mqtt://127.0.0.1:${port}: nothing listens there. Is the broker running? Start one with: noctule start\n`,
+    `Cannot connect to mqtt://${host}:${port}: nothing listens there. Is the broker running? Start one with: noctule start\n`,
   )
 })
 

@@ -7,8 +7,8 @@ import test from 'ava'
 import type { Packet } from 'mqtt-packet'
 import { certificates } from '../support/certificates.ts'
 import {
-  freePort,
   run,
+  silentPlace,
   spawnCli,
   startTestBroker,
   temporaryDirectory,
@@ -298,18 +298,19 @@ test('a CONNACK of MQTT 3.1.1 that refuses is told with the names of that versio
 })
 
 test('where nothing listens, pub says so in one line', async (t) => {
-  const port = await freePort()
+  const { host, port } = await silentPlace(t)
 
-  const result = await run(t, ['pub', '-p', String(port), '-t', 'a', '-m', 'b'])
+  const result = await run(t, ['pub', '-h', host, '-p', String(port), '-t', 'a', '-m', 'b'])
 
-  const stderr = `Cannot connect to mqtt://127.0.0.1:${port}: nothing listens there. Is the broker running? Start one with: noctule start\n`
+  const stderr = `Cannot connect to mqtt://${host}:${port}: nothing listens there. Is the broker running? Start one with: noctule start\n`
   t.deepEqual(result, { code: 1, stdout: '', stderr })
 })
 
 test('--quiet leaves only the exit code', async (t) => {
-  const port = await freePort()
+  const { host, port } = await silentPlace(t)
+  const where = ['-h', host, '-p', String(port)]
 
-  const result = await run(t, ['pub', '-p', String(port), '-t', 'a', '-m', 'b', '--quiet'])
+  const result = await run(t, ['pub', ...where, '-t', 'a', '-m', 'b', '--quiet'])
 
   t.deepEqual(result, { code: 1, stdout: '', stderr: '' })
 })

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import type { IPublishPacket, Packet } from 'mqtt-packet'
 import { chooseFormat, screenOf } from '../../lib/cli/message-output.ts'
 import type { ReceivedMessage } from '../../lib/cli/received-message.ts'
-import { freePort, type Process, run, spawnCli, startTestBroker } from '../support/processes.ts'
+import { type Process, run, silentPlace, spawnCli, startTestBroker } from '../support/processes.ts'
 import { type ScriptedPeer, startScriptedBroker, welcome } from '../support/scripted-broker.ts'
 
 /** Starts `sub` and waits until the broker has granted its subscriptions. */
@@ -319,9 +319,9 @@ test('who is sent away for good does not come back', async (t) => {
 })
 
 test('sub does not try again where nothing has ever answered', async (t) => {
-  const port = await freePort()
+  const { host, port } = await silentPlace(t)
 
-  const { code, stderr } = await run(t, ['sub', '-p', String(port), '-t', 'a'])
+  const { code, stderr } = await run(t, ['sub', '-h', host, '-p', String(port), '-t', 'a'])
 
   t.is(code, 1)
   t.regex(stderr, /^Cannot connect to \S+: nothing listens there\. .*noctule start\n$/)

@@ -84,6 +84,17 @@ export async function freePort(): Promise<number> {
   return port
 }
 
+/**
+ * Where nothing listens until the test ends: the port is taken at another address of this machine, so that
+ * nobody else gets it for all of them.
+ */
+export async function silentPlace(t: ExecutionContext): Promise<{ host: string; port: number }> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return { host: '127.0.0.2', port: (server.address() as { port: number }).port }
+}
+
 export class Process {
   readonly child: ChildProcessWithoutNullStreams
   readonly ended: Promise<CliResult>
