@@ -325,11 +325,11 @@ function route(
   inbound?: Parameters<Router['route']>[2],
 ): Publication | undefined {
   const { router, retained, protection } = connection.context
+  const owners = message.retain ? protection.retainedOwners : undefined
+  if (owners === undefined) return router.route(message, session, inbound)
   const { version } = retained
   const publication = router.route(message, session, inbound)
-  if (message.retain) {
-    protection.retainedOwners?.note(connection.accounts, message, version)
-  }
+  owners.note(connection.accounts, message, version)
   return publication
 }
 
