@@ -296,7 +296,6 @@ export class Connection implements TransportEvents {
   /** CONNACK is sent: from now on the client is served. */
   establish(session: Session): void {
     this.state = 'connected' // [MQTT-3.2.0-2]
-    this.outlet.open()
     this.session = session
     this.connectedAt = this.context.clock.now()
     this.#connectTimer?.cancel()
