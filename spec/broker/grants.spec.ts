@@ -311,3 +311,21 @@ test('who authenticates again and is not limited any more is sent what it subscr
     ['a', 'c'],
   )
 })
+
+for (const qos of [1, 2] as const) {
+  test(`[3.1.1: MQTT-3.3.5-2] a message of MQTT 3.1.1 that nobody could be asked about is not acknowledged, QoS ${qos}`, async (t) => {
+    const hooks: AccessHooks = {
+      authorizePublish: () => ({ isAllowed: false, reasonCode: 0x88, rule: 'the service is away' }),
+    }
+    const { broker, clock } = await startBroker(t, { hooks })
+    const client = await connectClient(t, broker, { version: 4 })
+
+    client.publish('a', 'x', { qos, messageId: 1 })
+    client.publish('a', 'y', { qos, messageId: 2 })
+    await turns()
+    t.false(client.isClosed)
+    await clock.advance(10_000)
+
+    t.deepEqual(await client.closed(), [])
+  })
+}
