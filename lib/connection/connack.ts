@@ -60,9 +60,17 @@ export async function accept(
   connection.context.counters.connectionsOpened++
   session.holder = connection.accounts
   establish(connection, session, present)
-  const hasRules = connection.context.hasLiveRules || client.acl !== undefined
-  if (present && hasRules) await recheckSubscriptions(connection, session)
-  if ((connection.state as string) !== 'closed') registry.resume(session)
+  if (present && mayHaveChanged(connection)) await recheckSubscriptions(connection, session)
+  if ((connection.state as string) === 'closed') return
+  // Not sooner: of what comes now, not all may be for this client, and all of it stands behind what is sent again.
+  connection.outlet.open()
+  registry.resume(session)
+}
+
+/** Whether what a client may have could be another part of its subscriptions than when it made them. */
+function mayHaveChanged({ context, client }: Connection): boolean {
+  const { hasLiveRules, hooks } = context
+  return hasLiveRules || client?.acl !== undefined || hooks.authorizeReceive !== undefined
 }
 
 function establish(connection: Connection, session: Session, present: boolean): void {
@@ -91,8 +99,7 @@ function describeLimits(connection: Connection, connect: Connect): Properties {
   if (negotiated.keepAliveSeconds !== connect.keepAliveSeconds) {
     properties.serverKeepAlive = negotiated.keepAliveSeconds
   }
-  const askedExpiry = connect.properties.sessionExpiryInterval ?? 0
-  if (negotiated.sessionExpirySeconds !== askedExpiry) {
+  if (negotiated.sessionExpirySeconds !== negotiated.askedExpirySeconds) {
     properties.sessionExpiryInterval = negotiated.sessionExpirySeconds
   }
   if (negotiated.isResponseInformationRequested && limits.responseInformation !== undefined) {

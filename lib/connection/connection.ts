@@ -35,11 +35,9 @@ import { Pause } from './pause.ts'
 import { handlePublish, InboundFlow } from './publish.ts'
 import { handleAcknowledgement } from './publish-ack.ts'
 import { inboundMeter } from './rates.ts'
+import { Stall } from './stall.ts'
 import { handleSubscribe } from './subscribe.ts'
 import { handleUnsubscribe } from './unsubscribe.ts'
-
-/** How long a client may leave its acknowledgements untaken while we read nothing more of it. */
-const OUTPUT_STALL_MS = 60_000
 
 /** One connection is worked for so long at a stretch, looked at every so many packets. */
 const SLICE_MS = 10
@@ -80,14 +78,16 @@ export class Connection implements TransportEvents {
   /** Resolves when the transport is closed. */
   readonly whenClosed: Promise<void>
   #resolveClosed: () => void = () => {}
+  /** The transport is closed. */
+  #isGone = false
   #pauses = 0
   #heldBytes = 0
   #connectTimer: Timer | undefined
-  #stallTimer: Timer | undefined
   /** Undefined while nothing limits how much it may send. */
   #meter: Meter | undefined
   readonly #leaveHalfOpen: () => void
   readonly #keepAlive: KeepAlive
+  readonly #stall: Stall
   /** Ends it when what let the client in is not valid any more. */
   readonly expiry: Expiry
 
@@ -102,6 +102,7 @@ export class Connection implements TransportEvents {
       this.#resolveClosed = resolve
     })
     this.#keepAlive = new KeepAlive(this)
+    this.#stall = new Stall(this)
     this.expiry = new Expiry(this)
     this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
       this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
@@ -145,6 +146,15 @@ export class Connection implements TransportEvents {
   }
 
   closed(error: string | undefined): void {
+    this.#isGone = true
+    const isUnread = this.state === 'connected' && this.isPaused && error === undefined
+    if (!isUnread) return this.#noteClosed(error)
+    // It said all and left, and not all of that has been worked on: its DISCONNECT may be there [MQTT-3.14.4-3].
+    this.outlet.close()
+    this.unpause(Pause.Output)
+  }
+
+  #noteClosed(error: string | undefined): void {
     try {
       this.#finish({
         reasonCode: ReasonCode.UnspecifiedError,
@@ -164,29 +174,20 @@ export class Connection implements TransportEvents {
   pause(reason: Pause): void {
     if (this.#pauses === 0) this.transport.pause()
     this.#pauses |= reason
-    if (reason === Pause.Output) this.#stallTimer ??= this.#startStallTimer()
+    if (reason === Pause.Output) this.#stall.start()
   }
 
   unpause(reason: Pause): void {
     if ((this.#pauses & reason) === 0) return
     this.#pauses &= ~reason
-    if (reason === Pause.Output) this.#stopStallTimer()
+    if (reason === Pause.Output) this.#stall.stop()
     if (this.#pauses !== 0 || this.state === 'closed') return
     this.receivedAt = this.context.clock.now() // While paused the keep-alive clock stands.
-    this.transport.resume()
     this.#work()
-  }
-
-  /** Its keep-alive clock stands, so a client that never reads again would stay for ever. */
-  #startStallTimer(): Timer {
-    return this.context.timers.after(OUTPUT_STALL_MS, () =>
-      this.end(ReasonCode.QuotaExceeded, 'took nothing of what was sent to it for a minute'),
-    )
-  }
-
-  #stopStallTimer(): void {
-    this.#stallTimer?.cancel()
-    this.#stallTimer = undefined
+    // Not before: a client that has said all closes, and what it said would be lost.
+    if (this.isPaused) return
+    if (this.#isGone) this.#noteClosed(undefined)
+    else this.transport.resume()
   }
 
   /** Handles every whole packet there is, until one has to be waited for. */
@@ -296,7 +297,6 @@ export class Connection implements TransportEvents {
   /** CONNACK is sent: from now on the client is served. */
   establish(session: Session): void {
     this.state = 'connected' // [MQTT-3.2.0-2]
-    this.outlet.open()
     this.session = session
     this.connectedAt = this.context.clock.now()
     this.#connectTimer?.cancel()
@@ -360,7 +360,8 @@ export class Connection implements TransportEvents {
     try {
       this.#finish(end)
     } finally {
-      this.transport.close()
+      if (this.#isGone) this.#resolveClosed()
+      else this.transport.close()
     }
   }
 
@@ -373,7 +374,7 @@ export class Connection implements TransportEvents {
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
     this.expiry.stop()
-    this.#stopStallTimer()
+    this.#stall.stop()
     this.#meter?.stop()
     this.#leaveHalfOpen()
     this.accounts.leave()

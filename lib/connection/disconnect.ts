@@ -6,10 +6,11 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Connection } from './connection.ts'
 
 export function handleDisconnect(connection: Connection, packet: Disconnect): void {
-  const { session, context } = connection
+  const { session, context, negotiated } = connection
   const expiry = packet.properties.sessionExpiryInterval
   if (expiry !== undefined && session !== undefined) {
-    if (session.expirySeconds === 0 && expiry > 0) {
+    // What it asked for counts, which the broker may have cut to 0.
+    if (negotiated?.askedExpirySeconds === 0 && expiry > 0) {
       throw new ProtocolError(
         ReasonCode.ProtocolError,
         'Session Expiry Interval raised from 0 on DISCONNECT', // Section 3.14.2.2.2

@@ -15,6 +15,8 @@ export interface Negotiated {
   /** Largest Topic Alias we send. */
   readonly topicAliasMaximumOut: number
   readonly isResponseInformationRequested: boolean
+  /** Seconds, as CONNECT has it. */
+  readonly askedExpirySeconds: number
   /** Seconds; already within the broker's cap. */
   readonly sessionExpirySeconds: number
   /** Enhanced authentication; undefined: none. */
@@ -30,6 +32,7 @@ export function negotiate(connect: Connect, limits: ConnectionLimits): Negotiate
     clientMaximumPacketSize: properties.maximumPacketSize ?? VARIABLE_BYTE_INTEGER_MAX + 5,
     topicAliasMaximumOut: Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasMaximumOut), // [MQTT-3.3.2-11]
     isResponseInformationRequested: properties.requestResponseInformation === 1,
+    askedExpirySeconds: properties.sessionExpiryInterval ?? 0,
     sessionExpirySeconds: sessionExpirySeconds(connect, limits),
     authenticationMethod: properties.authenticationMethod,
   }

@@ -63,7 +63,7 @@ export class ConnectionOutlet implements Outlet {
   #maximumPacketSize = Number.POSITIVE_INFINITY
   #aliases: OutboundAliases | undefined
   #isClosed = false
-  /** From CONNACK on until `close`: the session may send. */
+  /** From `open` until `close`: the session may send. */
   #isServing = false
   /** Undefined while nothing limits how much it may be sent. */
   #meter: Meter | undefined
@@ -84,7 +84,7 @@ export class ConnectionOutlet implements Outlet {
     if (topicAliasMaximum > 0) this.#aliases = new OutboundAliases(topicAliasMaximum)
   }
 
-  /** CONNACK is sent: what the session has may follow [MQTT-3.2.0-1]. */
+  /** CONNACK is sent, and it is known what the client may have: now it may follow [MQTT-3.2.0-1]. */
   open(): void {
     this.#isServing = true
     this.#meter = outboundMeter(this.#connection)
@@ -123,10 +123,11 @@ export class ConnectionOutlet implements Outlet {
     shape.topicAlias = alias === 0 ? newAlias : alias
     shape.isTopicSent = alias === 0
     let frame = context.encoder.encode(message, shape, now)
-    if (frame.size > this.#maximumPacketSize && newAlias !== 0) {
-      // A message must not be lost to the three bytes that set an alias.
+    if (frame.size > this.#maximumPacketSize && shape.topicAlias !== 0) {
+      // A message must not be lost to the three bytes of an alias, which may be more than its topic has.
       newAlias = 0
       shape.topicAlias = 0
+      shape.isTopicSent = true
       frame = context.encoder.encode(message, shape, now)
     }
     if (frame.size > this.#maximumPacketSize) return false // [MQTT-3.1.2-24]

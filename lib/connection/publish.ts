@@ -18,6 +18,7 @@ import {
   type ClientInfo,
   type Decision,
   denial,
+  isFailure,
   toDecision,
 } from '../security/access.ts'
 import { whoIsAsked } from '../security/client-acl.ts'
@@ -34,6 +35,12 @@ import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
 import { Pause } from './pause.ts'
 import { InboundAliases } from './topic-aliases.ts'
+
+/**
+ * So long a client of 3.x waits whose message nobody could be asked about. Sent away at once it would be back
+ * at once, over and over, and banned for it.
+ */
+const UNJUDGED_PAUSE_MS = 10_000
 
 /** The client's messages of one connection: its aliases, and what we owe it. */
 export class InboundFlow implements PublicationObserver {
@@ -177,10 +184,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
     return undefined
   }
   const fault = findFault(connection, message, isPayloadUtf8)
-  if (fault !== undefined) {
-    refuse(connection, message, packetIdentifier, fault)
-    return undefined
-  }
+  if (fault !== undefined) return refuse(connection, message, packetIdentifier, fault)
   // Whoever still owes us acknowledgements must be read, else its messages would stay for ever.
   if (context.budget.level >= MemoryLevel.PauseReaders && session.inFlightCount === 0) {
     connection.pause(Pause.Memory)
@@ -255,13 +259,11 @@ function authorize(
   if (answer instanceof Promise) {
     message.body() // The chunk is not ours beyond this turn.
     return answer.then((late) => {
-      if (connection.state === 'connected') {
-        decide(connection, session, message, packetIdentifier, late)
-      }
+      if (connection.state !== 'connected') return undefined
+      return decide(connection, session, message, packetIdentifier, late)
     })
   }
-  decide(connection, session, message, packetIdentifier, answer)
-  return undefined
+  return decide(connection, session, message, packetIdentifier, answer)
 }
 
 function decide(
@@ -270,14 +272,11 @@ function decide(
   message: Message,
   packetIdentifier: number,
   answer: Answer | undefined,
-): void {
-  if (answer === true) {
-    accept(connection, session, message, packetIdentifier)
-    return
-  }
-  const decision = toDecision(answer)
-  if (decision.isAllowed) accept(connection, session, message, packetIdentifier)
-  else refuse(connection, message, packetIdentifier, decision)
+): Promise<void> | undefined {
+  const decision = answer === true ? undefined : toDecision(answer)
+  if (decision?.isAllowed === false) return refuse(connection, message, packetIdentifier, decision)
+  accept(connection, session, message, packetIdentifier)
+  return undefined
 }
 
 /** Routes a message, and acknowledges it when it is where it has to be. */
@@ -355,7 +354,7 @@ function refuse(
   message: Message,
   packetIdentifier: number,
   decision: Decision,
-): void {
+): Promise<void> | undefined {
   const reasonCode = refusalFor('puback', decision.reasonCode) // [MQTT-3.4.2-1] [MQTT-3.5.2-1]
   const rule = decision.rule ?? 'not authorized'
   reportDenied(connection, 'publish', message.topic, reasonCode, decision)
@@ -366,8 +365,10 @@ function refuse(
     } else if (reasonCode === ReasonCode.PayloadFormatInvalid) {
       throw new ProtocolError(reasonCode, rule)
     }
-    return
+    return undefined
   }
+  // Nobody has refused it: without an acknowledgement the client sends it again.
+  if (message.qos > 0 && isFailure(decision)) return endUnjudged(connection, rule)
   if (connection.context.limits.unauthorizedPublishV3 === 'disconnect') {
     throw new ProtocolError(reasonCode, rule)
   }
@@ -376,4 +377,15 @@ function refuse(
     ;(connection.session as Session).inbound.add(packetIdentifier)
     inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success)
   }
+  return undefined
+}
+
+/** Ends a connection of 3.x later, reading nothing until then. */
+function endUnjudged(connection: Connection, rule: string): Promise<void> {
+  return new Promise((resolve) => {
+    connection.context.timers.after(UNJUDGED_PAUSE_MS, () => {
+      connection.end(ReasonCode.ServerUnavailable, `nobody could be asked: ${rule}`)
+      resolve()
+    })
+  })
 }

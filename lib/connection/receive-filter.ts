@@ -41,10 +41,11 @@ export async function judgeSubscribe(
 /** From now on each message to the client of `connection` is asked about, if somebody can tell. */
 export function filterReceived(connection: Connection, session: Session): void {
   const { hooks } = connection.context
-  const asked = whoIsAsked('authorizeSubscribe', hooks, connection.client as ClientInfo)
-  if (asked.authorizeReceive === undefined) return
   session.filterBy(({ topic }, qos) => {
+    // Who can tell may be another when the client has authenticated again.
     const client = connection.client as ClientInfo
-    return toDecision(asked.authorizeReceive?.(client, { topic, qos })).isAllowed
+    const asked = whoIsAsked('authorizeSubscribe', hooks, client)
+    if (asked.authorizeReceive === undefined) return true
+    return toDecision(asked.authorizeReceive(client, { topic, qos })).isAllowed
   })
 }

@@ -136,7 +136,10 @@ export interface AccessHooks {
   authenticate?(request: AuthenticateRequest): Eventually<boolean | Admission | undefined>
   /** May it publish this? Asked for a Will Message too, on CONNECT. */
   authorizePublish?(client: ClientInfo, request: PublishRequest): Eventually<Answer | undefined>
-  /** May it subscribe to this? Asked for each Topic Filter. */
+  /**
+   * May it subscribe to this? Asked for each Topic Filter, and again for those of a session that is taken up
+   * if there is `authorizeReceive`, or rules that may have changed: until it is answered nothing is sent.
+   */
   authorizeSubscribe?(client: ClientInfo, request: SubscribeRequest): Eventually<Answer | undefined>
   /**
    * May it be sent this? Asked at the moment of sending, about clients with a subscription that

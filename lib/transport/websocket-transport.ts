@@ -45,6 +45,8 @@ export class WebSocketTransport implements Transport {
     webSocket.on('error', (error) => this.#fail(`the client broke WebSocket: ${error.message}`))
     socket.on('error', (error) => this.#fail(networkSentence(error)))
     webSocket.on('close', () => {
+      if (!this.#isOver) for (const data of this.#held) this.events.received(data)
+      this.#held = []
       this.#isOver = true
       this.events.closed(this.#error)
     })

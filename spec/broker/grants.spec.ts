@@ -5,6 +5,7 @@ import test from 'ava'
 import type { AccessHooks, Admission, AuthenticationStep } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { type ConnectOptions, connectClient, openClient } from '../support/client.ts'
+import { defer, turns } from '../support/deferred.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 
 /** A hook that grants what the password names. */
@@ -201,6 +202,54 @@ test('who comes back with rules of its own is not sent what waited and it may no
   )
 })
 
+/** Who reads `#` in part: not what is secret. */
+const inPart = (judge: () => void | Promise<void> = () => {}): AccessHooks => ({
+  authorizePublish: () => true,
+  authorizeSubscribe: async () => {
+    await judge()
+    return { isAllowed: true, isFiltered: true }
+  },
+  authorizeReceive: (_, { topic }) => topic !== 'secret',
+})
+
+test('a subscription that hooks grant in part stays so when its client comes back', async (t) => {
+  const { broker } = await startBroker(t, { hooks: inPart() })
+  const first = await connectClient(t, broker, { clientId: 'c', ...forEver })
+  await first.subscribe(t, '#', { qos: 1 })
+  first.destroy()
+  await first.closed()
+  await broker.publish({ topic: 'secret', qos: 1 })
+
+  const second = await connectClient(t, broker, { clientId: 'c', ...forEver })
+  await second.settled()
+  for (const topic of ['secret', 'a']) await broker.publish({ topic, qos: 1 })
+
+  await second.expect(t, 'publish', { topic: 'a' })
+  t.deepEqual(await second.settled(), [])
+})
+
+test('a client that comes back is sent nothing until it is known what it may have', async (t) => {
+  const answer = defer<void>()
+  let judge: () => void | Promise<void> = () => {}
+  const { broker } = await startBroker(t, { hooks: inPart(() => judge()) })
+  const first = await connectClient(t, broker, { clientId: 'c', ...forEver })
+  await first.subscribe(t, '#', { qos: 1 })
+  first.destroy()
+  await first.closed()
+  judge = () => answer.promise
+
+  const second = await connectClient(t, broker, { clientId: 'c', ...forEver })
+  for (const qos of [0, 1] as const) {
+    for (const topic of ['secret', 'a']) await broker.publish({ topic, qos })
+  }
+  await turns()
+  t.deepEqual(second.packets, [])
+  answer.resolve()
+
+  await second.expect(t, 'publish', { topic: 'a', qos: 1 })
+  t.deepEqual(await second.settled(), [])
+})
+
 const steps: Record<string, AuthenticationStep> = {
   hour: { kind: 'success', userName: 'alice', expiresAt: 1_700_003_600_000 },
   day: {
@@ -210,6 +259,7 @@ const steps: Record<string, AuthenticationStep> = {
     acl: { subscribe: ['a'] },
   },
   past: { kind: 'success', expiresAt: 1 },
+  unlimited: { kind: 'success', userName: 'alice' },
 }
 const byTicket: AccessHooks = {
   authenticationMethods: { ticket: () => ({ next: (data) => steps[String(data)]! }) },
@@ -243,3 +293,39 @@ test('an authentication that has expired already ends the connection', async (t)
 
   await client.expect(t, 'disconnect', { reasonCode: 0x87 })
 })
+
+test('who authenticates again and is not limited any more is sent what it subscribed to', async (t) => {
+  const { broker } = await startBroker(t, { hooks: byTicket })
+  const client = await connectClient(t, broker, { properties: ticket('hour') })
+  for (const filter of ['a', 'b']) await client.subscribe(t, filter)
+
+  for (const name of ['day', 'unlimited']) {
+    client.send({ cmd: 'auth', reasonCode: 0x19, properties: ticket(name) })
+    await client.expect(t, 'auth', { reasonCode: 0 })
+  }
+  await client.subscribe(t, 'c')
+  for (const topic of ['a', 'c']) await broker.publish({ topic, payload: 'x' })
+
+  t.deepEqual(
+    (await client.settled()).map(({ topic }) => topic),
+    ['a', 'c'],
+  )
+})
+
+for (const qos of [1, 2] as const) {
+  test(`[3.1.1: MQTT-3.3.5-2] a message of MQTT 3.1.1 that nobody could be asked about is not acknowledged, QoS ${qos}`, async (t) => {
+    const hooks: AccessHooks = {
+      authorizePublish: () => ({ isAllowed: false, reasonCode: 0x88, rule: 'the service is away' }),
+    }
+    const { broker, clock } = await startBroker(t, { hooks })
+    const client = await connectClient(t, broker, { version: 4 })
+
+    client.publish('a', 'x', { qos, messageId: 1 })
+    client.publish('a', 'y', { qos, messageId: 2 })
+    await turns()
+    t.false(client.isClosed)
+    await clock.advance(10_000)
+
+    t.deepEqual(await client.closed(), [])
+  })
+}

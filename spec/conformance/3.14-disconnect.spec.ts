@@ -1,12 +1,17 @@
 import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import { createConnection } from 'node:net'
 import test from 'ava'
-import type { ConnectionEnd } from '../../lib/index.ts'
+import { WebSocket } from 'ws'
+import type { AccessHooks, ConnectionEnd } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
-import { type AnyPacket, connectClient, openClient } from '../support/client.ts'
+import { type AnyPacket, connectClient, openClient, TestClient } from '../support/client.ts'
 import { defer, turns } from '../support/deferred.ts'
 import { recordFrames } from '../support/frames.ts'
+import { startListeningBroker } from '../support/mqtt-js.ts'
 import { Observed } from '../support/observed.ts'
 import { block, frame, property, type } from '../support/raw-packets.ts'
+import { nextTurn } from '../support/turns.ts'
 
 const versions = [3, 4, 5] as const
 
@@ -183,3 +188,44 @@ test('[MQTT-3.14.4-1] nothing follows a DISCONNECT of the broker', async (t) => 
 
   t.deepEqual(codesOf(await client.closed()), [['disconnect', 0x82]])
 })
+
+/** Opens a connection of that kind; returns what sends all of `bytes` at once, and closes. */
+const writers = {
+  async tcp(url: string) {
+    const { port } = new URL(url)
+    const socket = createConnection({ port: Number(port), host: '127.0.0.1' })
+    await once(socket, 'connect')
+    return (bytes: Buffer) => void socket.end(bytes)
+  },
+  async ws(url: string) {
+    const webSocket = new WebSocket(url, 'mqtt')
+    await once(webSocket, 'open')
+    return (bytes: Buffer) => {
+      webSocket.send(bytes)
+      webSocket.close()
+    }
+  },
+}
+
+for (const kind of ['tcp', 'ws'] as const) {
+  test(`[MQTT-3.14.4-3] what a client says before it closes counts, however slowly it is read (${kind})`, async (t) => {
+    const hooks: AccessHooks = { authorizePublish: () => nextTurn().then(() => true) }
+    const { broker, urls } = await startListeningBroker(t, { hooks })
+    const observed = new Observed(broker)
+    const ended = once(broker, 'disconnected')
+    const writeAll = await writers[kind](urls[kind])
+    const client = new TestClient(5)
+    const chunks: Buffer[] = []
+    client.wire = { write: (bytes) => void chunks.push(bytes), destroy() {} }
+    client.connect({ will: { topic: 'w' } })
+    for (let i = 0; i < 50; i++) client.publish('a', String(i))
+    client.send({ cmd: 'disconnect' })
+
+    writeAll(Buffer.concat(chunks))
+
+    const [, end] = (await ended) as [unknown, ConnectionEnd]
+    t.like(end, { reasonCode: 0, by: 'client' })
+    const numbers = Array.from({ length: 50 }, (_, i) => String(i))
+    t.deepEqual(observed.payloads, numbers)
+  })
+}

@@ -157,3 +157,58 @@ test('an alias is not set where it would make the packet too large for the clien
 
   t.is(publishes(await arrived(subscriber, publisher)).length, 1)
 })
+
+test('an alias that the client knows is left out where the packet fits without it alone', async (t) => {
+  const { broker } = await startBroker(t)
+  const properties = { topicAliasMaximum: 5, maximumPacketSize: 20 }
+  const subscriber = await connectClient(t, broker, { properties })
+  const publisher = await connectClient(t, broker)
+  await subscriber.subscribe(t, 'a')
+
+  publisher.publish('a', 'x')
+  publisher.publish('a', 'x'.repeat(14))
+  publisher.publish('a', 'y')
+
+  const got = publishes(await arrived(subscriber, publisher))
+  t.deepEqual(
+    got.map(({ topic, payload }) => [topic, payload.length]),
+    [
+      ['a', 1],
+      ['a', 14],
+      ['', 1],
+    ],
+  )
+})
+
+for (const [why, options] of [
+  [
+    'not allowed',
+    { hooks: { authorizePublish: (_: unknown, { topic }: { topic: string }) => topic === 'b' } },
+  ],
+  ['beyond a quota', { perClient: { retainedMessagesMax: 1 } }],
+] as const) {
+  test(`[MQTT-3.3.2-12] an alias is set by a PUBLISH that is ${why} too`, async (t) => {
+    const { broker } = await startBroker(t, options)
+    const publisher = await connectClient(t, broker)
+    const publish = (topic: string, alias: number, messageId: number): void => {
+      const properties = block(property('topicAlias', alias))
+      publisher.sendBytes(frame(type.publish, 0b0011, text(topic), 0, messageId, properties, 0x78))
+    }
+
+    publish('b', 1, 1)
+    publish('a', 2, 2)
+    publish('a', 1, 3)
+    publish('', 1, 4)
+
+    const code = why === 'not allowed' ? 0x87 : 0x97
+    t.deepEqual(
+      (await arrived(publisher)).map(({ messageId, reasonCode }) => [messageId, reasonCode]),
+      [
+        [1, 0],
+        [2, code],
+        [3, code],
+        [4, code],
+      ],
+    )
+  })
+}

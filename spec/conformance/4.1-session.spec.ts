@@ -8,6 +8,7 @@ import {
   openClient,
 } from '../support/client.ts'
 import { defer, microtasks, turns } from '../support/deferred.ts'
+import { Observed } from '../support/observed.ts'
 
 const versions = [3, 4, 5] as const
 const expiring = (sessionExpiryInterval: number) => ({ properties: { sessionExpiryInterval } })
@@ -260,6 +261,21 @@ test('a Session Expiry Interval on DISCONNECT stays below session.expiryMaxSecon
   const client = openClient(broker)
   client.connect({ clientId: 'c', clean: false })
   await client.expect(t, 'connack', { sessionPresent: false })
+})
+
+test('[MQTT-3.1.2-8] [MQTT-3.14.4-3] a client whose sessions the broker does not keep may say on DISCONNECT how long it wants one kept', async (t) => {
+  const { broker } = await startBroker(t, { session: { expiryMaxSeconds: 0 } })
+  const observed = new Observed(broker)
+  const options = { clientId: 'c', will: { topic: 'w' } }
+  const client = await connectClient(t, broker, { ...options, ...expiring(10) })
+
+  client.send({ cmd: 'disconnect', reasonCode: 0, ...expiring(20) })
+
+  t.deepEqual(await client.closed(), [])
+  t.deepEqual(observed.messages, [])
+  const other = await connectClient(t, broker, options)
+  other.send({ cmd: 'disconnect', reasonCode: 0, ...expiring(20) })
+  await other.expect(t, 'disconnect', { reasonCode: 0x82 })
 })
 
 for (const version of versions) {

@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava'
-import type { Broker } from '../../lib/index.ts'
+import type { AccessHooks, Broker } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { type AnyPacket, connectClient, type MemoryClient, openClient } from '../support/client.ts'
+import { defer, turns } from '../support/deferred.ts'
 import { HeldStore } from '../support/held-store.ts'
 import {
   acknowledge,
@@ -86,6 +87,33 @@ for (const version of versions) {
       ])
       await breakOff(after)
     }
+  })
+
+  test(`[MQTT-4.4.0-1] [MQTT-4.6.0-6] while it is found out what its client may, a session is sent nothing ${inVersion}`, async (t) => {
+    const answer = defer<boolean>()
+    let judge: () => boolean | Promise<boolean> = () => true
+    const hooks: AccessHooks = {
+      authenticate: () => ({ isAllowed: true, acl: ['allow all #'] }),
+      authorizeSubscribe: () => judge(),
+    }
+    const { broker } = await startBroker(t, { hooks })
+    const before = await connectClient(t, broker, durable(version, 'c'))
+    await before.subscribe(t, 'a', { qos: 1 })
+    await publishAll(t, broker, [['1', 1]])
+    await arrived(before)
+    await breakOff(before)
+
+    judge = () => answer.promise
+    const after = await connectClient(t, broker, durable(version, 'c'))
+    await publishAll(t, broker, [
+      ['2', 1],
+      ['live', 0],
+    ])
+    await turns()
+    t.deepEqual(after.packets, [])
+    answer.resolve(true)
+
+    t.deepEqual(payloads(await arrived(after)), ['1', '2'])
   })
 
   test(`[MQTT-4.4.0-1] an exchange is completed after the reconnection ${inVersion}`, async (t) => {
