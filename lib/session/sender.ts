@@ -2,9 +2,8 @@
  * The messages of one session at QoS 1 and 2: as many as the window allows are under way, in the order they
  * came [MQTT-4.6.0-5] [MQTT-4.6.0-6], the others wait in the queue.
  *
- * Of a durable session at most `RESIDENT_MAX` waiting messages are in memory; the others are its backlog,
- * which is read from the store when their turn comes. What an earlier connection left unacknowledged
- * stands in front of the queue.
+ * Of a durable session at most `RESIDENT_MAX` waiting messages are in memory; the others are its backlog, which is
+ * read from the store when their turn comes. What an earlier connection left unacknowledged stands in front of the queue.
  */
 
 import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
@@ -353,10 +352,7 @@ export class Sender {
     while (!this.#backlog.isEmpty) await this.#pages.readBacklog(this.durable as SessionRef)
   }
 
-  /**
-   * Takes out what was never sent of shared subscriptions, so that another member can have it. It stays
-   * in the store until `freeShared`.
-   */
+  /** Takes out what was never sent of shared subscriptions, for another member. In the store until `freeShared`. */
   takeUnsentShared(group?: Share): Delivery[] {
     const taken = this.#queue.removeIf(
       (delivery) =>
