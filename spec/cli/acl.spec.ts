@@ -103,3 +103,11 @@ test('a wrong line is named, with exit code 2', async (t) => {
     `${path}:1: raed is none of read, write, subscribe and all; did you mean read?\n`,
   )
 })
+
+test('a mistake in the words of a command names the help of that command', async (t) => {
+  const seeOf = async (...words: string[]) => /See: (.*)\n$/.exec((await run(t, words)).stderr)?.[1]
+
+  t.is(await seeOf('acl', 'check'), 'noctule acl check --help')
+  t.is(await seeOf('acl', 'chek'), 'noctule acl --help')
+  t.is(await seeOf('acl'), 'noctule acl --help')
+})
