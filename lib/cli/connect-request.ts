@@ -34,7 +34,7 @@ export interface ConnectRequest {
 }
 
 /** A connection that is not answered within this time is given up. */
-export const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 10_000
 
 /** Throws a sentence when the flags contradict each other. */
 export function readConnectRequest(flags: ClientFlags, command: 'pub' | 'sub'): ConnectRequest {

@@ -9,7 +9,7 @@ const LIST_LENGTH_MAX = 100
 const HEADER_LENGTH_MAX = 8192
 
 /** Signatures that tokens may have: no others are looked at, `none` least of all. */
-export const tokenAlgorithms = [
+const tokenAlgorithms = [
   'HS256',
   'HS384',
   'HS512',

@@ -11,9 +11,9 @@ import type { Clock } from './clock.ts'
 import { fileSentence } from './file-sentence.ts'
 
 /** How often it is looked at, whatever the system says. */
-export const FILE_CHECK_MS: number = 1000
+const FILE_CHECK_MS: number = 1000
 /** How long a changed file has to be at rest before it is read. */
-export const FILE_REST_MS: number = 50
+const FILE_REST_MS: number = 50
 /** More is not what people write. */
 export const FILE_BYTES_MAX: number = 64 * 1024 ** 2
 
