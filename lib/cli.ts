@@ -53,7 +53,7 @@ async function run(words: readonly string[]): Promise<void> {
   try {
     await parse(prepare(words), words)
   } catch (error) {
-    process.exitCode = report(error, words[0])
+    process.exitCode = report(error, words)
   }
 }
 
@@ -116,11 +116,10 @@ function explainUnknown(message: string, [name = '', ...words]: readonly string[
 }
 
 /** Prints why a command ended early; returns the exit code. */
-function report(error: unknown, name: string | undefined): number {
+function report(error: unknown, words: readonly string[]): number {
   if (error instanceof UsageError || (error instanceof Error && error.name === 'YError')) {
-    const isKnown = commands.some(({ module }) => namesOf(module).includes(name ?? ''))
     const sentence = /[.?]$/.test(error.message) ? error.message : `${error.message}.`
-    console.error(`${sentence} See: noctule ${isKnown ? `${name} ` : ''}--help`)
+    console.error(`${sentence} See: noctule ${commandIn(words, sentence)}--help`)
     return ExitCode.Usage
   }
   if (error instanceof CommandFailure) {
@@ -129,4 +128,13 @@ function report(error: unknown, name: string | undefined): number {
   }
   console.error('Noctule has made a mistake. Please report it, with this:', error)
   return ExitCode.Failure
+}
+
+/** Whose help is meant: `acl check `, or `acl ` if its word for what to do is what the sentence is about. */
+function commandIn([name = '', what = '']: readonly string[], sentence: string): string {
+  const command = commands.find(({ module }) => namesOf(module).includes(name))
+  if (command === undefined) return ''
+  const isGroup = command.options === undefined && !namesOf(command.module).includes('$0')
+  const isNamed = isGroup && /^[a-z]+$/.test(what) && !sentence.startsWith(`"${what}"`)
+  return isNamed ? `${name} ${what} ` : `${name} `
 }

@@ -7,6 +7,7 @@ import type { ListenerConfiguration } from '../config/options.ts'
 import { revocationLists } from '../transport/crl.ts'
 import { errorOf, ListenError } from '../transport/listen.ts'
 import { checkCredentials, type TlsCredentials } from '../transport/tls.ts'
+import { fileSentence } from '../util/file-sentence.ts'
 
 export type EncryptedListener = Extract<ListenerConfiguration, { type: 'tls' | 'wss' }>
 
@@ -67,12 +68,6 @@ function endsOf(pem: Buffer): number[] {
   return found.map((one) => Date.parse(new X509Certificate(one).validTo))
 }
 
-const fileFaults: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a directory',
-}
-
 async function readPem(
   configuration: EncryptedListener,
   option: CredentialFile,
@@ -82,8 +77,8 @@ async function readPem(
   try {
     return await readFile(path)
   } catch (error) {
-    const { code = 'EIO', message } = error as NodeJS.ErrnoException
-    throw fileError(configuration, option, code, fileFaults[code] ?? message, error)
+    const fault = error as NodeJS.ErrnoException
+    throw fileError(configuration, option, fault.code ?? 'EIO', fileSentence(fault), error)
   }
 }
 

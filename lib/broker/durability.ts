@@ -1,6 +1,7 @@
 /** Whether a store gives what the configuration asks for. */
 
 import type { StoreConfiguration } from '../config/options.ts'
+import { withoutPassword } from '../config/store-urls.ts'
 import { isWeaker, type Opened, StoreError } from '../storage/storage.ts'
 import type { Logger } from '../util/logger.ts'
 
@@ -19,9 +20,4 @@ export function checkDurability(
     )
   }
   log.warn({ rule }, 'acknowledgements promise less than was asked for')
-}
-
-/** The URL of a store as it may stand in a log. */
-export function withoutPassword(url: string): string {
-  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@')
 }

@@ -18,7 +18,7 @@ import {
 } from './credentials.ts'
 
 /** Whoever changes one file may be about to change the next. */
-export const FILES_REST_MS: number = 200
+const FILES_REST_MS: number = 200
 
 export interface EncryptionParts {
   readonly clock: Clock

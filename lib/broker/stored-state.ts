@@ -4,10 +4,11 @@
  */
 
 import type { BrokerConfiguration } from '../config/options.ts'
+import { withoutPassword } from '../config/store-urls.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import type { Durability, Store, StoredRetained, StoreError } from '../storage/storage.ts'
 import { writeUnit } from '../storage/write-unit.ts'
-import { checkDurability, withoutPassword } from './durability.ts'
+import { checkDurability } from './durability.ts'
 
 /** What is given back to a store at once. */
 const PAGE_MAX = 256

@@ -13,6 +13,7 @@ import { ClientRules, type RuleClient } from '../security/acl/rules.ts'
 import { FileProblem } from '../security/file-problem.ts'
 import { EVERYBODY } from '../security/redis/keys.ts'
 import { parseRoles, rulesFor } from '../security/redis/role-rules.ts'
+import { fileSentence } from '../util/file-sentence.ts'
 import { type RedisFlags, redisUrlOf, withAccounts, withRedisFlags } from './accounts-access.ts'
 import { ExitCode } from './exit-codes.ts'
 import { CommandFailure, UsageError } from './failures.ts'
@@ -208,7 +209,7 @@ function rulesInFile(path: string, flags: CheckFlags): ClientRules {
     const sentence =
       error instanceof FileProblem
         ? error.at(path)
-        : `Cannot read ${path}: ${(error as Error).message}.`
+        : `Cannot read ${path}: ${fileSentence(error as NodeJS.ErrnoException)}.`
     throw new CommandFailure(sentence, ExitCode.Usage)
   }
 }

@@ -10,6 +10,7 @@ import {
 import { ConfigurationError } from '../config/problems.ts'
 import { isSameOption, optionAt } from '../config/reload.ts'
 import { settingAt } from '../config/settings.ts'
+import { withoutPassword } from '../config/store-urls.ts'
 
 /** What the commands need of the process. */
 export interface ConfigSurroundings {
@@ -160,7 +161,7 @@ function withoutSecret(path: string, value: unknown): unknown {
   if (settingAt(path)?.isSecret === true && Array.isArray(value)) {
     return value.map((text: string) => text.replace(/:.*/s, ': ***'))
   }
-  return typeof value === 'string' ? value.replace(/(:\/\/[^/@]*:)[^/@]*@/, '$1***@') : value
+  return typeof value === 'string' ? withoutPassword(value) : value
 }
 
 function asJson(shown: readonly ShownOption[]): string {

@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls'
 import type { IClientOptions } from 'mqtt'
 import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
 import { isTopicName } from '../protocol/topics.ts'
+import { fileSentence } from '../util/file-sentence.ts'
 import { type BrokerUrl, parseBrokerUrl } from './broker-url.ts'
 import {
   type ClientFlags,
@@ -33,7 +34,7 @@ export interface ConnectRequest {
 }
 
 /** A connection that is not answered within this time is given up. */
-export const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 10_000
 
 /** Throws a sentence when the flags contradict each other. */
 export function readConnectRequest(flags: ClientFlags, command: 'pub' | 'sub'): ConnectRequest {
@@ -219,12 +220,7 @@ export function readFlagFile(flag: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException
-    const reasons: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EACCES: 'you may not read it',
-      EISDIR: 'it is a directory',
-    }
-    throw new UsageError(`Cannot read ${flag} ${path}: ${reasons[code] ?? message}`)
+    const why = fileSentence(error as NodeJS.ErrnoException)
+    throw new UsageError(`Cannot read ${flag} ${path}: ${why}`)
   }
 }

@@ -1,7 +1,7 @@
 /** Why there is no connection, in one sentence that says what to do about it. */
 
 import type { PeerCertificate } from 'node:tls'
-import type { IConnackPacket, IDisconnectPacket } from 'mqtt'
+import type { IClientOptions, IConnackPacket, IDisconnectPacket } from 'mqtt'
 import { describeReasonCode, ReasonCode } from '../protocol/reason-codes.ts'
 import type { ConnectRequest } from './connect-request.ts'
 
@@ -9,7 +9,11 @@ import type { ConnectRequest } from './connect-request.ts'
 export type ConnectionError = Error & { readonly code?: string | number; readonly reason?: unknown }
 
 /** What a sentence needs to know of whoever wanted to connect. */
-type Attempt = Pick<ConnectRequest, 'url' | 'isLocal' | 'options'>
+interface Attempt extends Pick<ConnectRequest, 'url' | 'isLocal'> {
+  readonly options: Pick<IClientOptions, 'protocolVersion' | 'connectTimeout'> & {
+    readonly username?: string | undefined
+  }
+}
 
 const RETURN_CODES: Readonly<Record<number, string>> = {
   1: 'unacceptable protocol version',
@@ -28,6 +32,8 @@ const HUNG_UP_TLS =
   'the other side hung up. Does this port speak TLS? Does it want a certificate (--cert), or refuse ours? Its log says why'
 /** A certificate may have thousands. */
 const NAMES_SHOWN_MAX = 300
+const OTHER_VERSION = '. Try another version: -V 5, -V 311 or -V 31'
+const NO_USER_NAME = '. No user name was given: -u NAME -P PASSWORD, or in the URL'
 const TRY_INSECURE = '--insecure connects without verifying it'
 
 const SENTENCES: Readonly<Record<string, string>> = {
@@ -78,10 +84,15 @@ export function connectionRefused(request: Attempt, packet: IConnackPacket): str
   const name = RETURN_CODES[code]
   const described =
     name === undefined ? describeReasonCode(code) : `${describeReasonCode(code)} ${name}`
-  const isVersion = code === 1 || code === ReasonCode.UnsupportedProtocolVersion
-  const hint = isVersion ? '. Try another version: -V 5, -V 311 or -V 31' : ''
   const said = quoteReason(packet.properties?.reasonString)
+  const hint = hintFor(code, request)
   return `The broker at ${request.url} refused the connection: ${described}${said}${hint}`
+}
+
+function hintFor(code: number, { options }: Attempt): string {
+  if (code === 1 || code === ReasonCode.UnsupportedProtocolVersion) return OTHER_VERSION
+  const isUnauthorized = code === 5 || code === ReasonCode.NotAuthorized
+  return isUnauthorized && options.username === undefined ? NO_USER_NAME : ''
 }
 
 /** A DISCONNECT of the broker. */

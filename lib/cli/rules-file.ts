@@ -1,6 +1,7 @@
 /** The text of rules that a command is given: a file, or standard input. */
 
 import { readFileSync } from 'node:fs'
+import { fileSentence } from '../util/file-sentence.ts'
 import { CommandFailure } from './failures.ts'
 
 /** More than all rules that are possible would have. */
@@ -11,7 +12,9 @@ export async function readRulesFile(path: string): Promise<string> {
     // yargs leaves nothing of a lone dash.
     return path === '-' || path === '' ? await readInput() : readFileSync(path, 'utf8')
   } catch (error) {
-    throw new CommandFailure(`Cannot read ${path}: ${(error as Error).message}.`)
+    throw new CommandFailure(
+      `Cannot read ${path}: ${fileSentence(error as NodeJS.ErrnoException)}.`,
+    )
   }
 }
 

@@ -5,7 +5,11 @@ import type { Argv, CommandModule } from 'yargs'
 import { Broker } from '../broker/broker.ts'
 import { type ConfigurationFlag, configurationFlags, flagsFrom } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
-import type { BrokerConfiguration, ListenerConfiguration } from '../config/options.ts'
+import type {
+  BrokerConfiguration,
+  ListenerConfiguration,
+  SecurityConfiguration,
+} from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
 import { compareForReload } from '../config/reload.ts'
 import { loadStore } from '../storage/load.ts'
@@ -196,11 +200,18 @@ function greet(broker: Broker): void {
   for (const url of broker.urls) say(`Noctule listens on ${url}`)
   const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
   if (port === undefined || isQuiet) return
-  const account = security.passwordFile === undefined ? '' : ' -u USER -P PASSWORD'
+  const account = wantsUsers(security) ? ' -u USER -P PASSWORD' : ''
   const where = `${port === '1883' ? '' : ` -p ${port}`}${account}`
   say('Try it:')
   say(`  npx noctule sub${where} -t 'hello/#' -v`)
   say(`  npx noctule pub${where} -t hello/world -m 'Hi there'`)
+}
+
+/** Whether somebody is asked who a client is, so that one without a user is refused. */
+function wantsUsers(security: SecurityConfiguration): boolean {
+  const { allowAnonymous, passwordFile, redisUrl, jwt, http } = security
+  const users = passwordFile ?? redisUrl ?? http.authenticateUrl ?? jwt.algorithms[0]
+  return users !== undefined && allowAnonymous !== true
 }
 
 /** Resolves with the first signal that asks us to stop; a second one ends the process at once. */

@@ -4,11 +4,11 @@
  */
 
 import type { Argv } from 'yargs'
-import { withoutPassword } from '../broker/durability.ts'
 import { configurationFlags, flagsFrom } from '../config/flags.ts'
 import { loadConfiguration } from '../config/load.ts'
 import type { StoreConfiguration } from '../config/options.ts'
 import { ConfigurationError } from '../config/problems.ts'
+import { withoutPassword } from '../config/store-urls.ts'
 import { assertStoreThere, loadStore } from '../storage/load.ts'
 import { type OpenedReader, openForReading } from '../storage/reading.ts'
 import { type Store, StoreError, type StoreEvents } from '../storage/storage.ts'

@@ -31,7 +31,7 @@ export function encodePropertyList(properties: Properties): Buffer {
   return Buffer.concat(parts)
 }
 
-export function encodeVariableByteInteger(value: number): Buffer {
+function encodeVariableByteInteger(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(variableByteIntegerSize(value))
   writeVariableByteInteger(bytes, 0, value)
   return bytes

@@ -2,15 +2,14 @@
 
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import * as z from 'zod'
-import { choice, integer, optionalText, textLike, toggle } from './option-kinds.ts'
+import { choice, integer, optionalText, PATH_LENGTH_MAX, textLike, toggle } from './option-kinds.ts'
 
-const PATH_LENGTH_MAX = 4096
 const NAME_LENGTH_MAX = 256
 const LIST_LENGTH_MAX = 100
 const HEADER_LENGTH_MAX = 8192
 
 /** Signatures that tokens may have: no others are looked at, `none` least of all. */
-export const tokenAlgorithms = [
+const tokenAlgorithms = [
   'HS256',
   'HS384',
   'HS512',

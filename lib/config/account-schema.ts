@@ -1,11 +1,8 @@
 /** Options of `security` for accounts that several brokers share, and for SCRAM. */
 
 import * as z from 'zod'
-import { type Integer, integer } from './option-kinds.ts'
+import { COUNT_MAX, type Integer, integer, TEXT_LENGTH_MAX } from './option-kinds.ts'
 import { isRedis, keyPrefix, REDIS } from './store-urls.ts'
-
-const TEXT_LENGTH_MAX = 1024
-const COUNT_MAX = 1_000_000_000
 
 type ScramMethods = z.ZodEnum<{
   'SCRAM-SHA-256': 'SCRAM-SHA-256'

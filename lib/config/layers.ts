@@ -27,7 +27,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export type Flags = Readonly<Record<string, unknown>>
 
 /** Variables that are not options: the file itself. */
-export const reservedVariables: readonly string[] = ['NOCTULE_CONFIG']
+const reservedVariables: readonly string[] = ['NOCTULE_CONFIG']
 
 // Kubernetes gives these to every container when there is a service of the name noctule.
 const SERVICE_LINK =

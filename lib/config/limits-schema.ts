@@ -4,12 +4,17 @@
  */
 
 import * as z from 'zod'
-import { choice, type Integer, integer, optionalText, toggle } from './option-kinds.ts'
+import {
+  BYTES_MAX,
+  COUNT_MAX,
+  choice,
+  type Integer,
+  integer,
+  optionalText,
+  PATH_LENGTH_MAX,
+  toggle,
+} from './option-kinds.ts'
 
-const PATH_LENGTH_MAX = 4096
-
-const COUNT_MAX = 1_000_000_000
-const BYTES_MAX = 1024 ** 4
 const SECONDS_MAX = 366 * 86_400
 
 function limit(max: number, sentence: string): Integer {

@@ -14,11 +14,10 @@ import {
   nameText,
   optionalInteger,
   optionalText,
+  PATH_LENGTH_MAX,
   textLike,
   toggle,
 } from './option-kinds.ts'
-
-const PATH_LENGTH_MAX = 4096
 
 // Linux keeps 108 bytes for the path of a Unix socket, one of them the end mark; macOS 104.
 const UNIX_PATH_LENGTH_MAX = 107

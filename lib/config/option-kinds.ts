@@ -2,6 +2,13 @@
 
 import * as z from 'zod'
 
+// More than any machine has: bounds that keep mistyped numbers out.
+export const BYTES_MAX: number = 1024 ** 4
+export const COUNT_MAX = 1_000_000_000
+
+export const PATH_LENGTH_MAX = 4096
+export const TEXT_LENGTH_MAX = 1024
+
 export type Integer = z.ZodDefault<z.ZodInt>
 export type Toggle = z.ZodDefault<z.ZodBoolean>
 export type Choice<T extends string> = z.ZodDefault<z.ZodEnum<{ [K in T]: K }>>

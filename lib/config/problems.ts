@@ -61,7 +61,7 @@ export function wrongFile(where: string, expected: string, found: string): Confi
 const SHOWN_MAX = 60
 
 /** Returns a value as one would write it, on one line and not too long. */
-export function describeValue(value: unknown): string {
+function describeValue(value: unknown): string {
   if (value === undefined || value === null) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a group of keys'

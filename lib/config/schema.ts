@@ -10,18 +10,21 @@ import { accessGroups } from './access-schema.ts'
 import { accountOptions } from './account-schema.ts'
 import { bans, limits, overload, perAddress, perClient, perUser } from './limits-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
-import { choice, integer, nameText, optionalText, toggle } from './option-kinds.ts'
+import {
+  BYTES_MAX,
+  COUNT_MAX,
+  choice,
+  integer,
+  nameText,
+  optionalText,
+  PATH_LENGTH_MAX,
+  TEXT_LENGTH_MAX,
+  toggle,
+} from './option-kinds.ts'
 import { isKnownStore, keyPrefix, STORES } from './store-urls.ts'
 
 const MiB = 1024 ** 2
 const GiB = 1024 ** 3
-
-// More than any machine has: bounds that keep mistyped numbers out.
-const BYTES_MAX = 1024 ** 4
-const COUNT_MAX = 1_000_000_000
-
-const TEXT_LENGTH_MAX = 1024
-const PATH_LENGTH_MAX = 4096
 
 const security = z
   .strictObject({

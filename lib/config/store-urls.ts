@@ -1,4 +1,4 @@
-/** What the URL of a store may begin with, and names of keys in a Redis. */
+/** What the URL of a store may begin with and how it is shown, and names of keys in a Redis. */
 
 import type * as z from 'zod'
 import { textLike } from './option-kinds.ts'
@@ -28,6 +28,11 @@ export function isKnownStore(url: string): boolean {
 
 export function isRedis(url: string): boolean {
   return redisKinds.includes(url.split(':')[0] ?? '') && isKnownStore(url)
+}
+
+/** A URL as it may be shown, or stand in a log. */
+export function withoutPassword(url: string): string {
+  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@')
 }
 
 /** What stands before a hash tag of ours. */

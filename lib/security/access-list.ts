@@ -18,7 +18,7 @@ import { ClientRules, type PartlyReadable, type Rule } from './acl/rules.ts'
 /** How many topics of a client are known again: devices publish to few. */
 export const TOPICS_KNOWN_MAX: number = 64
 /** Longer ones are judged each time, so that what is kept for a client stays small. */
-export const TOPIC_LENGTH_KNOWN_MAX: number = 256
+const TOPIC_LENGTH_KNOWN_MAX: number = 256
 
 export class AccessList {
   readonly #fileName: string

@@ -10,7 +10,7 @@ import { ClientRules, type Rule } from './acl/rules.ts'
 import { FileProblem } from './file-problem.ts'
 
 /** Kept for every client that is connected. */
-export const CLIENT_RULES_MAX: number = 256
+const CLIENT_RULES_MAX: number = 256
 
 const NAME = "the client's own acl"
 const HINT = 'who lets this client in says what it may: a token, the service, or the host program'

@@ -12,7 +12,7 @@ export const IDENTITIES_MAX: number = 100_000
 export const IDENTITY_BYTES_MAX: number = 128
 export const KEY_BYTES_MAX: number = 64
 /** A shorter one can be guessed by whoever has listened, as nothing slows the guessing down. */
-export const KEY_BYTES_SAFE: number = 16
+const KEY_BYTES_SAFE: number = 16
 
 const DECOY_SECRET_BYTES = 32
 

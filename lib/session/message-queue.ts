@@ -14,7 +14,7 @@ import { type Delivery, isDroppable } from './delivery.ts'
 import type { Holder } from './holder.ts'
 
 /** What happens to a message that finds the queue full. */
-export const queuePolicies = ['drop-oldest', 'drop-newest', 'disconnect'] as const
+const queuePolicies = ['drop-oldest', 'drop-newest', 'disconnect'] as const
 export type QueuePolicy = (typeof queuePolicies)[number]
 
 export interface QueueLimits {

@@ -11,7 +11,7 @@ export interface RevocationList {
 
 const LIST = /-----BEGIN X509 CRL-----([\w+/=\s]*)-----END X509 CRL-----/g
 /** So many authorities have no broker. */
-export const LISTS_MAX = 1000
+const LISTS_MAX = 1000
 
 const SEQUENCE = 0x30
 const INTEGER = 0x02

@@ -18,7 +18,7 @@ import { CLOSE_TIMEOUT_MS } from './transport.ts'
 import { TrustedProxies } from './trusted-proxies.ts'
 
 /** For PROXY header, TLS and WebSocket handshake together, unless the listener says otherwise. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000
+const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /** A client that is not a transport yet. */
 export class Arrival {

@@ -19,9 +19,9 @@ export type ProxyHeader =
     }
 
 /** Longest header of version 1, its line end included (section 2.1 of the PROXY protocol). */
-export const V1_BYTES_MAX = 107
+const V1_BYTES_MAX = 107
 /** Most that may follow the 16 fixed bytes of version 2: addresses take 216, the rest are TLVs. */
-export const V2_REST_BYTES_MAX = 4_096
+const V2_REST_BYTES_MAX = 4_096
 
 const MORE: ProxyHeader = { state: 'more' }
 const V1_PREFIX = [0x50, 0x52, 0x4f, 0x58, 0x59, 0x20] // 'PROXY '

@@ -1,6 +1,7 @@
 /** Whose word about a client's address is believed: PROXY headers and X-Forwarded-For. */
 
 import { BlockList, isIP } from 'node:net'
+import { parseAddressRange } from '../util/address.ts'
 import { ListenError } from './listen.ts'
 import { plainAddress } from './peer.ts'
 
@@ -34,18 +35,15 @@ export class TrustedProxies {
     return client
   }
 
-  #add(range: string): void {
-    const [address = '', prefix] = range.split('/')
-    const version = isIP(address)
-    const bits = Number(prefix ?? (version === 6 ? 128 : 32))
-    const isRange = version !== 0 && /^\d{1,3}$/.test(prefix ?? '0')
-    if (!isRange || bits > (version === 6 ? 128 : 32) || range.split('/').length > 2) {
+  #add(written: string): void {
+    const range = parseAddressRange(written)
+    if (range === undefined) {
       throw new ListenError(
         'ERR_TRUSTED_PROXIES',
-        `Cannot trust the proxy "${range}": it is neither an IP address nor a range such as 10.0.0.0/8. Correct trustedProxies.`,
+        `Cannot trust the proxy "${written}": it is neither an IP address nor a range such as 10.0.0.0/8. Correct trustedProxies.`,
       )
     }
-    this.#list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4')
+    range.addTo(this.#list)
   }
 }
 

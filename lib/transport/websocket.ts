@@ -39,7 +39,7 @@ export interface WebSocketOptions extends NetworkOptions, EncryptionOptions {
 }
 
 /** A packet of the usual limit, 2 MiB, in one frame, with its fixed header. */
-export const FRAME_BYTES_MAX: number = 2 * 1024 * 1024 + 16
+const FRAME_BYTES_MAX: number = 2 * 1024 * 1024 + 16
 
 const HTTP_HEADER_BYTES_MAX = 16 * 1024
 const UPGRADE_PLEASE =

@@ -24,6 +24,7 @@ export interface AddressRange {
   /** The `sourceOf` all that it has, where it is exactly that. */
   readonly source: string | undefined
   has(address: string): boolean
+  addTo(list: BlockList): void
 }
 
 /** Understands `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`; undefined if it is neither address nor range. */
@@ -39,26 +40,30 @@ export function parseAddressRange(written: string): AddressRange | undefined {
   const first = version === 6 && source !== undefined ? source.slice(0, -'/64'.length) : address
   const plain =
     version === 6 ? new SocketAddress({ address: first, family: 'ipv6' }).address : address
+  const addTo = (list: BlockList) => list.addSubnet(address, bits, familyOf(version))
   return {
     text: bits === longest ? plain : `${plain}/${bits}`,
     source,
-    has: source === undefined ? membership(address, bits) : (other) => sourceOf(other) === source,
+    has: source === undefined ? membership(version, addTo) : (other) => sourceOf(other) === source,
+    addTo,
   }
 }
 
 /** Made when it is first asked: a list of bans has thousands that are no single source, and asks few. */
-function membership(address: string, bits: number): AddressRange['has'] {
-  const version = isIP(address)
-  const family = version === 6 ? 'ipv6' : 'ipv4'
+function membership(version: number, addTo: AddressRange['addTo']): AddressRange['has'] {
   let list: BlockList | undefined
   return (other) => {
     if (isIP(other) !== version) return false
     if (list === undefined) {
       list = new BlockList()
-      list.addSubnet(address, bits, family)
+      addTo(list)
     }
-    return list.check(other, family)
+    return list.check(other, familyOf(version))
   }
+}
+
+function familyOf(version: number): 'ipv4' | 'ipv6' {
+  return version === 6 ? 'ipv6' : 'ipv4'
 }
 
 /** The eight groups of an IPv6 address, without leading zeros. */

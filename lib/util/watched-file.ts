@@ -8,11 +8,12 @@ import { type BigIntStats, type FSWatcher, watch } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from './clock.ts'
+import { fileSentence } from './file-sentence.ts'
 
 /** How often it is looked at, whatever the system says. */
-export const FILE_CHECK_MS: number = 1000
+const FILE_CHECK_MS: number = 1000
 /** How long a changed file has to be at rest before it is read. */
-export const FILE_REST_MS: number = 50
+const FILE_REST_MS: number = 50
 /** More is not what people write. */
 export const FILE_BYTES_MAX: number = 64 * 1024 ** 2
 
@@ -112,7 +113,7 @@ async function markOf(path: string): Promise<string> {
   try {
     return markFrom(await stat(path, { bigint: true }))
   } catch (error) {
-    return sentenceFor(error as NodeJS.ErrnoException)
+    return fileSentence(error as NodeJS.ErrnoException)
   }
 }
 
@@ -126,17 +127,6 @@ async function readMarked(path: string): Promise<{ text: string; mark: string }>
     if (stats.size > FILE_BYTES_MAX) throw new Error(`it has more than ${FILE_BYTES_MAX} bytes`)
     return { text: await readFile(path, 'utf8'), mark: markFrom(stats) }
   } catch (error) {
-    throw new Error(sentenceFor(error as NodeJS.ErrnoException), { cause: error })
+    throw new Error(fileSentence(error as NodeJS.ErrnoException), { cause: error })
   }
-}
-
-const sentences: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a directory',
-}
-
-function sentenceFor({ code = '', message }: NodeJS.ErrnoException): string {
-  return sentences[code] ?? message
 }

@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { fileSentence } from './file-sentence.ts'
 
 /** What it is in while it is written; two at once would lose one's change. */
 const BESIDE = '.new'
@@ -34,9 +35,9 @@ export function readWholeFile(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new FileFailure(`Cannot read ${path}: ${message}.`)
+    const fault = error as NodeJS.ErrnoException
+    if (fault.code === 'ENOENT') return undefined
+    throw new FileFailure(`Cannot read ${path}: ${fileSentence(fault)}.`)
   }
 }
 

@@ -103,3 +103,19 @@ test('a wrong line is named, with exit code 2', async (t) => {
     `${path}:1: raed is none of read, write, subscribe and all; did you mean read?\n`,
   )
 })
+
+test('a mistake in the words of a command names the help of that command', async (t) => {
+  const seeOf = async (...words: string[]) => /See: (.*)\n$/.exec((await run(t, words)).stderr)?.[1]
+
+  t.is(await seeOf('acl', 'check'), 'noctule acl check --help')
+  t.is(await seeOf('acl', 'chek'), 'noctule acl --help')
+  t.is(await seeOf('acl'), 'noctule acl --help')
+})
+
+test('rules that are not there are told without the words of the system', async (t) => {
+  const check = await run(t, ['acl', 'check', '--acl', '/no/acl', '-t', 'a', '-a', 'publish'])
+  const set = await run(t, ['acl', 'set', '/no/acl', '--redis', 'redis://127.0.0.1:1'])
+
+  t.is(check.stderr, 'Cannot read /no/acl: there is no such file.\n')
+  t.is(set.stderr, 'Cannot read /no/acl: there is no such file.\n')
+})

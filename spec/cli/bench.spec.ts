@@ -157,7 +157,10 @@ test('a broker that does not want us is quoted', async (t) => {
   const { code, stderr } = await run(t, [...one, '--url', `mqtt://127.0.0.1:${broker.port}`])
 
   t.is(code, 1)
-  t.regex(stderr, /^The broker at mqtt:\S+ refused the connection: .*not authorized\n$/)
+  t.regex(
+    stderr,
+    /^The broker at mqtt:\S+ refused the connection: .*not authorized\. No user name was given: -u [^]*$/,
+  )
 })
 
 test('a subscription that is not granted as it was asked for is told', async (t) => {

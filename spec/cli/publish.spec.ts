@@ -292,9 +292,23 @@ test('a CONNACK of MQTT 3.1.1 that refuses is told with the names of that versio
     '-m',
     'b',
   ])
+  const account = ['-u', 'alice', '-P', 'secret']
+  const named = await run(t, [
+    'pub',
+    '-p',
+    String(broker.port),
+    '-V',
+    '311',
+    ...account,
+    '-t',
+    'a',
+    '-m',
+    'b',
+  ])
 
   t.is(code, 1)
-  t.regex(stderr, / refused the connection: 0x05 not authorized\n$/)
+  t.regex(named.stderr, / refused the connection: 0x05 not authorized\n$/)
+  t.regex(stderr, / refused the connection: 0x05 not authorized\. No user name was given: -u /)
 })
 
 test('where nothing listens, pub says so in one line', async (t) => {

@@ -52,6 +52,8 @@ test('the commands that --help names are those of the README', async (t) => {
     'config',
     'store',
     'user',
+    'role',
+    'ban',
     'acl',
     'certs',
     'bench',

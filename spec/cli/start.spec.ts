@@ -105,6 +105,15 @@ test('a certificate that is not there is told with its path and exit code 3', as
   )
 })
 
+test('the lines to try it with have a user where somebody asks for one', async (t) => {
+  const flags = ['--security.http.authenticateUrl', 'http://127.0.0.1:1/', '--log-level', 'info']
+  const broker = await startProcess(t, flags)
+  const open = await startProcess(t, [...flags, '--allow-anonymous'])
+
+  t.regex(broker.output(), /noctule sub -p \d+ -u USER -P PASSWORD -t/)
+  t.regex(open.output(), /noctule sub -p \d+ -t/)
+})
+
 test('flags win over the environment, the environment over the file', async (t) => {
   const file = temporaryFile(
     t,

@@ -129,3 +129,13 @@ test('config show prints groups in groups, and headers without what they say', a
     security: { http: { authorizeUrl: 'http://localhost/', headers: ['X-Api-Key: ***'] } },
   })
 })
+
+test('config show has no password of a URL, whatever is in it', async (t) => {
+  const url = 'redis://broker:one:two@db:6379'
+  const environment = { NOCTULE_STORE_URL: url, NOCTULE_SECURITY_REDIS_URL: url }
+
+  const { output } = await run(['show', '--changed'], environment)
+
+  const shown = 'redis://broker:***@db:6379'
+  t.deepEqual(parse(output), { store: { url: shown }, security: { redisUrl: shown } })
+})

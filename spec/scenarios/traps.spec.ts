@@ -48,8 +48,8 @@ for (const [what, nameOf] of Object.entries(crafted)) {
   })
 }
 
-/** What the administrator writes is not the client's: these read configuration and rules. */
-const ofTheAdministrator = ['cli/', 'config/', 'security/acl/words.ts']
+/** What the administrator writes is not the client's: these read flags and the configuration. */
+const ofTheAdministrator = ['cli/', 'config/']
 
 const LITERAL =
   /(?<=[(=,:!&|?[]\s*|return )\/(?![*/])((?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)\/([dgimsuvy]*)/g

@@ -103,6 +103,7 @@ export class Client implements PacketTaker, Writer {
     const code = body[1] as number
     if (code !== 0) {
       const { protocolVersion } = load
+      const { username } = target
       const refusal = {
         cmd: 'connack',
         returnCode: code,
@@ -110,7 +111,10 @@ export class Client implements PacketTaker, Writer {
         sessionPresent: false,
       } as const
       throw new CommandFailure(
-        connectionRefused({ ...addressOf(target), options: { protocolVersion } }, refusal),
+        connectionRefused(
+          { ...addressOf(target), options: { protocolVersion, username } },
+          refusal,
+        ),
       )
     }
     return body

@@ -2,6 +2,7 @@
 
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileSentence } from '../../util/file-sentence.ts'
 import { CommandFailure } from '../failures.ts'
 import { Authority, type KeyAndCertificate } from './authority.ts'
 
@@ -85,9 +86,9 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'there is no such file' : message
-    throw new CommandFailure(`Cannot read ${path}: ${why}.`)
+    throw new CommandFailure(
+      `Cannot read ${path}: ${fileSentence(error as NodeJS.ErrnoException)}.`,
+    )
   }
 }
 

@@ -45,7 +45,7 @@ interface BoundRule {
  * How often rules are compared with each other for one subscription: some 50 ms. Only a file in which
  * thousands of `deny` and of `allow` overlap needs more, and would let a SUBSCRIBE hold up everybody.
  */
-export const COMPARISONS_MAX: number = 250_000
+const COMPARISONS_MAX: number = 250_000
 
 const ASK_FILE = 'noctule acl check tells which rule decides'
 

@@ -1,12 +1,19 @@
 /** The words of a line: separated by spaces; quotes keep spaces and commas together. */
 
-const WORD = /(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g
-const PIECE = /\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^,"]+))(,|$)/y
+const WORD = /((?:"(?:[^"\\]|\\.)*"|[^\s"])+)\s*/y
+const PIECE = /(?:\s*"((?:[^"\\]|\\.)*)"\s*|([^,"]+))(,|$)/y
 
 /** Returns the words as they stand, quotes included; undefined if a quote is not closed. */
 export function wordsOf(line: string): string[] | undefined {
-  const isClosed = line.replaceAll(WORD, '').trim() === ''
-  return isClosed ? (line.match(WORD) ?? []) : undefined
+  const text = line.trim()
+  const words: string[] = []
+  WORD.lastIndex = 0
+  while (WORD.lastIndex < text.length) {
+    const word = WORD.exec(text)?.[1]
+    if (word === undefined) return undefined
+    words.push(word)
+  }
+  return words
 }
 
 /** Returns the parts of a list such as `alice,"bob smith"`, without quotes; undefined if it is none. */
@@ -25,7 +32,7 @@ export function listOf(text: string): string[] | undefined {
 
 /** Returns a word without its quotes. */
 export function plainWord(word: string): string {
-  return word.replaceAll(/"((?:[^"\\]|\\.)*)"/g, (_, quoted: string) => unescape(quoted))
+  return word.replaceAll(/"((?:[^"\\]|\\.)*)"?/g, (_, quoted: string) => unescape(quoted))
 }
 
 function unescape(quoted: string): string {

@@ -8,7 +8,7 @@ import type { Clock } from '../../util/clock.ts'
 import type { ClientInfo, Decision } from '../access.ts'
 
 /** Longer topics are asked about each time, so that what is kept for a client stays small. */
-export const KEY_LENGTH_MAX: number = 256
+const KEY_LENGTH_MAX: number = 256
 
 type Limits = Pick<SecurityHttpConfiguration, 'cacheAllowSeconds' | 'cacheDenySeconds' | 'cacheMax'>
 

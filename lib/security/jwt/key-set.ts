@@ -8,9 +8,9 @@ import type { SecurityJwtConfiguration } from '../../config/options.ts'
 import { FileProblem } from '../file-problem.ts'
 
 /** A larger set is none: each of its keys would be compared with each token. */
-export const KEYS_MAX: number = 100
+const KEYS_MAX: number = 100
 /** How many keys that a token may mean are tried. */
-export const KEYS_TRIED_MAX: number = 4
+const KEYS_TRIED_MAX: number = 4
 
 export interface VerificationKey {
   readonly key: KeyObject

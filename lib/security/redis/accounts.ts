@@ -146,7 +146,7 @@ export class Accounts {
 }
 
 /** Nobody has its password. */
-export const UNREADABLE: Account = {
+const UNREADABLE: Account = {
   password: { text: '', matches: async () => false },
   roles: [],
   isEnabled: false,

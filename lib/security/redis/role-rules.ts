@@ -27,7 +27,7 @@ import type { AccountsLink } from './link.ts'
 export type Roles = ReadonlyMap<string, readonly Rule[]>
 
 /** More roles than these are a mistake. */
-export const ROLES_MAX = 1000
+const ROLES_MAX = 1000
 /** More text than all rules that are possible would have. */
 const ROLES_LENGTH_MAX = 16 * 1024 ** 2
 
@@ -76,7 +76,7 @@ function parseRole(name: string, text: string): Rule[] {
 }
 
 /** How decisions name a role beside the line. */
-export function describeRole(name: string): string {
+function describeRole(name: string): string {
   return name === EVERYBODY ? 'rules for everybody' : `role ${name}`
 }
 

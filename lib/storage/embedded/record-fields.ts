@@ -12,7 +12,7 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 
-export const RECORD_VERSION = 1
+const RECORD_VERSION = 1
 
 /** Where the fields begin. */
 export const RECORD_HEAD_BYTES = 5
