@@ -41,6 +41,7 @@ export async function accept(
     will: connect.will === undefined ? undefined : toWill(connect.will, connection.context.limits),
     outlet: connection.outlet,
   })
+  session.holder = connection.accounts
   if ((connection.state as string) === 'closed') {
     registry.close(session, connection.outlet, 'with will')
     return
@@ -58,11 +59,12 @@ export async function accept(
     return
   }
   connection.context.counters.connectionsOpened++
-  session.holder = connection.accounts
   establish(connection, session, present)
-  const hasRules = connection.context.hasLiveRules || client.acl !== undefined
-  if (present && hasRules) await recheckSubscriptions(connection, session)
-  if ((connection.state as string) !== 'closed') registry.resume(session)
+  // It may be another user who takes the session up: nothing is sent before that is known.
+  if (present) await recheckSubscriptions(connection, session)
+  if ((connection.state as string) === 'closed') return
+  connection.outlet.open()
+  registry.resume(session)
 }
 
 function establish(connection: Connection, session: Session, present: boolean): void {

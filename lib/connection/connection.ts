@@ -293,10 +293,9 @@ export class Connection implements TransportEvents {
     return undefined
   }
 
-  /** CONNACK is sent: from now on the client is served. */
+  /** CONNACK is sent: from now on the client is heard; it is sent messages when its outlet is opened. */
   establish(session: Session): void {
     this.state = 'connected' // [MQTT-3.2.0-2]
-    this.outlet.open()
     this.session = session
     this.connectedAt = this.context.clock.now()
     this.#connectTimer?.cancel()

@@ -33,13 +33,15 @@ export async function recheckSubscriptions(
   for (const { topicFilter, qos } of session.subscriptions.values()) {
     if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
     const decision = await judgeSubscribe(connection, topicFilter, qos)
+    // The session may be on another connection by now.
+    if (connection.state === 'closed') break
     if (isFailure(decision)) {
       if (isSameClient) continue
       connection.end(ReasonCode.ServerBusy, `nobody could be asked: ${decision.rule ?? ''}`)
       break
     }
     if (!decision.isAllowed || decision.isFiltered === true) filterReceived(connection, session)
-    if (decision.isAllowed || connection.state === 'closed') continue
+    if (decision.isAllowed) continue
     if (!registry.unsubscribe(session, topicFilter)) continue
     ended.push(topicFilter)
     observers.unsubscribed(client, topicFilter)
