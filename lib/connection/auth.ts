@@ -12,7 +12,7 @@ import type {
 } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Timer } from '../util/timers.ts'
-import { noteLogin } from './admission.ts'
+import { findBanOf, noteLogin, refuseAdmission } from './admission.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
@@ -113,7 +113,15 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
   if (step.data !== undefined) properties.authenticationData = step.data
   switch (step.kind) {
     case 'continue':
-      if (connection.state !== 'connected') connection.state = 'authenticating'
+      if (connection.state !== 'connected') {
+        const ban = findBanOf(connection, step.userName)
+        if (ban !== undefined) {
+          refuseAdmission(connection, ban)
+          return
+        }
+        connection.state = 'authenticating'
+        connection.enterHalfOpen()
+      }
       connection.outlet.send({
         type: 'auth',
         reasonCode: ReasonCode.ContinueAuthentication, // [MQTT-4.12.0-2]

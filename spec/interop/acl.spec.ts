@@ -383,6 +383,15 @@ test('a dry run logs what would be refused, and refuses nothing', async (t) => {
   })
 })
 
+test('a dry run grants a Shared Subscription of which only a part may be read', async (t) => {
+  const security = { aclDryRun: true, aclPartlyReadable: 'filter' } as const
+  const { enter, log } = await open(t, 'allow read news/#\n', security)
+  const bob = await enter('bob')
+
+  t.is(await subscribe(bob, '$share/group/#'), 0)
+  t.like(await log.next('would be refused'), { packet: 'SUBSCRIBE', topic: '$share/group/#' })
+})
+
 test('the hooks of the host program are asked first; what they leave open the files decide', async (t) => {
   const asked: string[] = []
   const { enter } = await open(
