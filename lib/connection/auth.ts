@@ -17,7 +17,7 @@ import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 import { takeGrant } from './grant.ts'
-import { recheckSubscriptions } from './recheck.ts'
+import { recheckClient } from './recheck.ts'
 
 /** How much of a name that the client chose is repeated in the log and to the client. */
 const METHOD_SHOWN_MAX = 64
@@ -169,7 +169,7 @@ async function succeed(
 /** It has authenticated again, perhaps with other rules and another end. */
 async function goOn(connection: Connection, properties: Properties): Promise<void> {
   connection.expiry.restart()
-  await recheckSubscriptions(connection, connection.session as Session, true)
+  await recheckClient(connection, connection.session as Session)
   if (connection.state !== 'connected') return
   connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }

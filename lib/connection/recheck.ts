@@ -11,6 +11,7 @@ import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
 import { filterReceived, judgeSubscribe } from './receive-filter.ts'
+import { recheckWill } from './will.ts'
 
 /** After so many subscriptions the other connections have their turn. */
 const SUBSCRIPTIONS_PER_TURN = 100
@@ -50,4 +51,10 @@ export async function recheckSubscriptions(
   if (session.durable !== undefined && ended.length > 0) {
     await store.update(session.durable, { unsubscribe: ended })
   }
+}
+
+/** Other rules hold for a client that is connected: its will and its subscriptions are judged by them. */
+export async function recheckClient(connection: Connection, session: Session): Promise<void> {
+  await recheckWill(connection, session)
+  await recheckSubscriptions(connection, session, true)
 }
