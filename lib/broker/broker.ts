@@ -104,7 +104,6 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       configuration,
       limits: limitsOf(configuration, undefined, this.#hooks),
       hooks: this.#hooks,
-      hasLiveRules: this.#sources.haveRules,
       observers: observersOf(this, this.#tell, () => this.#systemTopics),
       systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
       connections,

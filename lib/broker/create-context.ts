@@ -6,6 +6,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { RetainedMessages } from '../retained/retained-messages.ts'
 import { Router } from '../router/router.ts'
+import type { RetainedAccounts } from '../session/holder.ts'
 import { SessionRegistry } from '../session/session-registry.ts'
 import type { Store } from '../storage/storage.ts'
 import type { MakeStore } from '../storage/store-parts.ts'
@@ -27,10 +28,7 @@ import { RetainedExpiry } from './retained-expiry.ts'
 
 /** What is there before the rooms are. */
 export interface Ground
-  extends Pick<
-    ConnectionContext,
-    'limits' | 'hooks' | 'hasLiveRules' | 'observers' | 'systemTopics'
-  > {
+  extends Pick<ConnectionContext, 'limits' | 'hooks' | 'observers' | 'systemTopics'> {
   readonly configuration: BrokerConfiguration
   readonly connections: Set<Connection>
   readonly counters: Counters
@@ -67,7 +65,6 @@ export function createContext(ground: Ground): { context: ConnectionContext; ove
   const context = {
     limits: ground.limits,
     hooks: ground.hooks,
-    hasLiveRules: ground.hasLiveRules,
     observers: ground.observers,
     systemTopics: ground.systemTopics,
     connections: ground.connections,
@@ -77,7 +74,7 @@ export function createContext(ground: Ground): { context: ConnectionContext; ove
     log,
     ...base,
     router,
-    registry: createRegistry(ground, base, router),
+    registry: createRegistry(ground, base, router, protection.retainedOwners),
     ...createWriting(),
     protection,
   }
@@ -94,7 +91,12 @@ function createRouter({ configuration, clock, random }: Ground, base: Base): Rou
   return new Router(options, { ...base, clock, random })
 }
 
-function createRegistry(ground: Ground, base: Base, router: Router): SessionRegistry {
+function createRegistry(
+  ground: Ground,
+  base: Base,
+  router: Router,
+  retainedAccounts: RetainedAccounts | undefined,
+): SessionRegistry {
   const { configuration, clock, counters, log, tell } = ground
   const drops = new DropReport(log, base.timers, counters)
   return new SessionRegistry({
@@ -107,6 +109,7 @@ function createRegistry(ground: Ground, base: Base, router: Router): SessionRegi
       drops.note(session, message, why)
       tell('dropped', session.clientIdentifier, message?.topic, why)
     },
+    retainedAccounts,
     willRestartGraceSeconds: configuration.session.willRestartGraceSeconds,
     storeTimeoutMs: configuration.store.timeoutMs,
     expired: ({ clientIdentifier }) => log.info({ client: clientIdentifier }, 'session expired'),

@@ -18,7 +18,9 @@ export function limitsOf(
 ): ConnectionLimits {
   const { connection, session, security, store } = configuration
   const provesUserNames = provesNames(listener)
-  const isOpen = isLoopback(listener) && hooks.authenticate === undefined && !provesUserNames
+  const knowsUsers =
+    hooks.authenticate !== undefined || hooks.authenticationMethods !== undefined || provesUserNames
+  const isOpen = isLoopback(listener) && !knowsUsers
   return {
     ...connection,
     maximumPacketSizeBytes: listener?.maximumPacketSizeBytes ?? connection.maximumPacketSizeBytes,

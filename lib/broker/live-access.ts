@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
-import { recheckSubscriptions } from '../connection/recheck.ts'
+import { recheckClient } from '../connection/recheck.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { AccessChanges } from '../security/access-sources.ts'
 
@@ -81,7 +81,7 @@ class RuleChange {
       const { session, state } = connection
       if (state !== 'connected' || session === undefined) continue
       // A store that fails ends its connection as it does when the client unsubscribes.
-      await recheckSubscriptions(connection, session, true).catch((error) => connection.fail(error))
+      await recheckClient(connection, session).catch((error) => connection.fail(error))
       if (++count % CONNECTIONS_PER_TURN === 0) await nextTurn()
     }
   }

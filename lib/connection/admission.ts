@@ -22,12 +22,9 @@ const LATE: readonly Scope[] = ['user', 'client']
 /** Judges what costs nothing to know, before anybody is asked about a password. Undefined: it may go on. */
 export function findEarlyRefusal(connection: Connection): Decision | undefined {
   const { protection, counters } = connection.context
-  const client = connection.client as ClientInfo
-  const ban = protection.bans.of(client)
-  if (ban !== undefined) {
-    counters.limitsReached.bans++
-    return banned(ban)
-  }
+  const { userName } = connection.client as ClientInfo
+  const ban = findBanOf(connection, userName)
+  if (ban !== undefined) return ban
   const load = protection.overload.refusal()
   if (load !== undefined) {
     counters.limitsReached.overload++
@@ -55,12 +52,27 @@ export function findLateRefusal(connection: Connection): Decision | undefined {
 }
 
 /** Whether an accepted client comes so often that it is banned now. */
-export function findFlapping({ client, context }: Connection): Decision | undefined {
+export function findFlapping(connection: Connection): Decision | undefined {
+  const { client, context } = connection
   const { bans } = context.protection
   bans.noteConnection(client as ClientInfo)
-  const ban = bans.of(client as ClientInfo)
+  return findBanOf(connection, client?.userName)
+}
+
+/**
+ * Whether the client is banned as `claimed`, whom it says to be. An exchange that says it before the proof is asked
+ * then: after it, the answer would tell who is banned that its guess was right.
+ */
+export function findBanOf(
+  connection: Connection,
+  claimed: string | undefined,
+): Decision | undefined {
+  const { protection, counters } = connection.context
+  const client = connection.client as ClientInfo
+  const userName = connection.transport.peer.userName ?? claimed ?? client.userName
+  const ban = protection.bans.of({ ...client, userName })
   if (ban === undefined) return undefined
-  context.counters.limitsReached.bans++
+  counters.limitsReached.bans++
   return banned(ban)
 }
 

@@ -2,11 +2,11 @@
 
 import type { Connect, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { type ClientInfo, type Decision, toDecision } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import type { Decision } from '../security/access.ts'
 import { findFlapping, findLateRefusal, refuseAdmission } from './admission.ts'
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
+import { authorizeWill } from './will.ts'
 
 /** Refuses a Will Message that the client may not publish, else accepts. `extra` goes into CONNACK. */
 export async function admit(
@@ -14,7 +14,7 @@ export async function admit(
   connect: Connect,
   extra: Properties,
 ): Promise<void> {
-  const decision = await authorizeWill(connection, connect)
+  const decision = await judgeWill(connection, connect)
   if (!decision.isAllowed) {
     refuse(connection, decision, ReasonCode.NotAuthorized, 'the will is not authorized')
     return
@@ -24,10 +24,8 @@ export async function admit(
   else refuseAdmission(connection, refusal)
 }
 
-async function authorizeWill(connection: Connection, { will }: Connect): Promise<Decision> {
-  const client = connection.client as ClientInfo
-  const asked = whoIsAsked('authorizePublish', connection.context.hooks, client)
-  if (will === undefined || asked.authorizePublish === undefined) return { isAllowed: true }
+async function judgeWill(connection: Connection, { will }: Connect): Promise<Decision> {
+  if (will === undefined) return { isAllowed: true }
   const { topicName: topic, qos, retain, payload } = will
-  return toDecision(await asked.authorizePublish(client, { topic, qos, retain, payload }))
+  return authorizeWill(connection, { topic, qos, retain, payload })
 }

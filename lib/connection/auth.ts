@@ -12,12 +12,12 @@ import type {
 } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Timer } from '../util/timers.ts'
-import { noteLogin } from './admission.ts'
+import { findBanOf, noteLogin, refuseAdmission } from './admission.ts'
 import { admit } from './admit.ts'
 import { refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
 import { takeGrant } from './grant.ts'
-import { recheckSubscriptions } from './recheck.ts'
+import { recheckClient } from './recheck.ts'
 
 /** How much of a name that the client chose is repeated in the log and to the client. */
 const METHOD_SHOWN_MAX = 64
@@ -113,7 +113,15 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
   if (step.data !== undefined) properties.authenticationData = step.data
   switch (step.kind) {
     case 'continue':
-      if (connection.state !== 'connected') connection.state = 'authenticating'
+      if (connection.state !== 'connected') {
+        const ban = findBanOf(connection, step.userName)
+        if (ban !== undefined) {
+          refuseAdmission(connection, ban)
+          return
+        }
+        connection.state = 'authenticating'
+        connection.enterHalfOpen()
+      }
       connection.outlet.send({
         type: 'auth',
         reasonCode: ReasonCode.ContinueAuthentication, // [MQTT-4.12.0-2]
@@ -161,7 +169,7 @@ async function succeed(
 /** It has authenticated again, perhaps with other rules and another end. */
 async function goOn(connection: Connection, properties: Properties): Promise<void> {
   connection.expiry.restart()
-  await recheckSubscriptions(connection, connection.session as Session, true)
+  await recheckClient(connection, connection.session as Session)
   if (connection.state !== 'connected') return
   connection.outlet.send({ type: 'auth', reasonCode: ReasonCode.Success, properties })
 }

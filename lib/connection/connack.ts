@@ -41,6 +41,7 @@ export async function accept(
     will: connect.will === undefined ? undefined : toWill(connect.will, connection.context.limits),
     outlet: connection.outlet,
   })
+  session.holder = connection.accounts
   if ((connection.state as string) === 'closed') {
     registry.close(session, connection.outlet, 'with will')
     return
@@ -58,19 +59,13 @@ export async function accept(
     return
   }
   connection.context.counters.connectionsOpened++
-  session.holder = connection.accounts
   establish(connection, session, present)
-  if (present && mayHaveChanged(connection)) await recheckSubscriptions(connection, session)
+  // It may be another user who takes the session up. And of what comes now, not all may be for this client,
+  // and all of it stands behind what is sent again.
+  if (present) await recheckSubscriptions(connection, session)
   if ((connection.state as string) === 'closed') return
-  // Not sooner: of what comes now, not all may be for this client, and all of it stands behind what is sent again.
   connection.outlet.open()
   registry.resume(session)
-}
-
-/** Whether what a client may have could be another part of its subscriptions than when it made them. */
-function mayHaveChanged({ context, client }: Connection): boolean {
-  const { hasLiveRules, hooks } = context
-  return hasLiveRules || client?.acl !== undefined || hooks.authorizeReceive !== undefined
 }
 
 function establish(connection: Connection, session: Session, present: boolean): void {

@@ -68,8 +68,9 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
   const { isAllowed, reasonCode = ReasonCode.BadUserNameOrPassword } = admission
   // Who says neither a name nor a password guesses nothing.
   const isLogin = connect.userName !== undefined || connect.password !== undefined
-  if (isLogin) noteLogin(connection, { isAllowed, reasonCode })
   const denied = isAllowed ? takeGrant(connection, admission) : admission
+  // What is forgiven is forgiven to whom it let in, not to whom it called itself.
+  if (isLogin) noteLogin(connection, { isAllowed, reasonCode })
   if (denied === undefined) await admit(connection, connect, {})
   else {
     const rule = 'user name or password refused' // [MQTT-3.1.4-2]
@@ -161,6 +162,12 @@ const FORBIDDEN_ALL = denial(
   'set security.passwordFile and make users with noctule user add',
 )
 
+const NO_METHOD = denial(
+  ReasonCode.NotAuthorized,
+  'no Authentication Method in CONNECT, and nobody knows users without one',
+  'the client has to name one of hooks.authenticationMethods',
+)
+
 const UNKNOWN_USER = denial(
   ReasonCode.BadUserNameOrPassword,
   'no user of that name',
@@ -183,10 +190,14 @@ async function authenticate(connection: Connection, connect: Connect): Promise<A
     userProperties: connect.properties.userProperties ?? [],
   })
   if (answer !== undefined) return toDecision(answer)
-  const knowsUsers = hooks.authenticate !== undefined || limits.provesUserNames
+  const knowsUsers =
+    hooks.authenticate !== undefined ||
+    hooks.authenticationMethods !== undefined ||
+    limits.provesUserNames
   const isAnonymous = connect.userName === undefined || !knowsUsers
   if (isAnonymous && limits.allowAnonymous) return { isAllowed: true }
   if (limits.provesUserNames) return UNPROVED
-  if (hooks.authenticate === undefined) return FORBIDDEN_ALL
+  if (hooks.authenticate === undefined)
+    return hooks.authenticationMethods === undefined ? FORBIDDEN_ALL : NO_METHOD
   return isAnonymous ? FORBIDDEN_ANONYMOUS : UNKNOWN_USER
 }

@@ -85,7 +85,7 @@ export class Connection implements TransportEvents {
   #connectTimer: Timer | undefined
   /** Undefined while nothing limits how much it may send. */
   #meter: Meter | undefined
-  readonly #leaveHalfOpen: () => void
+  #leaveHalfOpen: () => void = () => {}
   readonly #keepAlive: KeepAlive
   readonly #stall: Stall
   /** Ends it when what let the client in is not valid any more. */
@@ -107,13 +107,20 @@ export class Connection implements TransportEvents {
     this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
       this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
     )
-    const { halfOpen, accounts } = context.protection
+    const { accounts } = context.protection
     this.accounts.add(accounts.ofAddress(transport.peer.address))
     this.accounts.add(accounts.ofListener(transport.peer.listener, context.limits))
-    this.#leaveHalfOpen = halfOpen.enter(transport.peer.address, (rule) => this.#giveWay(rule))
+    this.enterHalfOpen()
     context.connections.add(this)
     context.counters.socketsOpened++
     transport.events = this
+  }
+
+  /** It is waited for, and has not proved yet who it is: it may have to make room for another one. */
+  enterHalfOpen(): void {
+    const { halfOpen } = this.context.protection
+    const { address } = this.transport.peer
+    this.#leaveHalfOpen = halfOpen.enter(address, (rule) => this.#giveWay(rule))
   }
 
   /** It has said nothing for too long: another one needs the place. */
@@ -289,12 +296,13 @@ export class Connection implements TransportEvents {
     }
     checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
     const packet = decodePacket(bytes, start, end, this.negotiated?.version)
+    this.#leaveHalfOpen()
     if (packet.type === 'auth') return handleAuth(this, packet)
     handleDisconnect(this, packet as Disconnect)
     return undefined
   }
 
-  /** CONNACK is sent: from now on the client is served. */
+  /** CONNACK is sent: from now on the client is heard; it is sent messages when its outlet is opened. */
   establish(session: Session): void {
     this.state = 'connected' // [MQTT-3.2.0-2]
     this.session = session

@@ -60,8 +60,6 @@ export interface ConnectionEnd {
 export interface ConnectionContext {
   readonly limits: ConnectionLimits
   readonly hooks: AccessHooks
-  /** Whether a session that is taken up is asked about again: there are rules, and they change. */
-  readonly hasLiveRules: boolean
   readonly observers: Observers
   readonly router: Router
   readonly registry: SessionRegistry

@@ -84,7 +84,7 @@ export class ConnectionOutlet implements Outlet {
     if (topicAliasMaximum > 0) this.#aliases = new OutboundAliases(topicAliasMaximum)
   }
 
-  /** CONNACK is sent, and it is known what the client may have: now it may follow [MQTT-3.2.0-1]. */
+  /** CONNACK is sent, and subscriptions are judged: what the session has may follow [MQTT-3.2.0-1]. */
   open(): void {
     this.#isServing = true
     this.#meter = outboundMeter(this.#connection)

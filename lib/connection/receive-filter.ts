@@ -5,7 +5,7 @@
 
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { isShared } from '../protocol/topics.ts'
+import { isShared, matchesTopic, parseSharedFilter } from '../protocol/topics.ts'
 import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
 import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
@@ -38,14 +38,24 @@ export async function judgeSubscribe(
   return asked.authorizeReceive === undefined ? UNASKED : decision
 }
 
-/** From now on each message to the client of `connection` is asked about, if somebody can tell. */
+/** From now on each message to the client of `connection` is asked about. */
 export function filterReceived(connection: Connection, session: Session): void {
-  const { hooks } = connection.context
-  session.filterBy(({ topic }, qos) => {
-    // Who can tell may be another when the client has authenticated again.
-    const client = connection.client as ClientInfo
-    const asked = whoIsAsked('authorizeSubscribe', hooks, client)
-    if (asked.authorizeReceive === undefined) return true
-    return toDecision(asked.authorizeReceive(client, { topic, qos })).isAllowed
-  })
+  session.filterBy(({ topic }, qos) => mayReceive(connection, session, topic, qos))
+}
+
+/** Where nobody can tell of a message, it may be received if a subscription that was allowed matches it. */
+function mayReceive(connection: Connection, session: Session, topic: string, qos: Qos): boolean {
+  const client = connection.client as ClientInfo
+  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  if (asked.authorizeSubscribe === undefined) return true
+  if (asked.authorizeReceive === undefined) return isSubscribed(session, topic)
+  return toDecision(asked.authorizeReceive(client, { topic, qos })).isAllowed
+}
+
+function isSubscribed({ subscriptions }: Session, topic: string): boolean {
+  for (const { topicFilter, isPlain } of subscriptions.values()) {
+    const shared = isPlain === true ? undefined : parseSharedFilter(topicFilter)
+    if (matchesTopic(shared?.topicFilter ?? topicFilter, topic)) return true
+  }
+  return false
 }

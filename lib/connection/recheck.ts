@@ -11,6 +11,7 @@ import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
 import { filterReceived, judgeSubscribe } from './receive-filter.ts'
+import { recheckWill } from './will.ts'
 
 /** After so many subscriptions the other connections have their turn. */
 const SUBSCRIPTIONS_PER_TURN = 100
@@ -33,13 +34,15 @@ export async function recheckSubscriptions(
   for (const { topicFilter, qos } of session.subscriptions.values()) {
     if (++count % SUBSCRIPTIONS_PER_TURN === 0) await nextTurn()
     const decision = await judgeSubscribe(connection, topicFilter, qos)
+    // The session may be on another connection by now.
+    if (connection.state === 'closed') break
     if (isFailure(decision)) {
       if (isSameClient) continue
       connection.end(ReasonCode.ServerBusy, `nobody could be asked: ${decision.rule ?? ''}`)
       break
     }
     if (!decision.isAllowed || decision.isFiltered === true) filterReceived(connection, session)
-    if (decision.isAllowed || connection.state === 'closed') continue
+    if (decision.isAllowed) continue
     if (!registry.unsubscribe(session, topicFilter)) continue
     ended.push(topicFilter)
     observers.unsubscribed(client, topicFilter)
@@ -48,4 +51,10 @@ export async function recheckSubscriptions(
   if (session.durable !== undefined && ended.length > 0) {
     await store.update(session.durable, { unsubscribe: ended })
   }
+}
+
+/** Other rules hold for a client that is connected: its will and its subscriptions are judged by them. */
+export async function recheckClient(connection: Connection, session: Session): Promise<void> {
+  await recheckWill(connection, session)
+  await recheckSubscriptions(connection, session, true)
 }

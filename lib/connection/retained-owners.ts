@@ -5,14 +5,15 @@
 
 import type { Message } from '../protocol/message.ts'
 import type { RetainedMatch, RetainedMessages } from '../retained/retained-messages.ts'
-import type { AccountGroup } from './account-group.ts'
+import type { Holder, RetainedAccounts } from '../session/holder.ts'
+import { AccountGroup } from './account-group.ts'
 
 interface Owned {
   readonly by: AccountGroup
   readonly bytes: number
 }
 
-export class RetainedOwners {
+export class RetainedOwners implements RetainedAccounts {
   readonly #retained: RetainedMessages
   /** As many as there are retained messages at most. */
   readonly #owned = new Map<RetainedMatch, Owned>()
@@ -40,6 +41,15 @@ export class RetainedOwners {
     if (match === undefined || match.version <= versionBefore) return
     this.#owned.set(match, { by: group, bytes })
     group.holdRetained(1, bytes)
+  }
+
+  mayRetain(holder: Holder | undefined, { topic, payloadLength, bodyBytes }: Message): boolean {
+    if (payloadLength === 0 || !(holder instanceof AccountGroup)) return true
+    return this.findFull(holder, topic, bodyBytes) === undefined
+  }
+
+  noteOf(holder: Holder | undefined, message: Message, versionBefore: number): void {
+    if (holder instanceof AccountGroup) this.note(holder, message, versionBefore)
   }
 
   #release(match: RetainedMatch): void {

@@ -105,7 +105,12 @@ export interface ReceiveRequest {
 
 /** One step of an enhanced authentication (section 4.12). */
 export type AuthenticationStep =
-  | { readonly kind: 'continue'; readonly data?: Buffer }
+  | {
+      readonly kind: 'continue'
+      readonly data?: Buffer
+      /** Who the client says to be, if it has said so: who is banned is not asked for the proof. */
+      readonly userName?: string
+    }
   | ({ readonly kind: 'success'; readonly data?: Buffer } & Grant)
   | AuthenticationFailure
 

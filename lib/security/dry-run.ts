@@ -1,5 +1,6 @@
 /** Rules on trial (`security.aclDryRun`): what they would refuse is logged, and goes through. */
 
+import { isShared } from '../protocol/topics.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import {
   type AccessHooks,
@@ -57,8 +58,9 @@ export class DryRun implements Rules {
     answer: Answer | undefined,
   ): Answer | undefined {
     if (answer === undefined) return undefined
-    const { isAllowed, rule } = toDecision(answer)
-    if (isAllowed) return answer
+    const { isAllowed, isFiltered, rule } = toDecision(answer)
+    // Of a Shared Subscription a part is not granted.
+    if (isAllowed && !(isFiltered === true && isShared(topic))) return answer
     const { clientIdentifier, userName: user, address, listener } = client
     const fields = { client: clientIdentifier, user, address, listener, packet, topic, rule }
     const hint = 'security.aclDryRun is on: nothing is refused'

@@ -127,6 +127,19 @@ export class Exchanges {
     return true
   }
 
+  /** A message that an earlier connection left unacknowledged is not sent again. */
+  withhold(seq: Seq, qos: Qos): void {
+    this.#shared?.settle(seq)
+    if (qos === 2) {
+      // Its client may know the identifier, and would take a later message with it for this one.
+      this.sendPubrelAgain(seq)
+      return
+    }
+    this.inFlight.begin(seq, qos)
+    this.#sendQuota--
+    this.#complete(seq)
+  }
+
   /** PUBACK came. Says whether it answered a message in flight. */
   handlePuback(packetIdentifier: number): boolean {
     const seq = this.inFlight.seqOf(packetIdentifier)

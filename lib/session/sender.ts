@@ -18,13 +18,10 @@ import type { Holder } from './holder.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { Outlet } from './outlet.ts'
 import { PageReader, RESIDENT_MAX } from './page-reader.ts'
-import type { DropReason, SessionParts } from './session-parts.ts'
+import type { DropReason, MayReceive, SessionParts } from './session-parts.ts'
 import { SharedDeliveries } from './shared-deliveries.ts'
 
 export type ReportDrop = (message: Message | undefined, why: DropReason) => void
-
-/** Says whether the client may be sent a message; asked at the moment of sending. */
-export type MayReceive = (message: Message, qos: Qos) => boolean
 
 export class Sender {
   /** Undefined where all may be sent that was subscribed to; until `detach`. */
@@ -220,9 +217,10 @@ export class Sender {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void {
-    // What the client was sent before it may have: it has to be able to acknowledge it.
-    if (!isDuplicate && this.mayReceive?.(message, qos) === false) {
-      if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
+    if (this.mayReceive?.(message, qos) === false) {
+      // What was sent before was perhaps sent to another user.
+      if (isDuplicate) this.#exchanges.withhold(seq, qos)
+      else if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
       return
     }
     if (!this.#exchanges.send(seq, message, qos, retain, isDuplicate, identifiers, group)) {

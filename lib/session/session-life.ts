@@ -4,6 +4,7 @@
  */
 
 import { SESSION_NEVER_EXPIRES } from '../protocol/limits.ts'
+import type { Publication } from '../router/publication.ts'
 import {
   type Left,
   type ReleaseOptions,
@@ -12,6 +13,7 @@ import {
   StoreError,
 } from '../storage/storage.ts'
 import type { Timer, Timers } from '../util/timers.ts'
+import type { RetainedAccounts } from './holder.ts'
 import type { Outlet } from './outlet.ts'
 import type { Session } from './session.ts'
 import type { SessionParts } from './session-parts.ts'
@@ -21,6 +23,8 @@ export interface LifeParts extends SessionParts {
   readonly timers: Timers
   /** How long clients that were connected may take to come back after a restart, see `restore`. */
   readonly willRestartGraceSeconds: number
+  /** Undefined if nobody is limited in retained messages. */
+  readonly retainedAccounts: RetainedAccounts | undefined
 }
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -156,10 +160,8 @@ export class SessionLife {
     const { will } = this.session
     if (will === undefined) return
     this.session.will = undefined // [MQTT-3.1.2-10]
-    const { clock, router, timers } = this.#parts
-    const publication = router.route(willMessage(will, clock.now()), this.session, {
-      willOf: this.ref,
-    })
+    const { timers } = this.#parts
+    const publication = will.retain ? this.#routeRetained(will) : this.#route(will)
     publication?.tell({
       published() {},
       publicationFailed: (_, { code }) => {
@@ -168,6 +170,26 @@ export class SessionLife {
         timers.after(WILL_RETRY_MS, () => this.#publishAgain(will))
       },
     })
+  }
+
+  #route(will: Will): Publication | undefined {
+    const { clock, router } = this.#parts
+    return router.route(willMessage(will, clock.now()), this.session, { willOf: this.ref })
+  }
+
+  /** Counts for who left it. Where there is no room for one more, it is delivered and not retained. */
+  #routeRetained(will: Will): Publication | undefined {
+    const { clock, retained, retainedAccounts, counters } = this.#parts
+    const { holder } = this.session
+    const message = willMessage(will, clock.now())
+    if (retainedAccounts?.mayRetain(holder, message) === false) {
+      counters.limitsReached.retained++
+      return this.#route({ ...will, retain: false })
+    }
+    const { version } = retained
+    const publication = this.#route(will)
+    retainedAccounts?.noteOf(holder, message, version)
+    return publication
   }
 
   #publishAgain(will: Will): void {

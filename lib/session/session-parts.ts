@@ -1,6 +1,7 @@
 /** What every session of a broker shares. */
 
 import type { Message } from '../protocol/message.ts'
+import type { Qos } from '../protocol/packets.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Router } from '../router/router.ts'
 import type { Store } from '../storage/storage.ts'
@@ -24,6 +25,9 @@ export type DropReason =
   | 'socket blocked'
   | 'rate limit'
   | 'no member left'
+
+/** Says whether the client may be sent a message; asked at the moment of sending. */
+export type MayReceive = (message: Message, qos: Qos) => boolean
 
 export interface SessionParts {
   readonly router: Router

@@ -252,6 +252,11 @@ export class SessionRegistry {
     }
   }
 
+  /** The will of a session is not to be published any more. */
+  forgetWill({ clientIdentifier }: Session): void {
+    this.#lives.get(clientIdentifier)?.forgetWill()
+  }
+
   /** The connection on `outlet` is closed. Does nothing if the session is on another one. */
   close(session: Session, outlet: Outlet, kind: CloseKind): void {
     const life = this.#lives.get(session.clientIdentifier)

@@ -16,8 +16,8 @@ import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
-import { type MayReceive, Sender } from './sender.ts'
-import type { DropReason, SessionParts } from './session-parts.ts'
+import { Sender } from './sender.ts'
+import type { DropReason, MayReceive, SessionParts } from './session-parts.ts'
 import type { Will } from './will.ts'
 
 /** What a session and a subscription cost beside the bytes of their names: objects, maps, tree nodes. */

@@ -329,3 +329,36 @@ for (const qos of [1, 2] as const) {
     t.deepEqual(await client.closed(), [])
   })
 }
+test('where methods alone know users, a user name without one is not believed, even if anybody may come', async (t) => {
+  const open = await startBroker(t, { hooks: byTicket, security: { allowAnonymous: true } })
+  const liar = openClient(open.broker)
+  liar.connect({ username: 'alice' })
+  await liar.expect(t, 'connack', { reasonCode: 0x87 })
+  await connectClient(t, open.broker)
+
+  const closed = await startBroker(t, { hooks: byTicket })
+  const stranger = openClient(closed.broker)
+  stranger.connect()
+  await stranger.expect(t, 'connack', { reasonCode: 0x87 })
+  await connectClient(t, closed.broker, { properties: ticket('hour') })
+})
+
+test('a login forgives the wrong passwords of whom it let in, not of whom it called itself', async (t) => {
+  const { broker } = await startBroker(t, {
+    bans: { failedLoginsMax: 2 },
+    hooks: {
+      authenticate: ({ password }) =>
+        String(password) === 'token' ? { isAllowed: true, userName: 'mallory' } : false,
+    },
+  })
+  const knock = async (password: string) => {
+    const client = openClient(broker, 5, { address: '192.0.2.1' })
+    client.connect({ username: 'alice', password })
+    return (await client.expect(t, 'connack'))['reasonCode'] as number
+  }
+
+  const codes: number[] = []
+  for (const password of ['a', 'b', 'token', 'c', 'd']) codes.push(await knock(password))
+
+  t.deepEqual(codes, [0x86, 0x86, 0, 0x86, 0x8a])
+})

@@ -24,6 +24,9 @@ function withSteps(...steps: readonly Step[]): { hooks: AccessHooks } {
   return { hooks: stepping(...steps).hooks }
 }
 
+/** Who names no method may come too. */
+const security = { allowAnonymous: true }
+
 const asking = (data?: string): ConnectOptions => ({
   clientId: 'c',
   properties: {
@@ -147,7 +150,7 @@ test('[MQTT-4.12.0-4] an exchange that throws refuses CONNECT', async (t) => {
 
 test('[MQTT-4.12.0-6] without Authentication Method there is no AUTH, and CONNACK names none', async (t) => {
   const { hooks, given } = stepping(challenge)
-  const { broker } = await startBroker(t, { hooks })
+  const { broker } = await startBroker(t, { hooks, security })
   const client = openClient(broker)
 
   client.connect()
@@ -159,7 +162,7 @@ test('[MQTT-4.12.0-6] without Authentication Method there is no AUTH, and CONNAC
 
 test('[MQTT-4.12.0-7] AUTH without Authentication Method in CONNECT is a Protocol Error', async (t) => {
   for (const reasonCode of [0x18, 0x19]) {
-    const { broker } = await startBroker(t, withSteps(success))
+    const { broker } = await startBroker(t, { ...withSteps(success), security })
     const client = await connectClient(t, broker)
 
     client.sendBytes(auth(reasonCode))
@@ -171,7 +174,7 @@ test('[MQTT-4.12.0-7] AUTH without Authentication Method in CONNECT is a Protoco
 
 for (const version of [3, 4] as const) {
   test(`AUTH does not exist in 3.x (version ${version})`, async (t) => {
-    const { broker } = await startBroker(t, withSteps(success))
+    const { broker } = await startBroker(t, { ...withSteps(success), security })
     const client = await connectClient(t, broker, { version })
 
     client.sendBytes(auth(0x19))

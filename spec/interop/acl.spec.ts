@@ -369,6 +369,22 @@ test('a session that is taken up keeps no subscription that the rules do not all
   t.is((await bob.next()).topic, 'open/x')
 })
 
+test('a will that its client could not leave any more when rules change is not published', async (t) => {
+  const { enter, broker, aclFile, log } = await open(t, 'allow all #\n')
+  const published: string[] = []
+  broker.subscribe('will/#', ({ topic }) => published.push(topic))
+  const leave = (userName: string, topic: string) =>
+    enter(userName, { will: { topic, payload: Buffer.from('x'), qos: 1, retain: false } })
+  const [alice, bob] = [await leave('alice', 'will/a'), await leave('bob', 'will/b')]
+
+  writeFileSync(aclFile, 'deny write will/a\nallow all #\n')
+  t.like(await log.next('publish denied'), { user: 'alice', topic: 'will/a' })
+  for (const { client } of [alice, bob]) client.stream.destroy()
+
+  while (published.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  t.deepEqual(published, ['will/b'])
+})
+
 test('a dry run logs what would be refused, and refuses nothing', async (t) => {
   const { enter, log } = await open(t, rules, { aclDryRun: true })
   const bob = await enter('bob')
@@ -381,6 +397,15 @@ test('a dry run logs what would be refused, and refuses nothing', async (t) => {
     topic: '#',
     rule: 'acl.conf no rule allows it',
   })
+})
+
+test('a dry run grants a Shared Subscription of which only a part may be read', async (t) => {
+  const security = { aclDryRun: true, aclPartlyReadable: 'filter' } as const
+  const { enter, log } = await open(t, 'allow read news/#\n', security)
+  const bob = await enter('bob')
+
+  t.is(await subscribe(bob, '$share/group/#'), 0)
+  t.like(await log.next('would be refused'), { packet: 'SUBSCRIBE', topic: '$share/group/#' })
 })
 
 test('the hooks of the host program are asked first; what they leave open the files decide', async (t) => {

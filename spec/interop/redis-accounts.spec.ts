@@ -401,6 +401,30 @@ redisTest('clients whose accounts have no place in memory are served all the sam
 })
 
 redisTest(
+  'a client that is asked about message by message goes on, though its account has no place in memory',
+  async (t) => {
+    const accounts = await accountsOf(t)
+    await accounts.setRulesForEverybody('deny read news/secret\nallow read news/#\n')
+    const security = { redisUsersMax: 1, aclPartlyReadable: 'filter' } as const
+    const { enter, broker } = await open(t, accounts, security)
+    const bob = await enter('bob')
+    t.is(await subscribe(bob, 'news/#'), 1)
+    const alice = await enter('alice')
+    const gone = ended(alice)
+    await accounts.remove('alice')
+    await gone
+
+    const received: string[] = []
+    bob.client.on('message', (topic) => received.push(topic))
+    for (let i = 0; i < 1000 && received.length === 0; i++) {
+      await broker.publish({ topic: 'news/a', payload: '' })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    t.is(received[0], 'news/a')
+  },
+)
+
+redisTest(
   'beside a password file and an ACL file, Redis decides about what it knows',
   async (t) => {
     const accounts = await RedisAccounts.open(t, (await server()).url)

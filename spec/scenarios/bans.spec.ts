@@ -1,9 +1,9 @@
 /** Who tries passwords, or comes and goes without end, is kept out for a while; nobody else is. */
 
 import test, { type ExecutionContext } from 'ava'
-import type { Broker } from '../../lib/index.ts'
+import type { AuthenticationExchange, Broker } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
-import { type ConnectOptions, openClient } from '../support/client.ts'
+import { type AnyPacket, type ConnectOptions, openClient } from '../support/client.ts'
 
 const WRONG = 0x86
 const BANNED = 0x8a
@@ -90,6 +90,38 @@ test('failures of an enhanced authentication count as well', async (t) => {
   for (let i = 0; i < 3; i++) codes.push(await codeFor(t, broker, '192.0.2.1', options))
 
   t.deepEqual(codes, [0x87, 0x87, BANNED])
+})
+
+test('who is banned as the user of an exchange is not told whether its next guess is right', async (t) => {
+  const begin = (): AuthenticationExchange => {
+    let isFirst = true
+    return {
+      next(data) {
+        const isChallenge = isFirst
+        isFirst = false
+        if (isChallenge) return { kind: 'continue', userName: 'alice' }
+        const kind = String(data) === 'right' ? 'success' : 'failure'
+        return { kind, userName: 'alice' }
+      },
+    }
+  }
+  const { broker } = await startBroker(t, {
+    hooks: { authenticationMethods: { X: begin } },
+    bans: { failedLoginsMax: 1 },
+  })
+  const answers: unknown[] = []
+  for (const guess of ['a', 'b', 'wrong', 'right']) {
+    const client = openClient(broker, 5, { address: '192.0.2.1' })
+    client.connect({ properties: { authenticationMethod: 'X' } })
+    const first = (await client.next()) as AnyPacket
+    if (first.cmd === 'auth') {
+      const properties = { authenticationMethod: 'X', authenticationData: Buffer.from(guess) }
+      client.send({ cmd: 'auth', reasonCode: 0x18, properties })
+      answers.push((await client.expect(t, 'connack'))['reasonCode'])
+    } else answers.push([first.cmd, first['reasonCode']])
+  }
+
+  t.deepEqual(answers, [0x87, 0x87, ['connack', BANNED], ['connack', BANNED]])
 })
 
 test('a client that comes and goes without end is kept out where it does so', async (t) => {

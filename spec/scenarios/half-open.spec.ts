@@ -47,6 +47,36 @@ test('all together are bounded too, and who has spoken does not count', async (t
   await spoken.settled()
 })
 
+test('who named a method and does not go on has said nothing yet; who goes on is not in its way', async (t) => {
+  const steps = {
+    first: { kind: 'continue', userName: 'alice' },
+    last: { kind: 'success', userName: 'alice' },
+  } as const
+  const next = (data: Buffer | undefined) => (data === undefined ? steps.first : steps.last)
+  const { broker } = await startBroker(t, {
+    hooks: { authenticationMethods: { X: () => ({ next }) } },
+    perAddress: { halfOpenMax: 2 },
+  })
+  const begin = async () => {
+    const client = openClient(broker, 5, { address: '192.0.2.1' })
+    client.connect({ properties: { authenticationMethod: 'X' } })
+    await client.expect(t, 'auth')
+    return client
+  }
+  const properties = { authenticationMethod: 'X', authenticationData: Buffer.from('x') }
+  const honest = await begin()
+  honest.send({ cmd: 'auth', reasonCode: 0x18, properties })
+  await honest.expect(t, 'connack', { reasonCode: 0 })
+  const silent = [await begin(), await begin()]
+
+  await begin()
+
+  t.deepEqual(await silent[0]?.closed(), [])
+  t.false(silent[1]?.isClosed)
+  t.deepEqual(await honest.settled(), [])
+  t.is(broker.counters.limitsReached.halfOpen, 1)
+})
+
 test('this machine may be as silent as it likes, unless it is said', async (t) => {
   const { broker } = await startBroker(t, { limits: { halfOpenMax: 1 } })
   const clients = Array.from({ length: 5 }, () => openClient(broker, 5, { address: '127.0.0.1' }))

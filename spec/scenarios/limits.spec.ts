@@ -10,6 +10,8 @@ import {
   openClient,
   openTcpClient,
 } from '../support/client.ts'
+import { type Deferred, defer, turns } from '../support/deferred.ts'
+import { HeldStore } from '../support/held-store.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 import { nextTurn, until } from '../support/turns.ts'
 
@@ -238,6 +240,62 @@ test('a client has so many retained messages, and so many bytes of them', async 
   other.publish('d', 'x', { qos: 1, retain: true, messageId: 1 })
   t.true(isKept((await other.expect(t, 'puback'))['reasonCode']))
   t.is(broker.counters.limitsReached.retained, 2)
+})
+
+test('retained wills count as well: one too many is delivered, and not retained', async (t) => {
+  const { broker } = await startBroker(t, {
+    ...withUsers,
+    perUser: { retainedMessagesMax: 2 },
+  })
+  const { client: reader } = await connectFrom(t, broker, '192.0.2.9')
+  await reader.subscribe(t, 'will/#')
+  for (const topic of ['will/1', 'will/2', 'will/3', 'will/2']) {
+    const options = { username: 'alice', will: { topic, retain: true } }
+    const { client } = await connectFrom(t, broker, '192.0.2.1', options)
+    client.destroy()
+    await reader.expect(t, 'publish', { topic })
+  }
+
+  const { client: late } = await connectFrom(t, broker, '192.0.2.9')
+  await late.subscribe(t, 'will/#')
+  const topics = (await late.settled()).map(({ topic }) => topic as string)
+  t.deepEqual(topics.toSorted(), ['will/1', 'will/2'])
+  t.is(broker.counters.limitsReached.retained, 1)
+
+  const { client } = await connectFrom(t, broker, '192.0.2.1', { username: 'alice' })
+  client.publish('more', 'x', { qos: 1, retain: true, messageId: 1 })
+  await client.expect(t, 'puback', { reasonCode: QUOTA })
+})
+
+test('a will counts for a client that is gone when the store has its session', async (t) => {
+  const storage = new HeldStore()
+  const claim = storage.claim.bind(storage)
+  const waiting: Deferred<void>[] = []
+  storage.claim = async (...session) => {
+    const gate = defer<void>()
+    waiting.push(gate)
+    await gate.promise
+    return claim(...session)
+  }
+  const { broker } = await startBroker(t, {
+    ...withUsers,
+    storage,
+    perUser: { retainedMessagesMax: 1 },
+  })
+  for (const topic of ['will/1', 'will/2']) {
+    const client = openClient(broker, 5, { address: '192.0.2.1' })
+    client.connect({ username: 'alice', will: { topic, retain: true } })
+    await until(() => waiting.length === 1)
+    client.destroy()
+    await turns()
+    waiting.pop()?.resolve()
+    await turns()
+  }
+
+  const { client: late } = await connectFrom(t, broker, '192.0.2.9')
+  await late.subscribe(t, 'will/#')
+  const topics = (await late.settled()).map(({ topic }) => topic as string)
+  t.deepEqual(topics, ['will/1'])
 })
 
 test('what each limit has refused is under $SYS', async (t) => {

@@ -514,6 +514,25 @@ test('a service that fails again and again is left alone for a while, then tried
   await log.next('the service answers again')
 })
 
+test('a question that the service does not take is a no, and keeps nobody else out', async (t) => {
+  const answer: TestHttpServer['answer'] = ({ body }) =>
+    (body as { user: string }).user === 'mallory' ? { status: 413 } : allow
+  const house = await open(t, 'clients', answer, { failuresMax: 2 })
+  const mallory = { username: 'mallory', password: 'x'.repeat(60_000) }
+
+  for (let i = 0; i < 3; i++) t.is((await knock(t, house, mallory))['reasonCode'], 0x88)
+
+  t.is(await codeOf(t, house), 0)
+})
+
+test('a service that says it is busy has failed', async (t) => {
+  const house = await open(t, 'clients', () => ({ status: 429 }), { failuresMax: 2 })
+
+  for (let i = 0; i < 3; i++) t.is(await codeOf(t, house), 0x88)
+
+  t.is(house.server.questions.length, 2)
+})
+
 test('failures that are not in a row do not count', async (t) => {
   let count = 0
   const answer = () => (++count % 2 === 0 ? allow : { status: 500 })

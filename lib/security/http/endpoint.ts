@@ -11,7 +11,7 @@ import { type Decision, denial } from '../access.ts'
 import { WorkQueue } from '../work-queue.ts'
 import { Circuit } from './circuit.ts'
 import { HttpClient, type HttpClientOptions } from './http-client.ts'
-import { type Verdict, verdictOf } from './verdict.ts'
+import { QuestionRefused, type Verdict, verdictOf } from './verdict.ts'
 
 export interface EndpointOptions extends HttpClientOptions {
   readonly waitingMax: number
@@ -95,7 +95,9 @@ export class Endpoint {
       this.#circuit.succeeded()
       return verdict
     } catch (error) {
-      this.#circuit.failed()
+      // Else a stranger could ask what it does not take until nobody is let in.
+      if (error instanceof QuestionRefused) this.#circuit.succeeded()
+      else this.#circuit.failed()
       const { message: rule } = error as Error
       if (!this.#client.isClosed) {
         const fields = { url: this.name, rule }

@@ -10,10 +10,16 @@ export type Verdict =
   /** The next is asked who could know. */
   | { readonly kind: 'ignore' }
 
+/** The service is well, and does not take this question: another one it may. */
+export class QuestionRefused extends Error {}
+
+/** These are about the service: it is busy. */
+const BUSY: ReadonlySet<number> = new Set([408, 429])
+
 // In milliseconds, as many programs count, it would be thousands of years.
 const SECONDS_MAX = 1e11
 
-/** Throws an `Error` that says what is wrong with an answer that is none. */
+/** Throws an `Error` that says what is wrong with an answer that is none, `QuestionRefused` if that is the question. */
 export function verdictOf({ status, body }: HttpAnswer): Verdict {
   switch (status) {
     case 200:
@@ -25,8 +31,10 @@ export function verdictOf({ status, body }: HttpAnswer): Verdict {
       return { kind: 'deny', reason: undefined }
     case 404:
       return { kind: 'ignore' }
-    default:
-      throw new Error(`it answered with status ${status}`)
+    default: {
+      const isRefused = status >= 400 && status < 500 && !BUSY.has(status)
+      throw new (isRefused ? QuestionRefused : Error)(`it answered with status ${status}`)
+    }
   }
 }
 

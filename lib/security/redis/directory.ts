@@ -135,11 +135,13 @@ export class Directory {
   }
 
   #putInForce(roles: Roles | undefined, ended: ReadonlySet<string>, haveRulesChanged: boolean) {
+    const isForgotten = roles === undefined && this.#accounts.haveMadeRoom
     if (roles !== undefined) this.rules.use(roles)
-    else if (this.#accounts.haveMadeRoom) this.rules.forget()
+    else if (isForgotten) this.rules.forget()
     const { changes } = this.#parts
     if (ended.size > 0) changes.usersChanged(ended)
-    if (haveRulesChanged) changes.rulesChanged()
+    // Who is asked about message by message is not asked for its account then: it has to be there.
+    if (haveRulesChanged || isForgotten) changes.rulesChanged()
   }
 
   /** Undefined if a rule is wrong: then those that were in force before stay. */

@@ -86,7 +86,7 @@ export class ScramExchange implements AuthenticationExchange {
     const serverFirst = `r=${nonceOfBoth},s=${keys.salt.toString('base64')},i=${keys.iterations}`
     const isKnown = found !== undefined && found !== null
     this.#state = { ...first, prepared, keys, isKnown, nonceOfBoth, serverFirst }
-    return { kind: 'continue', data: Buffer.from(serverFirst) }
+    return { kind: 'continue', data: Buffer.from(serverFirst), userName: prepared }
   }
 
   async #verify(challenged: Challenged, final: ClientFinal): Promise<AuthenticationStep> {
