@@ -5,6 +5,7 @@
 
 import type { SecurityConfiguration } from '../config/options.ts'
 import type { Qos } from '../protocol/packets.ts'
+import { forgetOldest } from '../util/oldest.ts'
 import type {
   ClientInfo,
   Decision,
@@ -106,7 +107,6 @@ export class ClientAccess {
   }
 }
 
-/** The one that came first makes room. */
 function remember(
   known: Map<string, Decision>,
   topic: string,
@@ -114,9 +114,6 @@ function remember(
   decision: Decision,
 ): void {
   if (topic.length > TOPIC_LENGTH_KNOWN_MAX) return
-  if (known.size >= TOPICS_KNOWN_MAX) {
-    const [oldest = ''] = known.keys()
-    known.delete(oldest)
-  }
   known.set(key, decision)
+  forgetOldest(known, TOPICS_KNOWN_MAX)
 }

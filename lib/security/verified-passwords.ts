@@ -7,6 +7,7 @@
 import type { Buffer } from 'node:buffer'
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '../util/clock.ts'
+import { forgetOldest } from '../util/oldest.ts'
 
 export class VerifiedPasswords {
   readonly #key = randomBytes(32)
@@ -34,9 +35,7 @@ export class VerifiedPasswords {
     const digest = this.#digest(userName, password)
     this.#pairs.delete(digest)
     this.#pairs.set(digest, this.#clock.now() + this.#lifetimeMs)
-    if (this.#pairs.size <= this.#sizeMax) return
-    const [oldest = ''] = this.#pairs.keys()
-    this.#pairs.delete(oldest)
+    forgetOldest(this.#pairs, this.#sizeMax)
   }
 
   clear(): void {

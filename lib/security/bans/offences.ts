@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '../../util/clock.ts'
+import { forgetOldest } from '../../util/oldest.ts'
 
 /** About 5 MB. */
 export const OFFENDERS_MAX = 20_000
@@ -33,8 +34,8 @@ export class Offences {
     const known = this.#offenders.get(name)
     if (known === undefined || now - known.since >= this.#windowMs) {
       this.#offenders.delete(name)
-      this.#makeRoom()
       this.#offenders.set(name, { count: 1, since: now })
+      forgetOldest(this.#offenders, OFFENDERS_MAX)
       return false
     }
     known.count++
@@ -45,11 +46,5 @@ export class Offences {
 
   forgive(name: string): void {
     this.#offenders.delete(name)
-  }
-
-  #makeRoom(): void {
-    if (this.#offenders.size < OFFENDERS_MAX) return
-    const [first = ''] = this.#offenders.keys()
-    this.#offenders.delete(first)
   }
 }

@@ -5,6 +5,7 @@
 
 import type { SecurityHttpConfiguration } from '../../config/options.ts'
 import type { Clock } from '../../util/clock.ts'
+import { forgetOldest } from '../../util/oldest.ts'
 import type { ClientInfo, Decision } from '../access.ts'
 
 /** Longer topics are asked about each time, so that what is kept for a client stays small. */
@@ -51,9 +52,7 @@ export class AnswerCache {
     if (seconds === 0 || cacheMax === 0 || key.length > KEY_LENGTH_MAX) return
     answers.delete(key)
     answers.set(key, { answer, endsAt: this.#clock.now() + seconds * 1000 })
-    if (answers.size <= cacheMax) return
-    const [oldest = ''] = answers.keys()
-    answers.delete(oldest)
+    forgetOldest(answers, cacheMax)
   }
 
   clear(): void {

@@ -3,6 +3,7 @@
  * Redis is away. What is being read while it changes is read again.
  */
 
+import { forgetOldest } from '../../util/oldest.ts'
 import { type Account, parseAccount } from './account.ts'
 import type { AccountsLink } from './link.ts'
 
@@ -138,10 +139,7 @@ export class Accounts {
   #keep(userName: string, account: Found): void {
     this.#known.delete(userName)
     this.#known.set(userName, account)
-    if (this.#known.size <= this.#parts.usersMax) return
-    const [oldest = ''] = this.#known.keys()
-    this.#known.delete(oldest)
-    this.#haveMadeRoom = true
+    if (forgetOldest(this.#known, this.#parts.usersMax)) this.#haveMadeRoom = true
   }
 }
 
