@@ -17,7 +17,8 @@ import { variableByteIntegerSize, writeVariableByteInteger } from './variable-by
 
 const SUBACK_FAILURE = 0x80
 
-const firstBytes: Readonly<Record<OutboundPacket['type'], number>> = {
+/** What each packet begins with: its type, and the flags that it always has. */
+export const firstBytes: Readonly<Record<OutboundPacket['type'], number>> = {
   connack: PacketType.Connack << 4,
   puback: PacketType.Puback << 4,
   pubrec: PacketType.Pubrec << 4,

@@ -6,7 +6,7 @@
  */
 
 import type { Buffer } from 'node:buffer'
-import { encodePacket } from '../codec/packet-encoder.ts'
+import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
 import {
   type PublishFrame,
   type PublishShape,
@@ -34,26 +34,6 @@ const shape: { -readonly [Key in keyof PublishShape]: PublishShape[Key] } = {
   subscriptionIdentifiers: undefined,
   topicAlias: 0,
   isTopicSent: true,
-}
-
-const acknowledgementBytes = {
-  puback: PacketType.Puback << 4,
-  pubrec: PacketType.Pubrec << 4,
-  pubrel: (PacketType.Pubrel << 4) | 2,
-  pubcomp: PacketType.Pubcomp << 4,
-} as const
-
-const packetTypes: Readonly<Record<OutboundPacket['type'], number>> = {
-  connack: PacketType.Connack,
-  puback: PacketType.Puback,
-  pubrec: PacketType.Pubrec,
-  pubrel: PacketType.Pubrel,
-  pubcomp: PacketType.Pubcomp,
-  suback: PacketType.Suback,
-  unsuback: PacketType.Unsuback,
-  pingresp: PacketType.Pingresp,
-  disconnect: PacketType.Disconnect,
-  auth: PacketType.Auth,
 }
 
 export class ConnectionOutlet implements Outlet {
@@ -205,18 +185,19 @@ export class ConnectionOutlet implements Outlet {
     const size = isLong ? 5 : 4
     const at = this.#outbox.reserve(size)
     const block = this.#outbox.block
-    block[at] = acknowledgementBytes[type]
+    const first = firstBytes[type]
+    block[at] = first
     block[at + 1] = size - 2
     block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
     block[at + 3] = packetIdentifier & 0xff
     if (isLong) block[at + 4] = reasonCode
-    this.#count(packetTypes[type], size)
+    this.#count(first >> 4, size)
   }
 
   sendPingresp(): void {
     if (this.#isClosed) return
     const at = this.#outbox.reserve(2)
-    this.#outbox.block[at] = PacketType.Pingresp << 4
+    this.#outbox.block[at] = firstBytes.pingresp
     this.#outbox.block[at + 1] = 0
     this.#count(PacketType.Pingresp, 2)
   }
@@ -248,7 +229,7 @@ export class ConnectionOutlet implements Outlet {
       return false
     }
     this.#outbox.append(bytes, 0, bytes.length)
-    this.#count(packetTypes[packet.type], bytes.length)
+    this.#count(firstBytes[packet.type] >> 4, bytes.length)
     return true
   }
 
