@@ -14,8 +14,9 @@ import { type EncryptionParts, LiveEncryption } from './live-encryption.ts'
 
 export interface OpenListener extends Listener {
   /**
-   * Reads key, certificate, authorities and lists again and returns what puts them in force for clients to come, which
-   * cannot fail any more: so all listeners change, or none. Throws `ListenError` if they cannot be used.
+   * Reads key, certificate, authorities and lists again and returns what puts them in force for clients to
+   * come, which cannot fail any more: so all listeners change, or none. Throws `ListenError` if they cannot
+   * be used.
    */
   prepareCertificates(): Promise<() => void>
   /** When its certificates end. */

@@ -156,7 +156,10 @@ function changedPaths({ options, origins }: LoadedConfiguration): string[] {
   })
 }
 
-/** Returns addresses without the password in them, and headers without their values: what is shown is pasted into tickets. */
+/**
+ * Returns addresses without the password in them, and headers without their values: what is shown is pasted
+ * into tickets.
+ */
 function withoutSecret(path: string, value: unknown): unknown {
   if (settingAt(path)?.isSecret === true && Array.isArray(value)) {
     return value.map((text: string) => text.replace(/:.*/s, ': ***'))

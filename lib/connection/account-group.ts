@@ -59,7 +59,10 @@ export class AccountGroup implements Holder {
     return this.#accounts.includes(account)
   }
 
-  /** Takes one connection from the rate of each account of these scopes; returns the option of one that has none left. */
+  /**
+   * Takes one connection from the rate of each account of these scopes; returns the option of one that has
+   * none left.
+   */
   takeConnection(now: number, scopes: readonly Scope[]): string | undefined {
     for (const account of this.#accounts) {
       if (scopes.includes(account.scope) && account.connects?.tryTake(now) === false) {

@@ -180,7 +180,10 @@ const UNPROVED = denial(
   'give the client a certificate (noctule certs device), or a user of security.passwordFile',
 )
 
-/** Asks who knows the user, unless certificate or key have said it. Without anybody to ask, a user name means nothing. */
+/**
+ * Asks who knows the user, unless certificate or key have said it. Without anybody to ask, a user name
+ * means nothing.
+ */
 async function authenticate(connection: Connection, connect: Connect): Promise<Admission> {
   const { hooks, limits } = connection.context
   if (connection.transport.peer.userName !== undefined) return { isAllowed: true }

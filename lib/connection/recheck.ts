@@ -17,9 +17,9 @@ import { recheckWill } from './will.ts'
 const SUBSCRIPTIONS_PER_TURN = 100
 
 /**
- * Ends what may not go on, and leaves out what of it waits to be sent. MQTT has no packet that would tell the client; the log
- * does. When nobody could be asked, subscriptions stay, and the client has to come again, unless it was the same one that had
- * made them.
+ * Ends what may not go on, and leaves out what of it waits to be sent. MQTT has no packet that would tell
+ * the client; the log does. When nobody could be asked, subscriptions stay, and the client has to come
+ * again, unless it was the same one that had made them.
  */
 export async function recheckSubscriptions(
   connection: Connection,

@@ -3,7 +3,8 @@
  * came [MQTT-4.6.0-5] [MQTT-4.6.0-6], the others wait in the queue.
  *
  * Of a durable session at most `RESIDENT_MAX` waiting messages are in memory; the others are its backlog, which is
- * read from the store when their turn comes. What an earlier connection left unacknowledged stands in front of the queue.
+ * read from the store when their turn comes. What an earlier connection left unacknowledged stands in front
+ * of the queue.
  */
 
 import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
