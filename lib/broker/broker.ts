@@ -35,7 +35,7 @@ import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { ExpiryReport, endingFiles } from './expiry-report.ts'
 import { limitsOf, provesNames } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
-import { applyTo, endBanned, endIdentities } from './live-access.ts'
+import { endBanned, endIdentities, LiveAccess } from './live-access.ts'
 import { LocalSubscription, type MessageHandler } from './local-subscription.ts'
 import type { Overload } from './overload.ts'
 import { checkReach } from './safe-start.ts'
@@ -97,13 +97,15 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const clock = parts.clock ?? systemClock
     const limitedLog = new LimitedLog(log, clock)
     const connections = new Set<Connection>()
-    const sourceParts = { clock, log, limitedLog, changes: applyTo(connections) }
+    const rules = new LiveAccess(connections)
+    const sourceParts = { clock, log, limitedLog, changes: rules }
     this.#sources = new AccessSources(configuration.security, sourceParts)
     this.#hooks = this.#sources.behind(parts.hooks ?? {})
     const { context, overload } = createContext({
       configuration,
       limits: limitsOf(configuration, undefined, this.#hooks),
       hooks: this.#hooks,
+      rules,
       observers: observersOf(this, this.#tell, () => this.#systemTopics),
       systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
       connections,

@@ -28,7 +28,7 @@ import { RetainedExpiry } from './retained-expiry.ts'
 
 /** What is there before the rooms are. */
 export interface Ground
-  extends Pick<ConnectionContext, 'limits' | 'hooks' | 'observers' | 'systemTopics'> {
+  extends Pick<ConnectionContext, 'limits' | 'hooks' | 'rules' | 'observers' | 'systemTopics'> {
   readonly configuration: BrokerConfiguration
   readonly connections: Set<Connection>
   readonly counters: Counters
@@ -65,6 +65,7 @@ export function createContext(ground: Ground): { context: ConnectionContext; ove
   const context = {
     limits: ground.limits,
     hooks: ground.hooks,
+    rules: ground.rules,
     observers: ground.observers,
     systemTopics: ground.systemTopics,
     connections: ground.connections,

@@ -5,30 +5,13 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection } from '../connection/connection.ts'
-import type { ConnectionContext } from '../connection/context.ts'
+import type { ConnectionContext, RuleChanges } from '../connection/context.ts'
 import { recheckClient } from '../connection/recheck.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { AccessChanges } from '../security/access-sources.ts'
 
 /** After so many connections the others have their turn. */
 const CONNECTIONS_PER_TURN = 20
-
-/** Returns what is to be called when a file has changed. */
-export function applyTo(connections: ReadonlySet<Connection>): AccessChanges {
-  const change = new RuleChange(connections)
-  return {
-    rulesChanged: () => void change.apply(),
-    usersChanged(userNames) {
-      for (const connection of Array.from(connections)) {
-        if (!userNames.has(connection.client?.userName ?? '')) continue
-        connection.end(
-          ReasonCode.NotAuthorized,
-          'its user was removed or disabled, or has another password',
-        )
-      }
-    },
-  }
-}
 
 /** Returns what is to be called when pre-shared keys of a listener are gone, or others. */
 export function endIdentities(connections: ReadonlySet<Connection>) {
@@ -54,22 +37,40 @@ export async function endBanned({ connections, protection }: ConnectionContext):
   }
 }
 
-class RuleChange {
+/** Hears from the sources what has changed. */
+export class LiveAccess implements AccessChanges, RuleChanges {
   readonly #connections: ReadonlySet<Connection>
   #isRunning = false
-  #isAskedAgain = false
+  /** How many changes the run that is under way, or was last, knows of. */
+  #appliedCount = 0
+  changeCount = 0
 
   constructor(connections: ReadonlySet<Connection>) {
     this.#connections = connections
   }
 
-  /** Rules have changed; once more while it runs makes it run once more. */
-  async apply(): Promise<void> {
-    this.#isAskedAgain = true
-    if (this.#isRunning) return
+  rulesChanged(): void {
+    this.changeCount++
+    if (!this.#isRunning) void this.#recheck()
+  }
+
+  usersChanged(userNames: ReadonlySet<string>): void {
+    for (const connection of Array.from(this.#connections)) {
+      if (!userNames.has(connection.client?.userName ?? '')) continue
+      connection.end(
+        ReasonCode.NotAuthorized,
+        'its user was removed or disabled, or has another password',
+      )
+    }
+  }
+
+  /** Once more while it runs makes it run once more. */
+  async #recheck(): Promise<void> {
     this.#isRunning = true
-    while (this.#isAskedAgain) {
-      this.#isAskedAgain = false
+    while (this.#appliedCount !== this.changeCount) {
+      this.#appliedCount = this.changeCount
+      // Answers that were given by now have become subscriptions by then.
+      await nextTurn()
       await this.#recheckAll()
     }
     this.#isRunning = false

@@ -6,7 +6,7 @@ import type { Decision } from '../security/access.ts'
 import { findFlapping, findLateRefusal, refuseAdmission } from './admission.ts'
 import { accept, refuse } from './connack.ts'
 import type { Connection } from './connection.ts'
-import { authorizeWill } from './will.ts'
+import { authorizeWill, recheckWill } from './will.ts'
 
 /** Refuses a Will Message that the client may not publish, else accepts. `extra` goes into CONNACK. */
 export async function admit(
@@ -14,14 +14,22 @@ export async function admit(
   connect: Connect,
   extra: Properties,
 ): Promise<void> {
+  const { rules } = connection.context
+  const { changeCount } = rules
   const decision = await judgeWill(connection, connect)
   if (!decision.isAllowed) {
     refuse(connection, decision, ReasonCode.NotAuthorized, 'the will is not authorized')
     return
   }
   const refusal = findFlapping(connection) ?? findLateRefusal(connection)
-  if (refusal === undefined) await accept(connection, connect, extra)
-  else refuseAdmission(connection, refusal)
+  if (refusal !== undefined) {
+    refuseAdmission(connection, refusal)
+    return
+  }
+  await accept(connection, connect, extra)
+  if (rules.changeCount !== changeCount && connection.session !== undefined) {
+    await recheckWill(connection, connection.session)
+  }
 }
 
 async function judgeWill(connection: Connection, { will }: Connect): Promise<Decision> {

@@ -60,6 +60,7 @@ export interface ConnectionEnd {
 export interface ConnectionContext {
   readonly limits: ConnectionLimits
   readonly hooks: AccessHooks
+  readonly rules: RuleChanges
   readonly observers: Observers
   readonly router: Router
   readonly registry: SessionRegistry
@@ -78,6 +79,11 @@ export interface ConnectionContext {
   /** Retained values that are computed when asked for: `$SYS`. */
   readonly systemTopics: SystemTopics
   readonly protection: Protection
+}
+
+/** Counts how often rules have changed: an answer of before is asked for again. */
+export interface RuleChanges {
+  readonly changeCount: number
 }
 
 /** `$SYS`: topics whose retained value is computed at the moment somebody subscribes. */

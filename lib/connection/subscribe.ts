@@ -23,6 +23,15 @@ import { filterReceived, judgeSubscribe } from './receive-filter.ts'
 /** After so many filters of one packet the other connections have their turn. */
 const FILTERS_PER_TURN = 100
 
+/** How often a Topic Filter is judged when rules change while somebody thinks about it. */
+const JUDGED_MAX = 5
+
+const CHANGING = denial(
+  ReasonCode.ImplementationSpecificError,
+  `rules changed each of the ${JUDGED_MAX} times it was judged`,
+  'the client may subscribe again when rules stay as they are',
+)
+
 export async function handleSubscribe(connection: Connection, packet: Subscribe): Promise<void> {
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0
   const { limits } = connection.context
@@ -71,7 +80,13 @@ async function judge(
 ): Promise<Decision> {
   const fault = findFault(connection, session, request.topicFilter)
   if (fault !== undefined) return fault
-  return judgeSubscribe(connection, request.topicFilter, request.qos)
+  const { rules } = connection.context
+  for (let i = 0; i < JUDGED_MAX; i++) {
+    const { changeCount } = rules
+    const decision = await judgeSubscribe(connection, request.topicFilter, request.qos)
+    if (rules.changeCount === changeCount || connection.state !== 'connected') return decision
+  }
+  return CHANGING
 }
 
 function findFault(

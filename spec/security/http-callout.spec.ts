@@ -336,6 +336,56 @@ test('reload forgets what is known, and has running subscriptions judged again',
   await client.expect(t, 'publish', { topic: 'b', payload: Buffer.from('y') })
 })
 
+test('a SUBSCRIBE that is judged while rules change is judged again', async (t) => {
+  const answer = defer<HttpReply>()
+  const house = await open(t, 'topics', () => answer.promise)
+  const { broker, server, log } = house
+  const client = await connectClient(t, broker)
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] })
+  await server.asked(1)
+
+  await broker.reload(broker.configuration)
+  server.answer = () => deny
+  answer.resolve(allow)
+
+  await client.expect(t, 'suback', { granted: [0x87] })
+  t.is(server.questions.length, 2)
+  t.like(await log.next('subscribe denied'), { topic: 'a' })
+})
+
+test('rules that change each time a SUBSCRIBE is judged do not have it judged for ever', async (t) => {
+  const house = await open(t, 'topics', async () => {
+    await house.broker.reload(house.broker.configuration)
+    return allow
+  })
+  const client = await connectClient(t, house.broker)
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] })
+
+  await client.expect(t, 'suback', { granted: [0x83] })
+  t.is(house.server.questions.length, 5)
+  t.regex(String((await house.log.next('subscribe denied'))['hint']), /stay as they are/)
+})
+
+test('a will that is judged while rules change is judged again', async (t) => {
+  const answer = defer<HttpReply>()
+  const { broker, server, log } = await open(t, 'topics', () => answer.promise)
+  const client = openClient(broker)
+  client.connect({ will: { topic: 'a', payload: Buffer.from('gone'), qos: 0, retain: true } })
+  await server.asked(1)
+
+  await broker.reload(broker.configuration)
+  server.answer = () => deny
+  answer.resolve(allow)
+  await client.expect(t, 'connack', { reasonCode: 0 })
+  t.like(await log.next('publish denied'), { topic: 'a' })
+  client.destroy()
+
+  server.answer = () => allow
+  const other = await connectClient(t, broker)
+  await other.subscribe(t, 'a')
+  t.deepEqual(await other.settled(), [])
+})
+
 test('a session that cannot be judged is not taken up, and keeps its subscriptions', async (t) => {
   const { broker, server } = await open(t, 'topics', () => allow)
   const options = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
