@@ -1,7 +1,7 @@
 /** Facts and sentences about the other end that every transport needs. */
 
 import type { Socket } from 'node:net'
-import { isIP, SocketAddress } from 'node:net'
+import { plainAddress } from '../util/address.ts'
 import type { Doorkeeper, Peer, PeerCertificate } from './transport.ts'
 
 /** What a listener of any kind is told. */
@@ -19,16 +19,6 @@ export interface ListenOptions {
   readonly doorkeeper?: Doorkeeper | undefined
   /** Told when the listener itself has trouble after it was opened, for instance no file descriptors. */
   readonly failed?: ((sentence: string) => void) | undefined
-}
-
-const IPV4_IN_IPV6 = '::ffff:'
-
-/** Returns an address as people write it: canonical, and IPv4 also where a dual-stack socket saw it. */
-export function plainAddress(address: string): string {
-  if (isIP(address) !== 6) return address
-  const canonical = new SocketAddress({ address, family: 'ipv6' }).address
-  const mapped = canonical.startsWith(IPV4_IN_IPV6) ? canonical.slice(IPV4_IN_IPV6.length) : ''
-  return isIP(mapped) === 4 ? mapped : canonical
 }
 
 /** Returns the address of the other end of `socket`: `unknown` if it has gone already. */

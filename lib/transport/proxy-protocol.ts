@@ -5,7 +5,7 @@
 
 import type { Buffer } from 'node:buffer'
 import { isIPv4, isIPv6 } from 'node:net'
-import { plainAddress } from './peer.ts'
+import { plainAddress } from '../util/address.ts'
 
 export type ProxyHeader =
   | { readonly state: 'more' }

@@ -1,9 +1,8 @@
 /** Whose word about a client's address is believed: PROXY headers and X-Forwarded-For. */
 
 import { BlockList, isIP } from 'node:net'
-import { parseAddressRange } from '../util/address.ts'
+import { parseAddressRange, plainAddress } from '../util/address.ts'
 import { ListenError } from './listen.ts'
-import { plainAddress } from './peer.ts'
 
 export class TrustedProxies {
   readonly #list = new BlockList()

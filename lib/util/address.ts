@@ -2,6 +2,17 @@
 
 import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net'
 
+const IPV4_IN_IPV6 = '::ffff:'
+const IPV4_IN_IPV6_BITS = 96
+
+/** Returns an address as people write it: canonical, and IPv4 also where a dual-stack socket saw it. */
+export function plainAddress(address: string): string {
+  if (isIP(address) !== 6) return address
+  const canonical = new SocketAddress({ address, family: 'ipv6' }).address
+  const mapped = canonical.startsWith(IPV4_IN_IPV6) ? canonical.slice(IPV4_IN_IPV6.length) : ''
+  return isIP(mapped) === 4 ? mapped : canonical
+}
+
 /**
  * What an address counts as: an IPv4 address for itself, an IPv6 address for its /64, which is what one
  * customer has; anything else (a Unix socket, memory) for itself.
@@ -27,7 +38,10 @@ export interface AddressRange {
   addTo(list: BlockList): void
 }
 
-/** Understands `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`; undefined if it is neither address nor range. */
+/**
+ * Understands `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`, and `::ffff:10.0.0.0/104` as `10.0.0.0/8`; undefined if
+ * it is neither address nor range.
+ */
 export function parseAddressRange(written: string): AddressRange | undefined {
   const [address = '', prefix, ...rest] = written.split('/')
   const version = isIP(address)
@@ -35,6 +49,10 @@ export function parseAddressRange(written: string): AddressRange | undefined {
   const bits = prefix === undefined ? longest : Number(prefix)
   const isRange = version !== 0 && rest.length === 0 && /^\d{1,3}$/.test(prefix ?? '0')
   if (!isRange || bits > longest) return undefined
+  const ipv4 = plainAddress(address)
+  if (ipv4 !== address && isIP(ipv4) === 4 && bits >= IPV4_IN_IPV6_BITS) {
+    return parseAddressRange(`${ipv4}/${bits - IPV4_IN_IPV6_BITS}`)
+  }
   const isSource = bits === (version === 6 ? 64 : 32)
   const source = isSource ? sourceOf(address) : undefined
   const first = version === 6 && source !== undefined ? source.slice(0, -'/64'.length) : address
