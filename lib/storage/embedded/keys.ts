@@ -100,8 +100,11 @@ export function incarnationIn(key: Buffer): number {
   return key.readUIntBE(1, NUMBER_BYTES)
 }
 
+/** In two parts: read as one, a small number comes as a double, which the code that takes it was not compiled for. */
 export function numberIn(key: Buffer): number {
-  return key.readUIntBE(1 + NUMBER_BYTES, NUMBER_BYTES)
+  const high = key.readUInt16BE(1 + NUMBER_BYTES)
+  const low = key.readUInt32BE(3 + NUMBER_BYTES)
+  return high === 0 ? low : high * 2 ** 32 + low
 }
 
 export function allOf(kind: Kind): KeyRange {

@@ -81,7 +81,7 @@ function readIncarnations(database: Database, onDamage: OnDamage): number {
     const reverse = { start: end, end: start, reverse: true, limit: 1 }
     for (const key of database.getKeys(reverse)) highest = Math.max(highest, incarnationIn(key))
   }
-  const record = database.get(INCARNATIONS)
+  const record = database.getBinary(INCARNATIONS)
   if (record === undefined) return highest
   const taken = readRecord(onDamage, 'the number of incarnations', () =>
     new RecordReader(INCARNATIONS, record).number(),
@@ -96,13 +96,13 @@ export function loadSession(
   onDamage: OnDamage,
 ): SessionState | undefined {
   const key = sessionKey(clientIdentifier)
-  const record = database.get(key)
+  const record = database.getBinary(key)
   if (record === undefined) return undefined
   return readRecord(onDamage, 'a session', () => {
     const { incarnation } = decodeSession(key, record)
     const state = new SessionState(clientIdentifier, incarnation)
     const progressKey = keyOf(Kind.Progress, incarnation)
-    const progress = database.get(progressKey)
+    const progress = database.getBinary(progressKey)
     if (progress !== undefined) Object.assign(state, decodeProgress(progressKey, progress))
     return state
   })
@@ -273,7 +273,7 @@ export function readEntry(
 ): QueueEntry | undefined {
   if (seq <= lowWaterMark || hidden.has(seq)) return undefined
   const key = numberedKey(Kind.Entry, incarnation, seq)
-  const record = database.get(key)
+  const record = database.getBinary(key)
   if (record === undefined) return undefined
   return readRecord(onDamage, 'a message', () => decodeEntry(key, record))
 }
