@@ -2,7 +2,7 @@
  * Remembers who gets messages of which topic, in front of the trie; always gives what the trie would give.
  *
  * A subscription makes void only what its filter can touch: without wildcards its one topic, with a literal
- * first level the topics of that branch, else all. Void entries hold no receivers, so that a session that
+ * first level the topics of that branch, else all. What is void is forgotten at once, so that a session that
  * ended is not kept in memory by topics that nobody publishes any more.
  */
 
@@ -10,6 +10,7 @@ import type { Subscription } from '../protocol/subscription.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { ownString } from '../util/own-string.ts'
 import type { Receiver, Receivers } from './receivers.ts'
+import { hashOf, type KnownTopic, TopicTable } from './topic-table.ts'
 import type { TopicTrie } from './topic-trie.ts'
 
 export interface MatchCacheLimits {
@@ -27,51 +28,67 @@ const TOPIC_LENGTH_MAX = 256
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536
 
-/** A topic that is remembered. What it says is what the trie said: a step less to memory for each message. */
-class Entry<S, G> implements Receivers<S, G> {
-  single: readonly Receiver<S>[] = NOBODY
-  groups: readonly G[] = NOBODY
-  only: Receiver<S> | undefined = undefined
-  /** False when void. */
-  isFilled = false
-  references = 0
-  readonly branch: Branch<S, G>
-  /** Whether `branch` lists it; it may do so when void. */
-  isListed = false
+const NOBODY: readonly never[] = []
 
-  constructor(branch: Branch<S, G>) {
+/** A topic that is remembered. What it says is what the trie said: a step less to memory for each message. */
+class Entry<S, G> implements Receivers<S, G>, KnownTopic {
+  /** Empty when void, which no topic is. */
+  topic: string
+  single: readonly Receiver<S>[]
+  groups: readonly G[]
+  only: Receiver<S> | undefined
+  readonly references: number
+  hash = 0
+  place = 0
+  /** Its neighbours in its branch. */
+  readonly branch: Branch<S, G>
+  before: Entry<S, G> | undefined = undefined
+  behind: Entry<S, G> | undefined = undefined
+
+  constructor(topic: string, receivers: Receivers<S, G>, references: number, branch: Branch<S, G>) {
+    this.topic = topic
+    this.single = receivers.single
+    this.groups = receivers.groups
+    this.only = receivers.only
+    this.references = references
     this.branch = branch
   }
 
-  fill({ single, groups, only }: Receivers<S, G>, references: number): void {
-    this.single = single
-    this.groups = groups
-    this.only = only
-    this.references = references
-    this.isFilled = true
-  }
-
   empty(): void {
+    this.topic = ''
     this.single = NOBODY
     this.groups = NOBODY
     this.only = undefined
-    this.references = 0
-    this.isFilled = false
   }
 }
 
-const NOBODY: readonly never[] = []
+/** The entries of one first level, in a chain. */
+class Branch<S, G> {
+  readonly level: string
+  first: Entry<S, G> | undefined = undefined
 
-/** The entries of one first level that may have to be made void. */
-type Branch<S, G> = Entry<S, G>[]
+  constructor(level: string) {
+    this.level = level
+  }
+
+  add(entry: Entry<S, G>): void {
+    entry.behind = this.first
+    if (this.first !== undefined) this.first.before = entry
+    this.first = entry
+  }
+
+  remove({ before, behind }: Entry<S, G>): void {
+    if (before === undefined) this.first = behind
+    else before.behind = behind
+    if (behind !== undefined) behind.before = before
+  }
+}
 
 export class MatchCache<S, G> {
   readonly #trie: TopicTrie<S, G>
   readonly #limits: MatchCacheLimits
-  readonly #entries = new Map<string, Entry<S, G>>()
+  readonly #entries: TopicTable<Entry<S, G>>
   readonly #branches = new Map<string, Branch<S, G>>()
-  /** The branches that list anything: a wildcard at the first level visits these alone. */
-  readonly #filled = new Set<Branch<S, G>>()
   /** Hash of the last topic seen per slot. Two topics of one hash only cost an entry taken too early. */
   readonly #sightings = new Int32Array(SIGHTINGS)
   #references = 0
@@ -79,11 +96,12 @@ export class MatchCache<S, G> {
   constructor(trie: TopicTrie<S, G>, limits: MatchCacheLimits = LIMITS) {
     this.#trie = trie
     this.#limits = limits
+    this.#entries = new TopicTable(limits.entriesMax)
   }
 
-  /** Topics remembered, void ones included. */
+  /** Topics remembered. */
   get size(): number {
-    return this.#entries.size
+    return this.#entries.count
   }
 
   /** What counts against `receiverReferencesMax`. */
@@ -91,14 +109,17 @@ export class MatchCache<S, G> {
     return this.#references
   }
 
-  /** Returns who gets messages of `topicName`. What is in the result never changes, the result may. */
-  receiversOf(topicName: string): Receivers<S, G> {
-    const entry = this.#entries.get(topicName)
-    if (entry?.isFilled === true) return entry
+  /**
+   * Returns who gets messages of `topicName`. What is in the result never changes, the result may. `last`: what
+   * was returned for a topic that is probably the same.
+   */
+  receiversOf(topicName: string, last?: Receivers<S, G>): Receivers<S, G> {
+    if (last?.topic === topicName) return last
+    const entry = this.#entries.find(topicName)
+    if (entry !== undefined) return entry
     const receivers = this.#trie.match(topicName)
-    if (entry !== undefined) this.#fill(entry, receivers)
-    else if (this.#isWorthAPlace(topicName)) this.#add(topicName, receivers)
-    return receivers
+    if (!this.#isWorthAPlace(topicName)) return receivers
+    return this.#add(topicName, receivers) ?? receivers
   }
 
   /** See `TopicTrie.subscribe`. */
@@ -134,7 +155,7 @@ export class MatchCache<S, G> {
    */
   #isWorthAPlace(topicName: string): boolean {
     if (topicName.length > TOPIC_LENGTH_MAX) return false
-    if (this.#entries.size < this.#limits.entriesMax / 2) return true
+    if (this.#entries.count < this.#limits.entriesMax / 2) return true
     const hash = hashOf(topicName)
     const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
     if (this.#sightings[slot] === hash) return true
@@ -142,71 +163,70 @@ export class MatchCache<S, G> {
     return false
   }
 
-  #add(topicName: string, receivers: Receivers<S, G>): void {
-    if (this.#entries.size >= this.#limits.entriesMax) this.#clear()
+  /** Returns nothing for what has more receivers than there may be references in all. */
+  #add(topicName: string, receivers: Receivers<S, G>): Entry<S, G> | undefined {
+    const { entriesMax, receiverReferencesMax } = this.#limits
+    const references = countReferences(receivers)
+    if (references > receiverReferencesMax) return undefined
+    while (this.#references + references > receiverReferencesMax) this.#forgetAny()
+    if (this.#entries.count >= entriesMax) this.#forgetAny()
+    const branch = this.#branchOf(topicName)
+    const entry = new Entry(ownString(topicName), receivers, references, branch)
+    branch.add(entry)
+    this.#references += references
+    const displaced = this.#entries.add(entry)
+    if (displaced !== undefined) this.#leave(displaced)
+    return entry
+  }
+
+  #branchOf(topicName: string): Branch<S, G> {
     const level = firstLevel(topicName)
     let branch = this.#branches.get(level)
     if (branch === undefined) {
-      branch = []
-      this.#branches.set(ownString(level), branch)
+      branch = new Branch(ownString(level))
+      this.#branches.set(branch.level, branch)
     }
-    const entry = new Entry(branch)
-    this.#entries.set(ownString(topicName), entry)
-    this.#fill(entry, receivers)
-  }
-
-  #fill(entry: Entry<S, G>, receivers: Receivers<S, G>): void {
-    const references = countReferences(receivers)
-    if (references > this.#limits.receiverReferencesMax) return
-    if (this.#references + references > this.#limits.receiverReferencesMax) {
-      // Starting afresh needs no order of use, and what is in demand is back after two sights.
-      this.#clear()
-      return
-    }
-    entry.fill(receivers, references)
-    this.#references += references
-    if (entry.isListed) return
-    entry.isListed = true
-    entry.branch.push(entry)
-    this.#filled.add(entry.branch)
+    return branch
   }
 
   /** Makes void what a change at `topicFilter` may touch. */
   #invalidate(topicFilter: string): void {
     if (!hasWildcard(topicFilter)) {
-      const entry = this.#entries.get(topicFilter)
-      if (entry !== undefined) this.#empty(entry)
+      const entry = this.#entries.find(topicFilter)
+      if (entry !== undefined) this.#forget(entry)
       return
     }
     const level = firstLevel(topicFilter)
     if (level === '+' || level === '#') {
-      for (const branch of this.#filled) this.#emptyAll(branch)
+      for (const branch of this.#branches.values()) this.#forgetAll(branch)
     } else {
       const branch = this.#branches.get(level)
-      if (branch !== undefined) this.#emptyAll(branch)
+      if (branch !== undefined) this.#forgetAll(branch)
     }
   }
 
-  /** Costs no more than filling the entries did: each is listed once per filling. */
-  #emptyAll(branch: Branch<S, G>): void {
-    for (const entry of branch) {
-      entry.isListed = false
-      this.#empty(entry)
-    }
-    branch.length = 0
-    this.#filled.delete(branch)
+  #forgetAll(branch: Branch<S, G>): void {
+    for (let entry = branch.first; entry !== undefined; entry = entry.behind) this.#forget(entry)
   }
 
-  #empty(entry: Entry<S, G>): void {
-    this.#references -= entry.references
+  /** No order of use is kept: what is in demand is soon back. */
+  #forgetAny(): void {
+    const entry = this.#entries.any()
+    if (entry !== undefined) this.#forget(entry)
+  }
+
+  #forget(entry: Entry<S, G>): void {
+    this.#entries.remove(entry)
+    this.#leave(entry)
+  }
+
+  /** All that an entry takes besides its place in the table. */
+  #leave(entry: Entry<S, G>): void {
+    const { branch, references } = entry
+    this.#references -= references
+    branch.remove(entry)
+    if (branch.first === undefined) this.#branches.delete(branch.level)
     entry.empty()
-  }
-
-  #clear(): void {
-    this.#entries.clear()
-    this.#branches.clear()
-    this.#filled.clear()
-    this.#references = 0
   }
 }
 
@@ -219,11 +239,4 @@ function countReferences<S, G>({ single, groups }: Receivers<S, G>): number {
 function firstLevel(topic: string): string {
   const end = topic.indexOf('/')
   return end === -1 ? topic : topic.slice(0, end)
-}
-
-/** FNV-1a over UTF-16 units. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash
 }

@@ -25,6 +25,8 @@ export interface Receiver<S> {
 
 /** All that match one Topic Name. */
 export interface Receivers<S, G> {
+  /** The Topic Name, where the answer is remembered, and as long as it holds. */
+  readonly topic: string | undefined
   readonly single: readonly Receiver<S>[]
   /** Shared groups, each of which chooses one of its members. */
   readonly groups: readonly G[]

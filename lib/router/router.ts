@@ -19,7 +19,7 @@ import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
 import { MatchCache } from './match-cache.ts'
 import { type DurableTarget, Publication, whenDurable } from './publication.ts'
-import type { Receiver } from './receivers.ts'
+import type { Receiver, Receivers } from './receivers.ts'
 import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
 import type { Share, Subscriber } from './subscriber.ts'
 import { TopicTrie } from './topic-trie.ts'
@@ -37,6 +37,8 @@ export interface RouterParts {
   readonly random: Random
   readonly budget: MemoryBudget
 }
+
+type KnownReceivers = Receivers<Subscriber, SharedGroup>
 
 export class Router implements Sink {
   /** Receivers that the last routed message had. */
@@ -225,7 +227,10 @@ export class Router implements Sink {
   }
 
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
-    const { only, single, groups } = this.#cache.receiversOf(message.topic) // [MQTT-3.3.2-3]
+    const last = publisher?.lastReceivers as KnownReceivers | undefined
+    const receivers = this.#cache.receiversOf(message.topic, last) // [MQTT-3.3.2-3]
+    if (receivers !== last && publisher !== undefined) publisher.lastReceivers = receivers
+    const { only, single, groups } = receivers
     if (only !== undefined) return this.#deliverToOne(only, message, publisher)
     let count = 0
     for (let i = 0; i < single.length; i++) {

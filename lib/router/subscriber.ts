@@ -16,6 +16,8 @@ export interface Subscriber {
   readonly isOnline: boolean
   /** Messages sent and not acknowledged, for the least-in-flight strategy. */
   readonly inFlightCount: number
+  /** The router's, of what this client published last: most publish on one topic. */
+  lastReceivers?: unknown
 
   /**
    * Takes a message at once: any message of a volatile receiver, QoS 0 of a durable one.

@@ -18,7 +18,12 @@ import { ownString, StringPool } from '../util/own-string.ts'
 import { FilterNode } from './filter-node.ts'
 import { mergeReceivers, type Receiver, type Receivers, receiverOf } from './receivers.ts'
 
-const NO_RECEIVERS: Receivers<never, never> = { single: [], groups: [], only: undefined }
+const NO_RECEIVERS: Receivers<never, never> = {
+  topic: undefined,
+  single: [],
+  groups: [],
+  only: undefined,
+}
 
 export class TopicTrie<S, G> {
   readonly #root = new FilterNode<S, G>('', undefined)
@@ -86,7 +91,7 @@ export class TopicTrie<S, G> {
     const single = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
     matched.length = 0
     const only = single.length === 1 && groups.length === 0 ? single[0] : undefined
-    return { single, groups, only }
+    return { topic: undefined, single, groups, only }
   }
 
   /**

@@ -35,6 +35,7 @@ export class Session implements Subscriber {
   /** Session Expiry Interval in seconds. */
   expirySeconds: number
   droppedCount = 0
+  lastReceivers: unknown = undefined
 
   readonly #parts: SessionParts
   #holder: Holder | undefined

@@ -97,24 +97,55 @@ test('receivers of a void topic are not kept', (t) => {
   t.is(cache.receiverReferences, 0)
 })
 
-test('topics beyond the bound make the cache start afresh', (t) => {
-  const { cache, isCached, warm } = setUp({ entriesMax: 10, receiverReferencesMax: 1000 })
+test('topics beyond the bound take the places of others, one by one', (t) => {
+  const { cache, subscribe, isCached, warm } = setUp({
+    entriesMax: 10,
+    receiverReferencesMax: 1000,
+  })
+  subscribe('a/+', 'client')
   for (let i = 0; i < 25; i++) warm(`a/${i}`)
 
-  t.is(cache.size, 5)
+  t.is(cache.size, 10)
+  t.is(cache.receiverReferences, 10)
   t.true(isCached('a/24'))
 })
 
-test('receivers beyond the bound make the cache start afresh', (t) => {
-  const { cache, subscribe, warm } = setUp({ entriesMax: 1000, receiverReferencesMax: 10 })
+test('one topic more than there is room for costs the others nothing', (t) => {
+  const entriesMax = 1000
+  const { trie, cache } = setUp({ entriesMax, receiverReferencesMax: 1000 })
+  const topics = Array.from({ length: entriesMax + 1 }, (_, i) => `a/${i}`)
+  for (let round = 0; round < 10; round++) for (const topic of topics) cache.receiversOf(topic)
+  trie.asked = 0
+
+  for (const topic of topics.toReversed()) cache.receiversOf(topic)
+  t.true(trie.asked < 50, `${trie.asked} of ${topics.length}`)
+})
+
+test('receivers beyond the bound take the places of others', (t) => {
+  const { cache, subscribe, isCached, warm } = setUp({
+    entriesMax: 1000,
+    receiverReferencesMax: 10,
+  })
   for (let i = 0; i < 4; i++) subscribe('a/#', `client ${i}`)
   warm('a/1', 'a/2')
   t.is(cache.receiverReferences, 8)
 
   cache.receiversOf('a/3')
-  t.is(cache.receiverReferences, 0)
-  cache.receiversOf('a/3')
-  t.is(cache.receiverReferences, 4)
+  t.is(cache.receiverReferences, 8)
+  t.true(isCached('a/3'))
+})
+
+test('a note of the last receivers holds until they change', (t) => {
+  const { trie, cache, subscribe } = setUp()
+  subscribe('a/b', 'client')
+  const first = cache.receiversOf('a/b')
+  trie.asked = 0
+
+  t.is(cache.receiversOf('a/b', first), first)
+  t.not(cache.receiversOf('a/c', first), first)
+  cache.unsubscribe('a/b', 'client')
+  t.deepEqual(cache.receiversOf('a/b', first).single, [])
+  t.deepEqual(first.single, [])
 })
 
 test('a topic with more receivers than the bound pushes nothing out', (t) => {

@@ -108,10 +108,10 @@ test('groups are found beside single subscribers', (t) => {
   trie.addGroup('a/b', 'workers of b')
 
   t.deepEqual(trie.match('a/b').groups.toSorted(), ['workers', 'workers of b'])
-  t.deepEqual(trie.match('a/c'), { single: [], groups: ['workers'], only: undefined })
+  t.like(trie.match('a/c'), { single: [], groups: ['workers'], only: undefined })
   t.true(trie.removeGroup('a/+', 'workers'))
   t.false(trie.removeGroup('a/+', 'workers'))
-  t.deepEqual(trie.match('a/c'), { single: [], groups: [], only: undefined })
+  t.like(trie.match('a/c'), { single: [], groups: [], only: undefined })
 })
 
 test('nodes are shared, and removed with their last subscription', (t) => {

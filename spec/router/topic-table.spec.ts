@@ -1,0 +1,49 @@
+import test from 'ava'
+import { type KnownTopic, TopicTable } from '../../lib/router/topic-table.ts'
+
+function known(topic: string): KnownTopic {
+  return { topic, hash: 0, place: 0 }
+}
+
+test('topics are found while they are there, in a table that grows', (t) => {
+  const table = new TopicTable(10_000)
+  const topics = Array.from({ length: 1000 }, (_, i) => known(`a/${i}/b`))
+  for (const topic of topics) t.is(table.add(topic), undefined)
+  t.is(table.count, 1000)
+  for (const topic of topics) t.is(table.find(topic.topic), topic)
+
+  for (const topic of topics.slice(0, 500)) table.remove(topic)
+  t.is(table.count, 500)
+  t.is(table.find('a/499/b'), undefined)
+  t.is(table.find('a/500/b'), topics[500])
+})
+
+test('a topic that comes to a full bucket takes the place of one of those in it', (t) => {
+  const table = new TopicTable(32)
+  const there = new Map<string, KnownTopic>()
+  let displacedCount = 0
+  for (let i = 0; i < 10_000; i++) {
+    const topic = known(`topic ${i}`)
+    const displaced = table.add(topic)
+    there.set(topic.topic, topic)
+    if (displaced === undefined) continue
+    displacedCount++
+    t.true(there.delete(displaced.topic))
+  }
+
+  t.is(there.size, 64)
+  t.is(displacedCount, 10_000 - 64)
+  t.is(table.count, 64)
+  for (const [topic, entry] of there) t.is(table.find(topic), entry)
+})
+
+test('any names each topic once before it names one again', (t) => {
+  const table = new TopicTable(100)
+  t.is(table.any(), undefined)
+  const topics = Array.from({ length: 20 }, (_, i) => known(`a/${i}`))
+  for (const topic of topics) table.add(topic)
+
+  const named = new Set(topics.map(() => table.any()))
+  t.is(named.size, topics.length)
+  t.is(table.any(), [...named][0])
+})
