@@ -45,8 +45,15 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
   )
 }
 
-export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnected: boolean): void {
+/** `state` is what it was in when it ended. */
+export function reportEnd(
+  connection: Connection,
+  end: ConnectionEnd,
+  state: Connection['state'],
+): void {
   const { log, limitedLog } = connection.context
+  const wasConnected = state === 'connected'
+  countEnd(connection, end, state)
   if (wasConnected && log.isLevelEnabled?.('info') === false) return
   const fields = {
     ...who(connection),
@@ -57,6 +64,18 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
   }
   if (wasConnected) log.info(fields, 'client disconnected')
   else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
+}
+
+/** Who has not said CONNECT has asked for nothing that could be refused. */
+function countEnd(
+  { context }: Connection,
+  { by, reasonCode }: ConnectionEnd,
+  state: Connection['state'],
+): void {
+  if (by !== 'broker' || state === 'awaiting connect') return
+  const { disconnected, refused } = context.counters
+  const counts = state === 'connected' ? disconnected : refused.connect
+  counts[reasonCode & 0xff]!++
 }
 
 /** A limit is reached, and the connection goes on, or its end is told by a line of its own. */
@@ -102,6 +121,7 @@ export function reportDenied(
   reasonCode: number,
   { rule = 'not authorized', hint }: Decision,
 ): void {
+  connection.context.counters.refused[action][reasonCode & 0xff]!++
   const reason = describeReasonCode(reasonCode)
   const packet = action.toUpperCase()
   const fields = { ...who(connection), packet, topic, reason, rule, hint }
