@@ -8,6 +8,7 @@ import { reloadInto } from '../config/reload.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { Pause } from '../connection/pause.ts'
+import { createFigures, type Figures } from '../monitor/figures.ts'
 import { SystemTopics } from '../monitor/system-topics.ts'
 import { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
@@ -72,6 +73,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #hooks: AccessHooks
   readonly #sources: AccessSources
   readonly #context: ConnectionContext
+  readonly #figures: Figures
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
   readonly #expiry: ExpiryReport
@@ -126,13 +128,14 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       ends: () => this.#listeners.flatMap((listener) => listener.fileEnds()),
       warningDays: () => this.#configuration.security.certificateWarningDays,
     })
-    this.#systemTopics = new SystemTopics(
-      configuration.monitor,
-      this.#context,
-      VERSION,
-      () => this.#stored.durability,
-      endingFiles(configuration.listeners, this.#expiry),
-    )
+    this.#figures = createFigures({
+      context,
+      version: VERSION,
+      nodeName: configuration.monitor.nodeName,
+      durability: () => this.#stored.durability,
+      endingFiles: endingFiles(configuration.listeners, this.#expiry),
+    })
+    this.#systemTopics = new SystemTopics(configuration.monitor, context, this.#figures)
     this.#ownAcceptor = this.#acceptorFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }
