@@ -9,6 +9,7 @@ import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { Pause } from '../connection/pause.ts'
 import { createFigures, type Figures } from '../monitor/figures.ts'
+import { type MetricsServer, serveMetrics } from '../monitor/metrics-server.ts'
 import { SystemTopics } from '../monitor/system-topics.ts'
 import { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
@@ -79,6 +80,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #expiry: ExpiryReport
   readonly #overload: Overload
   readonly #tell: Tell
+  #metrics: MetricsServer | undefined
   #listeners: OpenListener[] = []
   readonly #acceptors: Acceptor[] = []
   /** Of transports that the host program brings. */
@@ -142,9 +144,9 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /**
    * Reads users and rules, opens the store, takes up what it has kept, and opens the listeners. Throws
-   * `ConfigurationError` if it would serve strangers without asking who they are or a file of
-   * `security` cannot be used, `StoreError` if the store cannot, `ListenError` if a listener cannot be
-   * opened; then the broker is closed.
+   * `ConfigurationError` if it would serve strangers without asking who they are, a file of
+   * `security` cannot be used or the library for metrics is missing, `StoreError` if the store cannot be used,
+   * `ListenError` if a listener cannot be opened; then the broker is closed.
    */
   async start(): Promise<void> {
     try {
@@ -154,6 +156,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#overload.start()
+      const { metrics } = this.configuration.monitor
+      this.#metrics = await serveMetrics(metrics, this.#figures.all, this.#context)
       this.#listeners = await openListeners(
         this.configuration.listeners,
         {
@@ -186,6 +190,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   /** Where the broker listens, as URLs, with the ports that were really chosen. */
   get urls(): readonly string[] {
     return this.#listeners.map(({ url }) => url)
+  }
+
+  /** Where metrics are, with the port that was really chosen; undefined if `monitor.metrics.port` is unset. */
+  get metricsUrl(): string | undefined {
+    return this.#metrics?.url
   }
 
   /** Number of clients connected now. */
@@ -240,7 +249,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /**
    * Takes over what may change while running (`compareForReload` says what) and reads certificates, CAs
-   * and the files of `security` again. Limits hold for connections to come; connections stay. Throws
+   * and the files of `security` and of metrics again. Limits hold for connections to come; connections stay. Throws
    * `ListenError` if a certificate cannot be used, `ConfigurationError` if strangers would be served
    * unasked, and then keeps everything as it was.
    */
@@ -253,6 +262,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const acceptor of this.#acceptors) acceptor.reload()
     await this.#sources.reload(reloaded.security)
     await this.#context.protection.bans.reload()
+    await this.#metrics?.reload()
   }
 
   /**
@@ -275,7 +285,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#overload.stop()
     protection.bans.close()
     const sourcesClosed = this.#sources.close()
-    const listenersClosed = this.#listeners.map((listener) => listener.close())
+    const listenersClosed = [...this.#listeners, this.#metrics].map((listener) => listener?.close())
     registry.stop()
     const connections = [...this.#context.connections]
     const { serverReference } = this.configuration.connection

@@ -75,6 +75,8 @@ function storeFigures({ context: { store }, durability }: NodeParts): Figure[] {
 
 /** As a metric it is a time, since Prometheus counts in seconds: days are `(… - time()) / 86400`. */
 function certificateFigures(files: readonly EndingFigure[]): Figure[] {
+  // A metric without labels would be 0 then, which is long ago.
+  if (files.length === 0) return []
   return [
     gauge(
       'noctule_certificate_expiry_timestamp_seconds',
