@@ -125,7 +125,7 @@ function overloadFigures({ protection: { overload }, budget }: ConnectionContext
     topic('overload/state', () => overload.state),
     gauge(
       'noctule_overloaded',
-      'What there is too much of: 1 while new clients are refused for it.',
+      'What there is too much of: 1 while new clients are refused, or publishers paused, for it.',
       ...states('cause', ['event loop', 'store', 'memory'], () => overload.state),
     ),
     gauge('noctule_event_loop_delay_seconds', 'How late the event loop was last.', {
