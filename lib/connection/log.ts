@@ -4,7 +4,7 @@
  */
 
 import type { ProtocolError } from '../protocol/errors.ts'
-import { describeReasonCode } from '../protocol/reason-codes.ts'
+import { describeReasonCode, ReasonCode } from '../protocol/reason-codes.ts'
 import type { Decision } from '../security/access.ts'
 import type { Connection } from './connection.ts'
 import type { ConnectionEnd } from './context.ts'
@@ -106,12 +106,10 @@ export function reportEnded(
   topic: string,
   { rule = 'not authorized', hint }: Decision,
 ): void {
+  const { counters, limitedLog } = connection.context
+  counters.refused.subscribe[ReasonCode.NotAuthorized]!++
   const fields = { ...who(connection), topic, rule, hint }
-  connection.context.limitedLog.warn(
-    'subscription ended',
-    fields,
-    'subscription ended by the rules',
-  )
+  limitedLog.warn('subscription ended', fields, 'subscription ended by the rules')
 }
 
 export function reportDenied(

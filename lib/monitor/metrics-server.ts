@@ -21,6 +21,9 @@ import type { Figure } from './figure.ts'
 
 const PATH = '/metrics'
 
+/** A request may name the server too (RFC 9112, section 3.2.2). */
+const OURS = /^(?:http:\/\/[^/?#]*)?\/metrics(?:\?|$)/i
+
 /** From the first byte to the last, of request and answer. */
 const CONNECTION_MAX_MS = 10_000
 
@@ -170,7 +173,7 @@ export class MetricsServer {
       this.#parts.limitedLog.warn('metrics refused', { address, rule }, 'metrics were refused')
       return UNAUTHORIZED
     }
-    if (url.split('?', 1)[0] !== PATH) return NOT_FOUND
+    if (!OURS.test(url)) return NOT_FOUND
     if (method !== 'GET' && method !== 'HEAD') return NOT_ALLOWED
     const hasBody =
       headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0

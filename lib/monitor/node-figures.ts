@@ -158,7 +158,7 @@ function refusalFigures({ counters }: ConnectionContext): Figure[] {
     ...packets.map((packet) => topic(`refused/${packet}`, () => sum(refused[packet]))),
     counter(
       'noctule_refused_total',
-      'CONNECT and PUBLISH packets and Topic Filters that were refused.',
+      'CONNECT packets, messages and Topic Filters that were refused.',
       ...packets.flatMap((packet) =>
         reasonReadings(refused[packet], carriers[packet], `refused/${packet}`, { packet }),
       ),

@@ -65,7 +65,10 @@ export class Counters {
     retained: 0,
     subscriptions: 0,
   }
-  /** What was refused, by the reason code that says why: a CONNECT, a message, a Topic Filter. */
+  /**
+   * What was refused, by the reason code that says why: a CONNECT; a message or will; a Topic Filter, at once or when
+   * other rules came to hold.
+   */
   readonly refused: Readonly<Record<RefusedPacket, Float64Array>> = {
     connect: new Float64Array(256),
     publish: new Float64Array(256),

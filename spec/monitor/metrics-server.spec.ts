@@ -104,6 +104,10 @@ test('other paths are 404, other methods 405, and a body is 400', async (t) => {
   t.is((await fetch(new URL('/', url))).status, 404)
   t.is((await fetch(new URL('/metrics/x', url))).status, 404)
   t.is((await fetch(`${url}?name[]=up`)).status, 200)
+  t.regex(
+    await exchange(url, 'GET http://proxy/metrics HTTP/1.1\r\nHost: proxy\r\n\r\n'),
+    /^HTTP\/1\.1 200 /,
+  )
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
     const { status, headers } = await fetch(url, { method })
     t.is(status, 405, method)

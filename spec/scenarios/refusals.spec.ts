@@ -125,6 +125,25 @@ test('a reason that no CONNACK can carry counts among the others', async (t) => 
   })
 })
 
+test('a subscription that ends by other rules counts as one that is refused', async (t) => {
+  let isAllowed = true
+  const { broker } = await startBroker(t, {
+    hooks: { authorizeSubscribe: (_, { topicFilter }) => isAllowed || topicFilter !== 'a' },
+  })
+  const kept = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 1000 } }
+  const before = await connectClient(t, broker, kept)
+  await before.subscribe(t, 'a')
+  before.destroy()
+  await before.closed()
+  isAllowed = false
+  await connectClient(t, broker, kept)
+
+  t.deepEqual(await countsOf(t, broker, 'refused'), {
+    'refused/subscribe': 1,
+    'refused/subscribe/not-authorized': 1,
+  })
+})
+
 test('what a full queue drops is counted as that', async (t) => {
   const { broker } = await startBroker(t, { session: { queueMessagesMax: 2 } })
   const kept = { clientId: 'away', clean: false, properties: { sessionExpiryInterval: 1000 } }
