@@ -10,7 +10,7 @@ import type { Router } from '../router/router.ts'
 import type { SessionRegistry } from '../session/session-registry.ts'
 import type { Clock } from '../util/clock.ts'
 import type { Counters } from '../util/counters.ts'
-import { counter, type Figure, gauge, type Reading, sum, topic } from './figure.ts'
+import { counter, type Figure, gauge, type Reading, sum, together, topic } from './figure.ts'
 import { LoadAverage, loadPeriods } from './load-averages.ts'
 
 interface FigureParts {
@@ -124,23 +124,32 @@ function packetReadings({ packetsReceived, packetsSent }: Counters): Reading[] {
 }
 
 function keptFigures({ registry, retained, router }: FigureParts): Figure[] {
-  const queued = (isOnline: boolean) =>
-    sum(registry.sessions(), (session) => (session.isOnline === isOnline ? session.queuedCount : 0))
-  const queuedBytes = () => sum(registry.sessions(), (session) => session.queuedBytes)
-  const count = () => retained.count + queued(true) + queued(false)
+  const queues = together(() => {
+    const waiting = { connected: 0, disconnected: 0, bytes: 0 }
+    for (const { isOnline, queuedCount, queuedBytes } of registry.sessions()) {
+      waiting[isOnline ? 'connected' : 'disconnected'] += queuedCount
+      waiting.bytes += queuedBytes
+    }
+    return waiting
+  })
+  const count = () => retained.count + queues().connected + queues().disconnected
   return [
     gauge(
       'noctule_queued_messages',
       'Messages at QoS 1 and 2 that wait for clients, those under way aside.',
-      { value: () => queued(true), labels: { client: 'connected' }, topics: ['packet/out/count'] },
-      { value: () => queued(false), labels: { client: 'disconnected' } },
+      {
+        value: () => queues().connected,
+        labels: { client: 'connected' },
+        topics: ['packet/out/count'],
+      },
+      { value: () => queues().disconnected, labels: { client: 'disconnected' } },
     ),
     gauge('noctule_queued_bytes', 'Bytes of the messages that wait for clients.', {
-      value: queuedBytes,
+      value: () => queues().bytes,
     }),
     topic('messages/stored', count),
     topic('store/messages/count', count),
-    topic('store/messages/bytes', () => retained.bytes + queuedBytes()),
+    topic('store/messages/bytes', () => retained.bytes + queues().bytes),
     gauge('noctule_retained_messages', 'Retained messages.', {
       value: () => retained.count,
       topics: ['retained messages/count'],

@@ -58,6 +58,18 @@ export function labelValue(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll(' ', '-')
 }
 
+/** Computes once for all figures that are asked in one go: what walks over all sessions is worth it. */
+export function together<T extends object>(compute: () => T): () => T {
+  let known: T | undefined
+  return () => {
+    if (known === undefined) {
+      known = compute()
+      queueMicrotask(() => (known = undefined))
+    }
+    return known
+  }
+}
+
 export function sum(values: Iterable<number>): number
 export function sum<T>(items: Iterable<T>, valueOf: (item: T) => number): number
 export function sum<T>(items: Iterable<T>, valueOf = (item: T) => item as number): number {
