@@ -108,6 +108,42 @@ test('limits that refuse and have no counter of their own are counted by their r
   })
 })
 
+test('a retained message beyond what all together may have counts for that limit', async (t) => {
+  const { broker } = await startBroker(t, { retained: { messagesMax: 1 } })
+  const client = await connectClient(t, broker)
+  for (const [i, topic] of ['a', 'b', 'c'].entries()) {
+    client.publish(topic, 'x', { qos: 1, messageId: i + 1, retain: true })
+  }
+  await client.settled()
+
+  t.deepEqual(await countsOf(t, broker, 'limits', 'refused'), {
+    'limits/retained': 2,
+    'refused/publish': 2,
+    'refused/publish/quota-exceeded': 2,
+  })
+})
+
+test('a retained message and a Topic Filter for which there is no memory count as overload', async (t) => {
+  const { broker } = await startBroker(t, {
+    memory: { budgetBytes: 1024 ** 2 },
+    connection: { outBufferBytesMax: 16 * 1024 ** 2 },
+  })
+  const [subscriber, publisher] = [await connectClient(t, broker), await connectClient(t, broker)]
+  const slow = await connectClient(t, broker)
+  await slow.subscribe(t, 'fill', { qos: 1 })
+  slow.end.pauseReading()
+  for (let i = 0; i < 20; i++) {
+    await broker.publish({ topic: 'fill', payload: Buffer.alloc(64 * 1024), qos: 1 })
+  }
+
+  t.is((await subscriber.subscribe(t, 'more')).granted[0], ReasonCode.QuotaExceeded)
+  publisher.publish('kept', 'x', { qos: 1, messageId: 1, retain: true })
+  await publisher.expect(t, 'puback', { reasonCode: ReasonCode.QuotaExceeded })
+
+  t.is(broker.counters.limitsReached.overload, 2)
+  t.is(broker.counters.limitsReached.retained, 0)
+})
+
 test('a reason that no CONNACK can carry counts among the others', async (t) => {
   const { broker } = await startBroker(t, {
     hooks: {
