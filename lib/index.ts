@@ -49,7 +49,7 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  * Makes a broker and starts it: when the promise resolves, it listens.
  *
  * Without options it listens on 127.0.0.1:1883 (TCP) and 127.0.0.1:8083/mqtt (WebSocket), lets everybody
- * in, and keeps sessions and retained messages in memory (`store.url`). Rejects with `ConfigurationError` for options and hooks it does not know, and for a listener that other machines reach while nothing says who may connect, with `ListenError` for a port that
+ * in, and keeps sessions and retained messages in memory (`store.url`). Rejects with `ConfigurationError` for options and hooks it does not know, and for a listener or metrics that other machines reach while nothing says who may, with `ListenError` for a port that
  * is taken, with `StoreError` for a store that cannot be used.
  *
  * ```ts

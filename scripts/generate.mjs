@@ -12,10 +12,12 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 spawnSync('npx', ['--no-install', 'tsc'], { cwd: root, stdio: 'ignore', shell: true })
 const { generatedFiles: configurationFiles } = await import('../dist/lib/config/generate.js')
 const { conformanceDocument } = await import('../dist/spec/support/conformance.js')
+const { metricsDocument } = await import('../dist/spec/support/metrics-document.js')
 
 const generators = [
   configurationFiles,
   () => [{ path: 'docs/conformance.md', text: conformanceDocument() }],
+  () => [{ path: 'docs/metrics.md', text: metricsDocument() }],
 ]
 
 for (const { path, text } of generators.flatMap((generate) => generate())) {

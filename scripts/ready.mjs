@@ -48,7 +48,7 @@ function build() {
   run('npm', ['run', '--silent', 'build'])
 }
 
-/** Real peers: Debian's Mosquitto clients, Chromium, openssl and Redis. Tests that miss one say so; with CI set they fail. */
+/** Real peers: Debian's Mosquitto clients, Chromium, openssl, Redis and Prometheus. Tests that miss one say so; with CI set they fail. */
 function installTestPrograms() {
   const programs = [
     { command: 'mosquitto_pub', debianPackage: 'mosquitto-clients' },
@@ -56,6 +56,7 @@ function installTestPrograms() {
     { command: 'openssl', debianPackage: 'openssl' },
     { command: 'redis-server', debianPackage: 'redis-server' },
     { command: 'redis-sentinel', debianPackage: 'redis-sentinel' },
+    { command: 'promtool', debianPackage: 'prometheus' },
   ]
   const missing = programs.filter(({ command }) => !isOnPath(command))
   if (missing.length === 0) return

@@ -8,6 +8,8 @@ import { reloadInto } from '../config/reload.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { ConnectionContext } from '../connection/context.ts'
 import { Pause } from '../connection/pause.ts'
+import { createFigures, type Figures } from '../monitor/figures.ts'
+import { type MetricsServer, serveMetrics } from '../monitor/metrics-server.ts'
 import { SystemTopics } from '../monitor/system-topics.ts'
 import { Message } from '../protocol/message.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
@@ -72,11 +74,13 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #hooks: AccessHooks
   readonly #sources: AccessSources
   readonly #context: ConnectionContext
+  readonly #figures: Figures
   readonly #systemTopics: SystemTopics
   readonly #stored: StoredState
   readonly #expiry: ExpiryReport
   readonly #overload: Overload
   readonly #tell: Tell
+  #metrics: MetricsServer | undefined
   #listeners: OpenListener[] = []
   readonly #acceptors: Acceptor[] = []
   /** Of transports that the host program brings. */
@@ -128,22 +132,23 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       ends: () => this.#listeners.flatMap((listener) => listener.fileEnds()),
       warningDays: () => this.#configuration.security.certificateWarningDays,
     })
-    this.#systemTopics = new SystemTopics(
-      configuration.monitor,
-      this.#context,
-      VERSION,
-      () => this.#stored.durability,
-      endingFiles(configuration.listeners, this.#expiry),
-    )
+    this.#figures = createFigures({
+      context,
+      version: VERSION,
+      nodeName: configuration.monitor.nodeName,
+      durability: () => this.#stored.durability,
+      endingFiles: endingFiles(configuration.listeners, this.#expiry),
+    })
+    this.#systemTopics = new SystemTopics(configuration.monitor, context, this.#figures)
     this.#ownAcceptor = this.#acceptorFor(undefined)
     this.#context.budget.onLevel = (level) => this.#changeMemoryLevel(level)
   }
 
   /**
    * Reads users and rules, opens the store, takes up what it has kept, and opens the listeners. Throws
-   * `ConfigurationError` if it would serve strangers without asking who they are or a file of
-   * `security` cannot be used, `StoreError` if the store cannot, `ListenError` if a listener cannot be
-   * opened; then the broker is closed.
+   * `ConfigurationError` if it would serve strangers without asking who they are, a file of
+   * `security` cannot be used or the library for metrics is missing, `StoreError` if the store cannot be used,
+   * `ListenError` if a listener cannot be opened; then the broker is closed.
    */
   async start(): Promise<void> {
     try {
@@ -153,6 +158,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       await this.#stored.open((error) => void this.#fail(error))
       this.#systemTopics.start()
       this.#overload.start()
+      const { metrics } = this.configuration.monitor
+      this.#metrics = await serveMetrics(metrics, this.#figures.all, this.#context)
       this.#listeners = await openListeners(
         this.configuration.listeners,
         {
@@ -185,6 +192,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   /** Where the broker listens, as URLs, with the ports that were really chosen. */
   get urls(): readonly string[] {
     return this.#listeners.map(({ url }) => url)
+  }
+
+  /** Where metrics are, with the port that was really chosen; undefined if `monitor.metrics.port` is unset. */
+  get metricsUrl(): string | undefined {
+    return this.#metrics?.url
   }
 
   /** Number of clients connected now. */
@@ -239,7 +251,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 
   /**
    * Takes over what may change while running (`compareForReload` says what) and reads certificates, CAs
-   * and the files of `security` again. Limits hold for connections to come; connections stay. Throws
+   * and the files of `security` and of metrics again. Limits hold for connections to come; connections stay. Throws
    * `ListenError` if a certificate cannot be used, `ConfigurationError` if strangers would be served
    * unasked, and then keeps everything as it was.
    */
@@ -252,6 +264,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const acceptor of this.#acceptors) acceptor.reload()
     await this.#sources.reload(reloaded.security)
     await this.#context.protection.bans.reload()
+    await this.#metrics?.reload()
   }
 
   /**
@@ -274,7 +287,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     this.#overload.stop()
     protection.bans.close()
     const sourcesClosed = this.#sources.close()
-    const listenersClosed = this.#listeners.map((listener) => listener.close())
+    const listenersClosed = [...this.#listeners, this.#metrics].map((listener) => listener?.close())
     registry.stop()
     const connections = [...this.#context.connections]
     const { serverReference } = this.configuration.connection

@@ -5,8 +5,7 @@
 
 import type { Message } from '../protocol/message.ts'
 import type { Session } from '../session/session.ts'
-import type { DropReason } from '../session/session-parts.ts'
-import type { Counters } from '../util/counters.ts'
+import type { Counters, DropReason } from '../util/counters.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Timers } from '../util/timers.ts'
 
@@ -30,7 +29,7 @@ export class DropReport {
   }
 
   note(session: Session, message: Message | undefined, why: DropReason): void {
-    this.#counters.publishDropped++
+    this.#counters.dropped[why]++
     const drops = this.#drops.get(session)
     if (drops !== undefined) {
       drops.count++

@@ -1,7 +1,7 @@
 /** Tells in time, once a day, which certificates and lists of the listeners end, and at once when one has ended. */
 
 import type { ListenerConfiguration } from '../config/options.ts'
-import type { EndingFigure } from '../monitor/broker-figures.ts'
+import type { EndingFigure } from '../monitor/node-figures.ts'
 import type { Clock } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Timer, Timers } from '../util/timers.ts'
@@ -46,12 +46,15 @@ export class ExpiryReport {
     this.#parts = parts
   }
 
-  /** Whole days until a file ends, negative since it has; undefined if it never does. */
-  daysLeft(listener: string, option: EndingFile): number | undefined {
+  /** When a file ends, in ms since 1970, and in how many whole days, negative since it has; undefined: never. */
+  endOf(
+    listener: string,
+    option: EndingFile,
+  ): { readonly endsAt: number; readonly daysLeft: number } | undefined {
     const found = this.#parts
       .ends()
       .find((end) => end.listener === listener && end.option === option)
-    return found && this.#daysUntil(found)
+    return found && { endsAt: found.endsAt, daysLeft: this.#daysUntil(found) }
   }
 
   /** Looks now, and from then on when it is time. Also to be called when files have changed. */
@@ -96,7 +99,7 @@ export class ExpiryReport {
   }
 }
 
-/** What `$SYS` can tell of the files of all listeners. */
+/** What can be told of the files of all listeners. */
 export function endingFiles(
   listeners: readonly ListenerConfiguration[],
   report: ExpiryReport,
@@ -105,7 +108,7 @@ export function endingFiles(
     kinds.flatMap(([option, kind]): EndingFigure[] => {
       if (!(option in listener) || (listener as EncryptedListener)[option] === undefined) return []
       const { name } = listener
-      return [{ listener: name, kind, daysLeft: () => report.daysLeft(name, option) }]
+      return [{ listener: name, kind, end: () => report.endOf(name, option) }]
     }),
   )
 }

@@ -87,7 +87,12 @@ function ownLimits(listener: ListenerConfiguration | undefined): Partial<Connect
 /** Whether only programs of this machine reach the listener; the host's own transports are as near. */
 export function isLoopback(listener: ListenerConfiguration | undefined): boolean {
   if (listener === undefined || listener.type === 'unix') return true
-  return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(listener.host)
+  return isLoopbackHost(listener.host)
+}
+
+/** Whether what is bound to `host` is reached from this machine alone. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1|\[::1\])$/.test(host)
 }
 
 /** Half of what the process may use (the container, the machine, V8's heap), unless configured. */

@@ -190,14 +190,17 @@ function listenerSettings(
 
 /** Says where the broker listens and how to try it. Keeps out of the way of a log in JSON. */
 function greet(broker: Broker): void {
-  const { log, listeners, security } = broker.configuration
+  const { log, listeners, security, monitor } = broker.configuration
   const isQuiet = ['warn', 'error', 'silent'].includes(log.level)
   // A port that the system chose is known from here alone.
-  const isPortChosen = listeners.some((listener) => listener.type !== 'unix' && listener.port === 0)
+  const isPortChosen =
+    monitor.metrics.port === 0 ||
+    listeners.some((listener) => listener.type !== 'unix' && listener.port === 0)
   if (isQuiet && !isPortChosen) return
   const isPretty = log.format === 'pretty' || (log.format === 'auto' && process.stdout.isTTY)
   const say = isPretty ? console.log : console.error
   for (const url of broker.urls) say(`Noctule listens on ${url}`)
+  if (broker.metricsUrl !== undefined) say(`Metrics are at ${broker.metricsUrl}`)
   const port = broker.urls.map((url) => /^mqtt:\/\/.*:(\d+)$/.exec(url)?.[1]).find(Boolean)
   if (port === undefined || isQuiet) return
   const account = wantsUsers(security) ? ' -u USER -P PASSWORD' : ''

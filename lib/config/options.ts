@@ -1179,6 +1179,31 @@ export interface MonitorConfiguration {
   readonly presence: boolean
   /** Name of this broker in $SYS topics, logs and metrics. Default: "noctule". */
   readonly nodeName: string
+  readonly metrics: MonitorMetricsConfiguration
+}
+
+/** Metrics for Prometheus, over HTTP, if a port is set. */
+export interface MonitorMetricsConfiguration {
+  /**
+   * Port of http://HOST:PORT/metrics; 0: any free one. Unset: there are no metrics. Default:
+   * unset.
+   */
+  readonly port: number | undefined
+  /**
+   * Address to serve them on; 0.0.0.0 or :: for all interfaces of the machine. Default:
+   * "127.0.0.1".
+   */
+  readonly host: string
+  /**
+   * A token that whoever reads them has to send (Authorization: Bearer …): a file with nothing
+   * else in it. A changed file is in force at once. Default: unset.
+   */
+  readonly tokenFile: string | undefined
+  /**
+   * Whether other machines may read them without a token, where there is no tokenFile. Default:
+   * false.
+   */
+  readonly allowAnonymous: boolean
 }
 
 /** The log, on the standard output. */

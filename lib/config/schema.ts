@@ -10,6 +10,7 @@ import { accessGroups } from './access-schema.ts'
 import { accountOptions } from './account-schema.ts'
 import { bans, limits, overload, perAddress, perClient, perUser } from './limits-schema.ts'
 import { listenersSchema } from './listener-schema.ts'
+import { metrics } from './metrics-schema.ts'
 import {
   BYTES_MAX,
   COUNT_MAX,
@@ -335,6 +336,7 @@ const monitor = z.strictObject({
   nodeName: nameText()
     .default('noctule')
     .describe('Name of this broker in $SYS topics, logs and metrics.'),
+  metrics: metrics.prefault({}).describe('Metrics for Prometheus, over HTTP, if a port is set.'),
 })
 
 const log = z.strictObject({

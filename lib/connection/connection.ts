@@ -375,9 +375,9 @@ export class Connection implements TransportEvents {
 
   #finish(end: ConnectionEnd): void {
     if (this.state === 'closed') return
-    const wasConnected = this.state === 'connected'
+    const { state } = this
     // To say nothing is not cheaper than to say CONNECT.
-    if (this.state === 'awaiting connect') takeSilent(this)
+    if (state === 'awaiting connect') takeSilent(this)
     this.state = 'closed'
     this.#connectTimer?.cancel()
     this.#keepAlive.stop()
@@ -389,11 +389,11 @@ export class Connection implements TransportEvents {
     this.outlet.close()
     this.#noteHeld()
     this.context.connections.delete(this)
-    if (wasConnected && this.session !== undefined) {
+    if (state === 'connected' && this.session !== undefined) {
       const isNormal = this.clientEnd?.reasonCode === ReasonCode.Success
       this.context.registry.close(this.session, this.outlet, isNormal ? 'normal' : 'with will')
     }
-    reportEnd(this, end, wasConnected)
-    if (wasConnected) this.context.observers.disconnected(this, end)
+    reportEnd(this, end, state)
+    if (state === 'connected') this.context.observers.disconnected(this, end)
   }
 }

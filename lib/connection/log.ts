@@ -4,7 +4,7 @@
  */
 
 import type { ProtocolError } from '../protocol/errors.ts'
-import { describeReasonCode } from '../protocol/reason-codes.ts'
+import { describeReasonCode, ReasonCode } from '../protocol/reason-codes.ts'
 import type { Decision } from '../security/access.ts'
 import type { Connection } from './connection.ts'
 import type { ConnectionEnd } from './context.ts'
@@ -45,8 +45,15 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
   )
 }
 
-export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnected: boolean): void {
+/** `state` is what it was in when it ended. */
+export function reportEnd(
+  connection: Connection,
+  end: ConnectionEnd,
+  state: Connection['state'],
+): void {
   const { log, limitedLog } = connection.context
+  const wasConnected = state === 'connected'
+  countEnd(connection, end, state)
   if (wasConnected && log.isLevelEnabled?.('info') === false) return
   const fields = {
     ...who(connection),
@@ -57,6 +64,18 @@ export function reportEnd(connection: Connection, end: ConnectionEnd, wasConnect
   }
   if (wasConnected) log.info(fields, 'client disconnected')
   else limitedLog.warn('refused', { ...fields, packet: 'CONNECT' }, 'connection refused')
+}
+
+/** Who has not said CONNECT has asked for nothing that could be refused. */
+function countEnd(
+  { context }: Connection,
+  { by, reasonCode }: ConnectionEnd,
+  state: Connection['state'],
+): void {
+  if (by !== 'broker' || state === 'awaiting connect') return
+  const { disconnected, refused } = context.counters
+  const counts = state === 'connected' ? disconnected : refused.connect
+  counts[reasonCode & 0xff]!++
 }
 
 /** A limit is reached, and the connection goes on, or its end is told by a line of its own. */
@@ -87,12 +106,10 @@ export function reportEnded(
   topic: string,
   { rule = 'not authorized', hint }: Decision,
 ): void {
+  const { counters, limitedLog } = connection.context
+  counters.refused.subscribe[ReasonCode.NotAuthorized]!++
   const fields = { ...who(connection), topic, rule, hint }
-  connection.context.limitedLog.warn(
-    'subscription ended',
-    fields,
-    'subscription ended by the rules',
-  )
+  limitedLog.warn('subscription ended', fields, 'subscription ended by the rules')
 }
 
 export function reportDenied(
@@ -102,6 +119,7 @@ export function reportDenied(
   reasonCode: number,
   { rule = 'not authorized', hint }: Decision,
 ): void {
+  connection.context.counters.refused[action][reasonCode & 0xff]!++
   const reason = describeReasonCode(reasonCode)
   const packet = action.toUpperCase()
   const fields = { ...who(connection), packet, topic, reason, rule, hint }

@@ -30,10 +30,10 @@ import {
 import type { Session } from '../session/session.ts'
 import type { StoreError } from '../storage/storage.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
-import { hintFor } from './admission.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
 import { Pause } from './pause.ts'
+import { findFullRetained } from './retained-room.ts'
 import { InboundAliases } from './topic-aliases.ts'
 
 /**
@@ -203,7 +203,7 @@ function findFault(
   message: Message,
   isPayloadUtf8: boolean,
 ): Decision | undefined {
-  const { limits, retained, budget, counters } = connection.context
+  const { limits } = connection.context
   if (message.qos > limits.maximumQos) {
     throw new ProtocolError(ReasonCode.QosNotSupported, 'QoS above connection.maximumQos') // [MQTT-3.2.2-11]
   }
@@ -214,21 +214,8 @@ function findFault(
         'RETAIN where retained messages are off',
       ) // [MQTT-3.2.2-14]
     }
-    const hasRoom = !budget.isExhausted && retained.hasRoomFor(message.topic, message.bodyBytes)
-    const owners = connection.context.protection.retainedOwners
-    if (message.payloadLength > 0 && owners !== undefined) {
-      const option = owners.findFull(connection.accounts, message.topic, message.bodyBytes)
-      if (option !== undefined) {
-        counters.limitsReached.retained++
-        return denial(ReasonCode.QuotaExceeded, `${option} is reached`, hintFor(option))
-      }
-    }
-    if (message.payloadLength > 0 && !hasRoom) {
-      return denial(
-        ReasonCode.QuotaExceeded,
-        'retained.messagesMax, retained.bytesMax or memory.budgetBytes is reached',
-      )
-    }
+    const full = message.payloadLength > 0 ? findFullRetained(connection, message) : undefined
+    if (full !== undefined) return full
   }
   const { topic } = message
   if (topic.charCodeAt(0) === 0x24 && isSystemTopic(topic)) {

@@ -116,6 +116,7 @@ function findFault(
   }
   const isNew = !session.subscriptions.has(topicFilter)
   if (isNew && connection.context.budget.isExhausted) {
+    connection.context.counters.limitsReached.overload++
     return denial(ReasonCode.QuotaExceeded, 'memory.budgetBytes is used up')
   }
   if (isNew && session.subscriptions.size >= limits.subscriptionsMax) {

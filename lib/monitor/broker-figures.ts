@@ -1,17 +1,19 @@
-/** The topics of `$SYS/broker/`: exactly those of Mosquitto 2.1, so that dashboards and exporters fit. */
+/**
+ * What stands in `$SYS/broker/`, exactly the topics of Mosquitto 2.1, so that dashboards and exporters fit; and the
+ * metrics that say the same.
+ */
 
 import type { Connection } from '../connection/connection.ts'
-import type { ConnectionContext } from '../connection/context.ts'
 import { PacketType } from '../protocol/packets.ts'
 import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Router } from '../router/router.ts'
 import type { SessionRegistry } from '../session/session-registry.ts'
-import type { Durability, Store } from '../storage/storage.ts'
 import type { Clock } from '../util/clock.ts'
-import type { Counters, LimitName } from '../util/counters.ts'
+import type { Counters } from '../util/counters.ts'
+import { counter, type Figure, gauge, type Reading, sum, together, topic } from './figure.ts'
 import { LoadAverage, loadPeriods } from './load-averages.ts'
 
-export interface FigureParts {
+interface FigureParts {
   readonly counters: Counters
   readonly registry: SessionRegistry
   readonly router: Router
@@ -21,145 +23,169 @@ export interface FigureParts {
   readonly version: string
 }
 
-/** Computes the present value of one topic. */
-export type Figure = () => number | string
-
 export interface BrokerFigures {
-  /** Topic below `$SYS/broker/` → its value. */
-  readonly figures: ReadonlyMap<string, Figure>
+  readonly figures: readonly Figure[]
   readonly loads: readonly LoadAverage[]
 }
 
-const packets = Object.entries(PacketType).map(
-  ([name, type]) => [name.toLowerCase(), type] as const,
-)
-
 export function brokerFigures(parts: FigureParts): BrokerFigures {
   const loads = loadFigures(parts)
-  const figures = new Map<string, Figure>([
+  const figures = [
     ...clientFigures(parts),
     ...trafficFigures(parts),
     ...keptFigures(parts),
     ...processFigures(parts),
     ...loads.figures,
-  ])
+  ]
   return { figures, loads: loads.averages }
 }
 
-type Entry = readonly [string, Figure]
-
-function clientFigures({ registry, counters, connections }: FigureParts): Entry[] {
-  const connected = () => registry.onlineCount
-  const disconnected = () => registry.size - registry.onlineCount
+function clientFigures({ registry, counters, connections }: FigureParts): Figure[] {
   return [
-    ['clients/connected', connected],
-    ['clients/active', connected],
-    ['clients/disconnected', disconnected],
-    ['clients/inactive', disconnected],
-    ['clients/expired', () => counters.clientsExpired],
-    ['clients/maximum', () => counters.clientsMaximum],
-    ['clients/total', () => registry.size],
-    ['connections/socket/count', () => connections.size],
+    gauge('noctule_clients_connected', 'Clients that are connected.', {
+      value: () => registry.onlineCount,
+      topics: ['clients/connected', 'clients/active'],
+    }),
+    gauge('noctule_clients_disconnected', 'Sessions that are kept for clients that are away.', {
+      value: () => registry.size - registry.onlineCount,
+      topics: ['clients/disconnected', 'clients/inactive'],
+    }),
+    counter('noctule_sessions_expired_total', 'Sessions whose time was over.', {
+      value: () => counters.clientsExpired,
+      topics: ['clients/expired'],
+    }),
+    topic('clients/maximum', () => counters.clientsMaximum),
+    topic('clients/total', () => registry.size),
+    gauge('noctule_connections', 'Network connections that are open, with CONNECT or not yet.', {
+      value: () => connections.size,
+      topics: ['connections/socket/count'],
+    }),
+    counter('noctule_connections_opened_total', 'Network connections that were accepted.', {
+      value: () => counters.socketsOpened,
+    }),
+    counter('noctule_connects_accepted_total', 'CONNECT packets that led to a session.', {
+      value: () => counters.connectionsOpened,
+    }),
   ]
 }
 
-function trafficFigures({ counters, connections, registry }: FigureParts): Entry[] {
-  const publishReceived = () => counters.packetsReceived[PacketType.Publish] as number
-  const publishSent = () => counters.packetsSent[PacketType.Publish] as number
-  const perPacket = packets.flatMap(([name, type]): Entry[] => [
-    [`mqtt/${name}/received`, () => counters.packetsReceived[type] as number],
-    [`mqtt/${name}/sent`, () => counters.packetsSent[type] as number],
-  ])
+function trafficFigures(parts: FigureParts): Figure[] {
+  const { counters, connections } = parts
   return [
-    ['bytes/received', () => counters.bytesReceived],
-    ['bytes/sent', () => counters.bytesSent],
-    ['messages/received', () => sum(counters.packetsReceived)],
-    ['messages/sent', () => sum(counters.packetsSent)],
-    ['publish/bytes/received', () => counters.publishBytesReceived],
-    ['publish/bytes/sent', () => counters.publishBytesSent],
-    ['publish/messages/received', publishReceived],
-    ['publish/messages/sent', publishSent],
-    ['publish/messages/dropped', () => counters.publishDropped],
-    ...perPacket,
-    ['mqtt/publish/dropped', () => counters.publishDropped],
-    ['packet/out/bytes', () => sum(connections, ({ transport }) => transport.pendingBytes)],
-    [
-      'packet/out/count',
-      () => sum(registry.sessions(), (session) => (session.isOnline ? session.queuedCount : 0)),
-    ],
+    counter(
+      'noctule_network_bytes_total',
+      'Bytes of MQTT that went over the network, TLS and WebSocket frames aside.',
+      ...bothWays(
+        [() => counters.bytesReceived, 'bytes/received'],
+        [() => counters.bytesSent, 'bytes/sent'],
+      ),
+    ),
+    topic('messages/received', () => sum(counters.packetsReceived)),
+    topic('messages/sent', () => sum(counters.packetsSent)),
+    counter(
+      'noctule_publish_payload_bytes_total',
+      'Bytes of the payloads of PUBLISH packets.',
+      ...bothWays(
+        [() => counters.publishBytesReceived, 'publish/bytes/received'],
+        [() => counters.publishBytesSent, 'publish/bytes/sent'],
+      ),
+    ),
+    counter('noctule_packets_total', 'MQTT control packets.', ...packetReadings(counters)),
+    topic('publish/messages/dropped', () => counters.publishDropped),
+    topic('mqtt/publish/dropped', () => counters.publishDropped),
+    gauge('noctule_output_buffer_bytes', 'Bytes that wait for the network of clients.', {
+      value: () => sum(connections, ({ transport }) => transport.pendingBytes),
+      topics: ['packet/out/bytes'],
+    }),
   ]
 }
 
-function keptFigures({ registry, retained, router }: FigureParts): Entry[] {
-  const count = () => retained.count + sum(registry.sessions(), (session) => session.queuedCount)
+type Way = readonly [value: Reading['value'], ...topics: string[]]
+
+function bothWays(received: Way, sent: Way, labels: Reading['labels'] = {}): Reading[] {
+  const reading = (direction: string, [value, ...topics]: Way): Reading => ({
+    value,
+    topics,
+    labels: { ...labels, direction },
+  })
+  return [reading('received', received), reading('sent', sent)]
+}
+
+function packetReadings({ packetsReceived, packetsSent }: Counters): Reading[] {
+  return Object.entries(PacketType).flatMap(([name, type]) => {
+    const packet = name.toLowerCase()
+    const more = (way: string) => (packet === 'publish' ? [`publish/messages/${way}`] : [])
+    return bothWays(
+      [() => packetsReceived[type], `mqtt/${packet}/received`, ...more('received')],
+      [() => packetsSent[type], `mqtt/${packet}/sent`, ...more('sent')],
+      { packet },
+    )
+  })
+}
+
+function keptFigures({ registry, retained, router }: FigureParts): Figure[] {
+  const queues = together(() => {
+    const waiting = { connected: 0, disconnected: 0, bytes: 0 }
+    for (const { isOnline, queuedCount, queuedBytes } of registry.sessions()) {
+      waiting[isOnline ? 'connected' : 'disconnected'] += queuedCount
+      waiting.bytes += queuedBytes
+    }
+    return waiting
+  })
+  const count = () => retained.count + queues().connected + queues().disconnected
   return [
-    ['messages/stored', count],
-    ['store/messages/count', count],
-    [
-      'store/messages/bytes',
-      () => retained.bytes + sum(registry.sessions(), (session) => session.queuedBytes),
-    ],
-    ['retained messages/count', () => retained.count],
-    ['subscriptions/count', () => router.subscriptionCount],
-    ['shared_subscriptions/count', () => router.sharedSubscriptionCount],
+    gauge(
+      'noctule_queued_messages',
+      'Messages at QoS 1 and 2 that wait for clients, those under way aside.',
+      {
+        value: () => queues().connected,
+        labels: { client: 'connected' },
+        topics: ['packet/out/count'],
+      },
+      { value: () => queues().disconnected, labels: { client: 'disconnected' } },
+    ),
+    gauge('noctule_queued_bytes', 'Bytes of the messages that wait for clients.', {
+      value: () => queues().bytes,
+    }),
+    topic('messages/stored', count),
+    topic('store/messages/count', count),
+    topic('store/messages/bytes', () => retained.bytes + queues().bytes),
+    gauge('noctule_retained_messages', 'Retained messages.', {
+      value: () => retained.count,
+      topics: ['retained messages/count'],
+    }),
+    gauge('noctule_retained_bytes', 'Bytes of retained messages.', {
+      value: () => retained.bytes,
+    }),
+    gauge('noctule_subscriptions', 'Subscriptions, shared ones among them.', {
+      value: () => router.subscriptionCount,
+      topics: ['subscriptions/count'],
+    }),
+    gauge('noctule_shared_subscriptions', 'Subscriptions that are shared, one for each member.', {
+      value: () => router.sharedSubscriptionCount,
+      topics: ['shared_subscriptions/count'],
+    }),
   ]
 }
 
-/** What Mosquitto has no topics for: what acknowledgements survive, and how the store keeps up. */
-export function storeFigures(store: Store, durability: () => Durability): Entry[] {
-  return [
-    ['store/durability', durability],
-    ['store/healthy', () => String(store.pressure().isHealthy)],
-    ['store/pending/messages', () => store.pressure().pendingUnits],
-    ['store/pending/bytes', () => store.pressure().pendingBytes],
-  ]
-}
-
-/** A file of a listener that ends some day, by the name it has in a topic. */
-export interface EndingFigure {
-  readonly listener: string
-  readonly kind: 'certificate' | 'ca' | 'crl'
-  /** Whole days, negative when it has ended; undefined if it does not end. */
-  readonly daysLeft: () => number | undefined
-}
-
-export function certificateFigures(files: readonly EndingFigure[]): Entry[] {
-  return files.map(({ listener, kind, daysLeft }) => [
-    `listeners/${listener}/${kind}/days`,
-    () => daysLeft() ?? '',
-  ])
-}
-
-/** What protects clients from each other: how often each limit was reached, and how the broker keeps up. */
-export function protectionFigures({ counters, protection }: ConnectionContext): Entry[] {
-  const { bans, halfOpen, overload } = protection
-  const { limitsReached } = counters
-  const names = Object.keys(limitsReached) as LimitName[]
-  return [
-    ...names.map((name): Entry => [`limits/${kebab(name)}`, () => limitsReached[name]]),
-    ['bans/count', () => bans.size],
-    ['connections/half-open', () => halfOpen.count],
-    ['overload/state', () => overload.state],
-    ['overload/event-loop-delay', () => overload.delayMs],
-    ['overload/memory-percent', () => overload.memoryPercent],
-  ]
-}
-
-function kebab(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-}
-
-function processFigures({ clock, version }: FigureParts): Entry[] {
+function processFigures({ clock, version }: FigureParts): Figure[] {
   const startedAt = clock.now()
   return [
-    ['heap/current', () => process.memoryUsage.rss()],
-    ['heap/maximum', () => process.resourceUsage().maxRSS * 1024],
-    ['uptime', () => `${Math.floor((clock.now() - startedAt) / 1000)} seconds`],
-    ['version', () => `noctule version ${version}`],
+    gauge('process_resident_memory_bytes', 'Memory of the process.', {
+      value: () => process.memoryUsage.rss(),
+      topics: ['heap/current'],
+    }),
+    topic('heap/maximum', () => process.resourceUsage().maxRSS * 1024),
+    gauge('noctule_start_time_seconds', 'When the broker was made, in seconds since 1970.', {
+      value: () => startedAt / 1000,
+      topics: ['uptime'],
+      shown: () => `${Math.floor((clock.now() - startedAt) / 1000)} seconds`,
+    }),
+    topic('version', () => `noctule version ${version}`),
   ]
 }
 
-function loadFigures({ counters }: FigureParts): { figures: Entry[]; averages: LoadAverage[] } {
+function loadFigures({ counters }: FigureParts): { figures: Figure[]; averages: LoadAverage[] } {
   const totals: Record<string, () => number> = {
     connections: () => counters.connectionsOpened,
     sockets: () => counters.socketsOpened,
@@ -172,21 +198,13 @@ function loadFigures({ counters }: FigureParts): { figures: Entry[]; averages: L
     'publish/sent': () => counters.packetsSent[PacketType.Publish] as number,
   }
   const averages: LoadAverage[] = []
-  const figures: Entry[] = []
+  const figures: Figure[] = []
   for (const [name, total] of Object.entries(totals)) {
     const average = new LoadAverage(total)
     averages.push(average)
     for (const period of loadPeriods) {
-      figures.push([`load/${name}/${period}`, () => average.get(period).toFixed(2)])
+      figures.push(topic(`load/${name}/${period}`, () => average.get(period).toFixed(2)))
     }
   }
   return { figures, averages }
-}
-
-function sum(values: Iterable<number>): number
-function sum<T>(items: Iterable<T>, valueOf: (item: T) => number): number
-function sum<T>(items: Iterable<T>, valueOf = (item: T) => item as number): number {
-  let total = 0
-  for (const item of items) total += valueOf(item)
-  return total
 }

@@ -12,19 +12,10 @@ import { TWO_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { composeBody, Message } from '../protocol/message.ts'
 import { describeReasonCode } from '../protocol/reason-codes.ts'
 import { matchesTopic } from '../protocol/topics.ts'
-import type { Durability } from '../storage/storage.ts'
 import type { Timer } from '../util/timers.ts'
-import {
-  brokerFigures,
-  certificateFigures,
-  type EndingFigure,
-  type Figure,
-  protectionFigures,
-  storeFigures,
-} from './broker-figures.ts'
-import type { LoadAverage } from './load-averages.ts'
+import type { Figures } from './figures.ts'
 
-export interface MonitorOptions {
+interface SystemTopicsOptions {
   /** Seconds between updates; 0: no figures. */
   readonly sysIntervalSeconds: number
   /** Whether the coming and going of clients is published. */
@@ -36,39 +27,18 @@ export interface MonitorOptions {
 const NO_PROPERTIES = Buffer.alloc(0)
 
 export class SystemTopics {
-  readonly #options: MonitorOptions
+  readonly #options: SystemTopicsOptions
   readonly #context: ConnectionContext
-  readonly #loads: readonly LoadAverage[]
-  /** Topic → its present value. */
-  readonly #figures: ReadonlyMap<string, Figure>
+  readonly #figures: Figures
   /** What each topic said last. */
   readonly #published = new Map<string, string>()
   #timer: Timer | undefined
   #updatedAt = 0
 
-  /** `durability` says what acknowledgements survive, `endingFiles` how long certificates are valid. */
-  constructor(
-    options: MonitorOptions,
-    context: ConnectionContext,
-    version: string,
-    durability: () => Durability,
-    endingFiles: readonly EndingFigure[],
-  ) {
+  constructor(options: SystemTopicsOptions, context: ConnectionContext, figures: Figures) {
     this.#options = options
     this.#context = context
-    const { figures, loads } = brokerFigures({ ...context, version })
-    this.#loads = loads
-    const ofNode = [
-      ...storeFigures(context.store, durability),
-      ...certificateFigures(endingFiles),
-      ...protectionFigures(context),
-    ]
-    this.#figures = new Map([
-      ...[...figures].map(([name, figure]) => [`$SYS/broker/${name}`, figure] as const),
-      ...ofNode.map(
-        ([name, figure]) => [`$SYS/brokers/${options.nodeName}/${name}`, figure] as const,
-      ),
-    ])
+    this.#figures = figures
   }
 
   start(): void {
@@ -109,9 +79,9 @@ export class SystemTopics {
 
   *#matching(topicFilter: string): Generator<Message, undefined> {
     if (this.#options.sysIntervalSeconds > 0) {
-      for (const [topic, figure] of this.#figures) {
+      for (const [topic, valueOf] of this.#figures.topics) {
         if (!matchesTopic(topicFilter, topic)) continue
-        const value = String(figure())
+        const value = String(valueOf())
         // Whoever is told this must be told again, should the figure return to what was published last.
         if (this.#published.get(topic) !== value) this.#published.delete(topic)
         yield systemMessage(topic, value, true)
@@ -155,10 +125,10 @@ export class SystemTopics {
     const now = this.#context.clock.now()
     const elapsedMs = now - this.#updatedAt
     this.#updatedAt = now
-    if (elapsedMs > 0) for (const load of this.#loads) load.update(elapsedMs)
-    for (const [topic, figure] of this.#figures) {
+    if (elapsedMs > 0) for (const load of this.#figures.loads) load.update(elapsedMs)
+    for (const [topic, valueOf] of this.#figures.topics) {
       if (!this.#context.router.hasReceivers(topic)) continue
-      const value = String(figure())
+      const value = String(valueOf())
       if (this.#published.get(topic) === value) continue
       this.#published.set(topic, value)
       this.#publish(topic, value)

@@ -95,6 +95,11 @@ const names = new Map<number, string>(
   ]),
 )
 
+/** Returns "session taken over" for 0x8e; undefined for what is no reason code. */
+export function reasonCodeName(code: number): string | undefined {
+  return names.get(code)
+}
+
 /** Says whether the code sends the client elsewhere, so that a Server Reference may go with it. */
 export function isRedirect(code: number): boolean {
   return code === ReasonCode.UseAnotherServer || code === ReasonCode.ServerMoved

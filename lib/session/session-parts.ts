@@ -6,7 +6,7 @@ import type { RetainedMessages } from '../retained/retained-messages.ts'
 import type { Router } from '../router/router.ts'
 import type { Store } from '../storage/storage.ts'
 import type { Clock } from '../util/clock.ts'
-import type { Counters } from '../util/counters.ts'
+import type { Counters, DropReason } from '../util/counters.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { QueueLimits } from './message-queue.ts'
 import type { Session } from './session.ts'
@@ -15,16 +15,6 @@ export interface SessionLimits extends QueueLimits {
   /** Most messages at QoS 1 and 2 in flight, whatever the client's Receive Maximum. */
   readonly inflightMax: number
 }
-
-/** Why a message was not delivered to a client. */
-export type DropReason =
-  | 'queue full'
-  | 'memory budget'
-  | 'expired'
-  | 'too large'
-  | 'socket blocked'
-  | 'rate limit'
-  | 'no member left'
 
 /** Says whether the client may be sent a message; asked at the moment of sending. */
 export type MayReceive = (message: Message, qos: Qos) => boolean

@@ -23,7 +23,7 @@ export function packetIdentifierOf(seq: Seq): number {
 export type Durability = 'volatile' | 'process' | 'disk' | 'replicated'
 
 /** From the weakest to the strongest. */
-const durabilities: readonly Durability[] = ['volatile', 'process', 'disk', 'replicated']
+export const durabilities: readonly Durability[] = ['volatile', 'process', 'disk', 'replicated']
 
 /** Whether what a store gives is less than what somebody asks for, if anybody does. */
 export function isWeaker(given: Durability, asked: Durability | undefined): boolean {

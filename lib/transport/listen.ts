@@ -126,10 +126,15 @@ function networkError(
   return new ListenError(code, `Cannot listen on ${where}: ${advice(error, port, scheme)}`, error)
 }
 
+const portFlags: Readonly<Record<string, string>> = {
+  mqtt: ' with --port',
+  http: ' with --monitor.metrics.port',
+}
+
 function advice(error: NodeJS.ErrnoException, port: number, scheme: string): string {
   switch (error.code ?? '') {
     case 'EADDRINUSE':
-      return `the port is taken by another program. Stop it or choose another${scheme === 'mqtt' ? ' with --port' : ' port'}.`
+      return `the port is taken by another program. Stop it or choose another${portFlags[scheme] ?? ' port'}.`
     case 'EACCES':
       return port > 0 && port < 1024
         ? 'ports below 1024 need a privilege. Choose a higher port or grant CAP_NET_BIND_SERVICE.'

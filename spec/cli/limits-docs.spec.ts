@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { environmentName, listenerTypes, rooms, settingAt } from '../../lib/config/settings.ts'
 import { Counters } from '../../lib/util/counters.ts'
+import { startBroker } from '../support/broker.ts'
+import { connectClient } from '../support/client.ts'
 import { run, temporaryDirectory } from '../support/processes.ts'
 
 const manual = readFileSync('docs/limits.md', 'utf8')
@@ -36,6 +38,17 @@ test('every option of these groups is in docs/limits.md, and every counter', (t)
       name,
     )
   }
+})
+
+test('every other counter that docs/limits.md names is a topic of $SYS', async (t) => {
+  const { broker } = await startBroker(t)
+  const client = await connectClient(t, broker)
+  await client.subscribe(t, '$SYS/brokers/noctule/#')
+  const topics = new Set((await client.settled()).map(({ topic }) => topic))
+  const named = [...manual.matchAll(/`((?:refused|disconnected|dropped)\/[\w/-]+)`/g)]
+
+  t.true(named.length > 8)
+  for (const [, name = ''] of named) t.true(topics.has(`$SYS/brokers/noctule/${name}`), name)
 })
 
 test('noctule ban does what docs/limits.md shows', async (t) => {
