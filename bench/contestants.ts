@@ -76,7 +76,7 @@ const redis: Contestant = {
     ),
 }
 
-/** It knows exact topics and QoS 0 only. */
+/** It knows exact topics and QoS 0, and QoS 1 as far as nothing gets lost. Streams at QoS 1 are set against QoS 0. */
 export const relay: Contestant = {
   name: 'bare relay',
   version: `Node ${process.versions.node}`,
@@ -86,7 +86,7 @@ export const relay: Contestant = {
     isGuarded !== true &&
     load.shape === 'messages' &&
     (load.topology === 'pairs' || load.topology === 'fan-out') &&
-    load.qos === 0 &&
+    (load.qos === 0 || (load.qos === 1 && load.ratePerSecond > 0)) &&
     load.protocolVersion === 4 &&
     load.topics === 1 &&
     load.deadSubscribers === 0 &&

@@ -1,7 +1,8 @@
 /**
  * The least that a program on Node can do and still look like a broker to a generator: it knows CONNECT, SUBSCRIBE to
- * exact topics, and PUBLISH at QoS 0, whose bytes it hands on as they are. It checks nothing. What a broker
- * costs beyond it is the price of being one.
+ * exact topics, and PUBLISH, whose bytes it hands on as they are. At QoS 1 it acknowledges at once, and has the
+ * receiver see the publisher's Packet Identifier. It checks nothing. What a broker costs beyond it is the price
+ * of being one.
  */
 
 import { createServer, type Socket } from 'node:net'
@@ -37,6 +38,11 @@ function flushAll(): void {
   for (const receiver of flushed) receiver.flush()
 }
 
+/** The answer to a packet whose Packet Identifier stands at `at`, with what else it says. */
+function acknowledgement(type: number, bytes: Buffer, at: number, ...rest: number[]): Buffer {
+  return Buffer.from([type, 2 + rest.length, bytes[at] as number, bytes[at + 1] as number, ...rest])
+}
+
 /** Takes the packet from `at` to `end`, whose Remaining Length ends before `start`. */
 function takePacket(own: Receiver, bytes: Buffer, at: number, start: number, end: number): void {
   switch ((bytes[at] as number) >> 4) {
@@ -44,7 +50,9 @@ function takePacket(own: Receiver, bytes: Buffer, at: number, start: number, end
       own.put(CONNACK)
       return
     case 3: {
-      const topic = bytes.toString('latin1', start + 2, start + 2 + bytes.readUInt16BE(start))
+      const topicEnd = start + 2 + bytes.readUInt16BE(start)
+      const topic = bytes.toString('latin1', start + 2, topicEnd)
+      if ((bytes[at] as number) & 2) own.put(acknowledgement(0x40, bytes, topicEnd))
       const packet = bytes.subarray(at, end)
       for (const receiver of receivers.get(topic) ?? []) receiver.put(packet)
       return
@@ -52,7 +60,8 @@ function takePacket(own: Receiver, bytes: Buffer, at: number, start: number, end
     case 8: {
       const topic = bytes.toString('latin1', start + 4, start + 4 + bytes.readUInt16BE(start + 2))
       receivers.set(topic, [...(receivers.get(topic) ?? []), own])
-      own.put(Buffer.from([0x90, 3, bytes[start] as number, bytes[start + 1] as number, 0]))
+      // The QoS that was asked for stands at the end.
+      own.put(acknowledgement(0x90, bytes, start, bytes[end - 1] as number))
       return
     }
     case 12:

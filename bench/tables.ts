@@ -134,20 +134,25 @@ export function scenariosOf(entries: readonly Entry[]): Scenario[] {
 /** To the relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
 function ratioOf(entries: readonly Entry[], entry: Entry): number | undefined {
   const { name, load } = entry.scenario
-  // What waits in a queue, or travels alone, does not cost what it costs in a stream.
-  if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
-  const { payloadBytes } = load
-  const base =
-    find(entries, name, relay.name) ??
-    entries.find(
-      ({ contestant, scenario }) =>
-        contestant === relay &&
-        scenario.load.topology === 'pairs' &&
-        scenario.load.payloadBytes === payloadBytes,
-    )
+  const base = find(entries, name, relay.name) ?? pairsLike(entries, load)
   const baseUs = base && medianOf(base, brokerUsOf)
   const ownUs = medianOf(entry, brokerUsOf)
   return baseUs === undefined || ownUs === undefined ? undefined : ownUs / baseUs
+}
+
+/** What waits in a queue, or travels alone, does not cost what it costs in a stream. */
+function pairsLike(
+  entries: readonly Entry[],
+  { shape, ratePerSecond, payloadBytes }: Entry['scenario']['load'],
+): Entry | undefined {
+  if (shape !== 'messages' || ratePerSecond > 0) return undefined
+  return entries.find(
+    ({ contestant, scenario: { load } }) =>
+      contestant === relay &&
+      load.topology === 'pairs' &&
+      load.ratePerSecond === 0 &&
+      load.payloadBytes === payloadBytes,
+  )
 }
 
 function find(entries: readonly Entry[], scenario: string, contestant: string): Entry | undefined {

@@ -150,12 +150,12 @@ export class MatchCache<S, G> {
   }
 
   /**
-   * Whether to remember a topic: while there is plenty of room each, then those that come again, as one that
-   * never comes again would only push others out.
+   * Whether to remember a topic: while there is room each, then those that come again, as one that never comes
+   * again would only push others out.
    */
   #isWorthAPlace(topicName: string): boolean {
     if (topicName.length > TOPIC_LENGTH_MAX) return false
-    if (this.#entries.count < this.#limits.entriesMax / 2) return true
+    if (this.#entries.count < this.#limits.entriesMax) return true
     const hash = hashOf(topicName)
     const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
     if (this.#sightings[slot] === hash) return true
