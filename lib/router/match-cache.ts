@@ -6,6 +6,7 @@
  * ended is not kept in memory by topics that nobody publishes any more.
  */
 
+import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { hasWildcard } from '../protocol/topics.ts'
 import { ownString } from '../util/own-string.ts'
@@ -29,17 +30,33 @@ const TOPIC_LENGTH_MAX = 256
 const SIGHTINGS = 65_536
 
 const NOBODY: readonly never[] = []
+const NO_RECEIVER: Receiver<undefined> = {
+  subscriber: undefined,
+  qos: 0,
+  retainAsPublished: false,
+  identifiers: undefined,
+  own: undefined,
+}
 
-/** A topic that is remembered. What it says is what the trie said: a step less to memory for each message. */
-class Entry<S, G> implements Receivers<S, G>, KnownTopic {
+/**
+ * A topic that is remembered. What it says is what the trie said, and where there is one receiver, it says what that
+ * one does: two steps less to memory for each message.
+ */
+class Entry<S, G> implements Receivers<S, G>, Receiver<S>, KnownTopic {
   /** Empty when void, which no topic is. */
   topic: string
   single: readonly Receiver<S>[]
   groups: readonly G[]
-  only: Receiver<S> | undefined
+  only: Entry<S, G> | undefined
   readonly references: number
   hash = 0
   place = 0
+  /** Undefined when void, or there is not one receiver: nobody asks then. */
+  subscriber: S
+  qos: Qos
+  retainAsPublished: boolean
+  identifiers: readonly number[] | undefined
+  own: Receiver<S> | undefined
   /** Its neighbours in its branch. */
   readonly branch: Branch<S, G>
   before: Entry<S, G> | undefined = undefined
@@ -49,9 +66,15 @@ class Entry<S, G> implements Receivers<S, G>, KnownTopic {
     this.topic = topic
     this.single = receivers.single
     this.groups = receivers.groups
-    this.only = receivers.only
     this.references = references
     this.branch = branch
+    const { only = NO_RECEIVER } = receivers
+    this.only = receivers.only === undefined ? undefined : this
+    this.subscriber = only.subscriber as S
+    this.qos = only.qos
+    this.retainAsPublished = only.retainAsPublished
+    this.identifiers = only.identifiers
+    this.own = only.own as Receiver<S> | undefined
   }
 
   empty(): void {
@@ -59,6 +82,9 @@ class Entry<S, G> implements Receivers<S, G>, KnownTopic {
     this.single = NOBODY
     this.groups = NOBODY
     this.only = undefined
+    this.subscriber = undefined as S
+    this.identifiers = undefined
+    this.own = undefined
   }
 }
 

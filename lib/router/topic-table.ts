@@ -1,7 +1,7 @@
 /**
- * Finds what is known of a topic, where there may be many: with 100,000 topics in no order a `Map` takes 0.70 us,
- * this 0.50, both measured with the making of the Topic Name. What takes the time is memory that is in no cache;
- * so the hashes of the topics that may be meant stand side by side, and one that is not meant is not looked at.
+ * Finds what is known of a topic, where there may be many. Then what takes the time is memory that is in no cache:
+ * a `Map` looks at six places for one topic of 100,000, this at three. Eight bits of each hash stand side by side,
+ * so few as to be in a cache, and a topic is looked at only where they fit.
  *
  * A topic has its place in a bucket of eight. The table doubles when it is half full, or a bucket is full, up to a
  * size at which a full bucket is one by chance or by malice: then the newcomer takes another's place.
@@ -20,7 +20,8 @@ const SIZE_MIN = 64
 export class TopicTable<T extends KnownTopic> {
   readonly #sizeMax: number
   #size = SIZE_MIN
-  #hashes = new Int32Array(SIZE_MIN)
+  /** 0: nobody has the place. */
+  #tags = new Uint8Array(SIZE_MIN)
   #topics: (T | undefined)[] = Array.from({ length: SIZE_MIN })
   #count = 0
   #hand = 0
@@ -37,11 +38,11 @@ export class TopicTable<T extends KnownTopic> {
   find(topic: string): T | undefined {
     const hash = hashOf(topic)
     const first = bucketOf(hash, this.#size)
-    const hashes = this.#hashes
+    const tag = tagOf(hash)
     for (let place = first; place < first + BUCKET; place++) {
-      if (hashes[place] !== hash) continue
-      const known = this.#topics[place]
-      if (known?.topic === topic) return known
+      if (this.#tags[place] !== tag) continue
+      const known = this.#topics[place]!
+      if (known.hash === hash && known.topic === topic) return known
     }
     return undefined
   }
@@ -64,7 +65,7 @@ export class TopicTable<T extends KnownTopic> {
 
   remove(topic: T): void {
     this.#topics[topic.place] = undefined
-    this.#hashes[topic.place] = 0
+    this.#tags[topic.place] = 0
     this.#count--
   }
 
@@ -78,11 +79,11 @@ export class TopicTable<T extends KnownTopic> {
     return undefined
   }
 
-  /** The first place of its bucket that nobody has. */
+  /** The first place for it that nobody has. */
   #freePlace(hash: number): number | undefined {
     const first = bucketOf(hash, this.#size)
     for (let place = first; place < first + BUCKET; place++) {
-      if (this.#topics[place] === undefined) return place
+      if (this.#tags[place] === 0) return place
     }
     return undefined
   }
@@ -90,7 +91,7 @@ export class TopicTable<T extends KnownTopic> {
   #put(topic: T, place: number): void {
     topic.place = place
     this.#topics[place] = topic
-    this.#hashes[place] = topic.hash
+    this.#tags[place] = tagOf(topic.hash)
     this.#count++
   }
 
@@ -99,7 +100,7 @@ export class TopicTable<T extends KnownTopic> {
     if (this.#size >= this.#sizeMax) return false
     const topics = this.#topics
     this.#size *= 2
-    this.#hashes = new Int32Array(this.#size)
+    this.#tags = new Uint8Array(this.#size)
     this.#topics = Array.from({ length: this.#size })
     this.#count = 0
     for (const topic of topics) {
@@ -119,4 +120,9 @@ export function hashOf(text: string): number {
 /** The first place of the bucket that a topic belongs to, in a table of `size` places, a power of two. */
 function bucketOf(hash: number, size: number): number {
   return (hash ^ (hash >>> 16)) & (size - BUCKET)
+}
+
+/** What the bucket does not tell of the hash; never 0. */
+function tagOf(hash: number): number {
+  return hash >>> 24 || 1
 }
