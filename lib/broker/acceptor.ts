@@ -11,6 +11,7 @@ export class Acceptor {
   readonly #context: ConnectionContext
   readonly #listener: ListenerConfiguration | undefined
   readonly #limitsNow: (listener: ListenerConfiguration | undefined) => ConnectionLimits
+  /** Those of a listener whose number is limited. */
   readonly #own = new Set<Connection>()
   readonly #doorkeeper: Doorkeeper
   #limited: ConnectionContext
@@ -35,13 +36,16 @@ export class Acceptor {
 
   readonly accept = (transport: Transport): void => {
     if (this.#isRefused(transport)) return
-    const own = this.#own
-    const connectionsMax = this.#listener?.connectionsMax ?? 0
     const connection = new Connection(this.#limited, transport)
+    const connectionsMax = this.#listener?.connectionsMax ?? 0
+    if (connectionsMax > 0) this.#count(connection, connectionsMax)
+  }
+
+  #count(connection: Connection, connectionsMax: number): void {
+    const own = this.#own
     own.add(connection)
-    void connection.whenClosed.then(() => own.delete(connection))
-    const isFull = connectionsMax > 0 && own.size > connectionsMax
-    if (isFull && countOpen(own) > connectionsMax) {
+    connection.onceClosed(() => own.delete(connection))
+    if (own.size > connectionsMax && countOpen(own) > connectionsMax) {
       this.#context.counters.limitsReached.connections++
       connection.end(ReasonCode.QuotaExceeded, 'connectionsMax of the listener is reached')
     }

@@ -325,7 +325,10 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     const cancel = this.#context.clock.after(this.configuration.shutdown.drainTimeoutMs, () => {
       for (const { transport } of connections) transport.destroy()
     })
-    await Promise.all(connections.map(({ whenClosed }) => whenClosed))
+    const closed = connections.map(
+      (connection) => new Promise<void>((resolve) => connection.onceClosed(resolve)),
+    )
+    await Promise.all(closed)
     cancel()
   }
 

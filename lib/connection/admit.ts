@@ -1,6 +1,6 @@
 /** The last steps of a CONNECT whose client is known: may it leave its will, and then in it goes. */
 
-import type { Connect, Properties } from '../protocol/packets.ts'
+import type { Connect, ConnectWill, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Decision } from '../security/access.ts'
 import { findFlapping, findLateRefusal, refuseAdmission } from './admission.ts'
@@ -16,8 +16,8 @@ export async function admit(
 ): Promise<void> {
   const { rules } = connection.context
   const { changeCount } = rules
-  const decision = await judgeWill(connection, connect)
-  if (!decision.isAllowed) {
+  const decision = connect.will && (await judgeWill(connection, connect.will))
+  if (decision?.isAllowed === false) {
     refuse(connection, decision, ReasonCode.NotAuthorized, 'the will is not authorized')
     return
   }
@@ -32,8 +32,7 @@ export async function admit(
   }
 }
 
-async function judgeWill(connection: Connection, { will }: Connect): Promise<Decision> {
-  if (will === undefined) return { isAllowed: true }
+function judgeWill(connection: Connection, will: ConnectWill): Promise<Decision> {
   const { topicName: topic, qos, retain, payload } = will
   return authorizeWill(connection, { topic, qos, retain, payload })
 }

@@ -6,7 +6,13 @@ import { ProtocolError } from '../protocol/errors.ts'
 import type { Connect, ConnectWill } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isTopicName, isWithinLimits } from '../protocol/topics.ts'
-import { type Admission, type ClientInfo, denial, toDecision } from '../security/access.ts'
+import {
+  type Admission,
+  type ClientInfo,
+  denial,
+  type Eventually,
+  toDecision,
+} from '../security/access.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import { findEarlyRefusal, noteLogin, refuseAdmission } from './admission.ts'
 import { admit } from './admit.ts'
@@ -64,7 +70,8 @@ async function judgeConnect(connection: Connection, connect: Connect): Promise<v
     await beginAuthentication(connection, connect) // [MQTT-4.12.0-6]
     return
   }
-  const admission = await authenticate(connection, connect)
+  const answer = authenticate(connection, connect)
+  const admission = answer instanceof Promise ? await answer : answer
   const { isAllowed, reasonCode = ReasonCode.BadUserNameOrPassword } = admission
   // Who says neither a name nor a password guesses nothing.
   const isLogin = connect.userName !== undefined || connect.password !== undefined
@@ -184,14 +191,25 @@ const UNPROVED = denial(
  * Asks who knows the user, unless certificate or key have said it. Without anybody to ask, a user name
  * means nothing.
  */
-async function authenticate(connection: Connection, connect: Connect): Promise<Admission> {
-  const { hooks, limits } = connection.context
+function authenticate(connection: Connection, connect: Connect): Eventually<Admission> {
+  const { hooks } = connection.context
   if (connection.transport.peer.userName !== undefined) return { isAllowed: true }
-  const answer = await hooks.authenticate?.({
+  const answer = hooks.authenticate?.({
     ...(connection.client as ClientInfo),
     password: connect.password,
     userProperties: connect.properties.userProperties ?? [],
   })
+  return answer instanceof Promise
+    ? answer.then((late) => admissionBy(late, connection, connect))
+    : admissionBy(answer, connection, connect)
+}
+
+/** What follows from the answer of those who know users; undefined: none of them knows this one. */
+function admissionBy(
+  answer: boolean | Admission | undefined,
+  { context: { hooks, limits } }: Connection,
+  connect: Connect,
+): Admission {
   if (answer !== undefined) return toDecision(answer)
   const knowsUsers =
     hooks.authenticate !== undefined ||

@@ -2,8 +2,8 @@
  * One network connection: bytes in, packets dispatched by state, packets out.
  *
  * Everything here is synchronous. A handler that has to wait (hooks, store) returns a promise: nothing
- * more of the connection is read until it settles, so that packets keep their order and what waits is
- * bounded by one chunk. Handlers throw `ProtocolError`; it is caught here, once.
+ * more of the connection is worked on until it settles, so that packets keep their order and what waits is
+ * bounded by two chunks. Handlers throw `ProtocolError`; it is caught here, once.
  */
 
 import type { Buffer } from 'node:buffer'
@@ -15,7 +15,6 @@ import { type Connect, type Disconnect, PacketType } from '../protocol/packets.t
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
-import { StoreError } from '../storage/storage.ts'
 import type { Transport, TransportEvents } from '../transport/transport.ts'
 import type { Timer } from '../util/timers.ts'
 import { AccountGroup } from './account-group.ts'
@@ -25,13 +24,14 @@ import { refuseFailed } from './connack.ts'
 import { handleConnect } from './connect.ts'
 import type { ConnectionContext, ConnectionEnd } from './context.ts'
 import { handleDisconnect } from './disconnect.ts'
+import { DEFECT, failureBy } from './failure.ts'
 import { Expiry } from './grant.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { reportEnd, reportProtocolError } from './log.ts'
 import type { Meter } from './meter.ts'
 import type { Negotiated } from './negotiated.ts'
 import { ConnectionOutlet } from './outlet.ts'
-import { Pause } from './pause.ts'
+import { Pause, Reading } from './pause.ts'
 import { handlePublish, InboundFlow } from './publish.ts'
 import { handleAcknowledgement } from './publish-ack.ts'
 import { inboundMeter } from './rates.ts'
@@ -75,12 +75,11 @@ export class Connection implements TransportEvents {
   connectedAt = 0
   /** Set by DISCONNECT: what it says decides about the will. */
   clientEnd: ConnectionEnd | undefined
-  /** Resolves when the transport is closed. */
-  readonly whenClosed: Promise<void>
-  #resolveClosed: () => void = () => {}
+  /** Heard when the transport is closed. */
+  #closed: (() => void)[] | undefined
   /** The transport is closed. */
   #isGone = false
-  #pauses = 0
+  readonly #reading: Reading
   #heldBytes = 0
   #connectTimer: Timer | undefined
   /** Undefined while nothing limits how much it may send. */
@@ -94,13 +93,11 @@ export class Connection implements TransportEvents {
   constructor(context: ConnectionContext, transport: Transport) {
     this.context = context
     this.transport = transport
+    this.#reading = new Reading(transport)
     this.decoder = new Decoder(context.limits.maximumPacketSizeBytes)
     this.outlet = new ConnectionOutlet(this)
     this.inboundFlow = new InboundFlow(this)
     this.receivedAt = context.clock.now()
-    this.whenClosed = new Promise((resolve) => {
-      this.#resolveClosed = resolve
-    })
     this.#keepAlive = new KeepAlive(this)
     this.#stall = new Stall(this)
     this.expiry = new Expiry(this)
@@ -134,8 +131,9 @@ export class Connection implements TransportEvents {
     this.context.counters.bytesReceived += chunk.length
     this.receivedAt = this.context.clock.now()
     this.decoder.push(chunk)
-    if (this.#pauses === 0) this.#work()
-    else this.#noteHeld()
+    if (!this.isPaused) return this.#work()
+    this.#reading.stop()
+    this.#noteHeld()
   }
 
   /** Counts a packet that has not come whole in the memory budget. */
@@ -169,32 +167,41 @@ export class Connection implements TransportEvents {
         by: 'network',
       })
     } finally {
-      this.#resolveClosed()
+      this.#tellClosed()
     }
   }
 
-  get isPaused(): boolean {
-    return this.#pauses !== 0
+  /** Calls back when the transport is closed, at once if it is. */
+  onceClosed(callback: () => void): void {
+    if (this.state === 'closed' && this.#isGone) callback()
+    else this.#closed = [...(this.#closed ?? []), callback]
   }
 
-  /** Stops reading for a reason, until `unpause` with the same. */
+  #tellClosed(): void {
+    for (const callback of this.#closed ?? []) callback()
+    this.#closed = undefined
+  }
+
+  get isPaused(): boolean {
+    return this.#reading.isPaused
+  }
+
+  /** Works on nothing more for a reason, until `unpause` with the same. */
   pause(reason: Pause): void {
-    if (this.#pauses === 0) this.transport.pause()
-    this.#pauses |= reason
+    this.#reading.pause(reason)
     if (reason === Pause.Output) this.#stall.start()
   }
 
   unpause(reason: Pause): void {
-    if ((this.#pauses & reason) === 0) return
-    this.#pauses &= ~reason
+    const isLast = this.#reading.unpause(reason)
     if (reason === Pause.Output) this.#stall.stop()
-    if (this.#pauses !== 0 || this.state === 'closed') return
+    if (!isLast || this.state === 'closed') return
     this.receivedAt = this.context.clock.now() // While paused the keep-alive clock stands.
     this.#work()
     // Not before: a client that has said all closes, and what it said would be lost.
     if (this.isPaused) return
     if (this.#isGone) this.#noteClosed(undefined)
-    else this.transport.resume()
+    else this.#reading.start()
   }
 
   /** Handles every whole packet there is, until one has to be waited for. */
@@ -202,7 +209,7 @@ export class Connection implements TransportEvents {
     try {
       const { clock } = this.context
       const sliceEnd = clock.now() + SLICE_MS
-      for (let i = 1; this.#pauses === 0 && this.state !== 'closed'; i++) {
+      for (let i = 1; !this.isPaused && this.state !== 'closed'; i++) {
         const type = this.decoder.next()
         if (type === 0) return
         if (i % SLICE_CHECK_PACKETS === 0 && clock.now() > sliceEnd) this.#yieldTurn()
@@ -226,7 +233,7 @@ export class Connection implements TransportEvents {
     this.pause(Pause.Handler)
     waiting
       .catch((error: unknown) => this.fail(error))
-      .finally(() => this.unpause(Pause.Handler))
+      .then(() => this.unpause(Pause.Handler))
       .catch((error: unknown) => this.fail(error))
   }
 
@@ -317,23 +324,14 @@ export class Connection implements TransportEvents {
   /** Something was thrown while a packet of this connection was handled. */
   fail(error: unknown): void {
     if (this.state === 'closed') return
-    if (error instanceof ProtocolError) {
-      reportProtocolError(this, error)
-      this.#endFailed(error.reasonCode, error.message) // [MQTT-4.13.1-1]
-      return
+    if (error instanceof ProtocolError) reportProtocolError(this, error)
+    const failure = failureBy(error)
+    if (failure === undefined) {
+      const what = 'a defect of the broker or its host ended a connection'
+      this.context.log.error({ err: error, ...this.client }, what)
     }
-    if (error instanceof StoreError) {
-      this.#endFailed(
-        error.code === 'full' ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable,
-        `the store did not take what was asked: ${error.message}`,
-      )
-      return
-    }
-    this.context.log.error(
-      { err: error, ...this.client },
-      'a defect of the broker or its host ended a connection',
-    )
-    this.#endFailed(ReasonCode.UnspecifiedError, 'a defect of the broker')
+    const { reasonCode, rule } = failure ?? DEFECT
+    this.#endFailed(reasonCode, rule)
   }
 
   #endFailed(reasonCode: number, rule: string): void {
@@ -368,7 +366,7 @@ export class Connection implements TransportEvents {
     try {
       this.#finish(end)
     } finally {
-      if (this.#isGone) this.#resolveClosed()
+      if (this.#isGone) this.#tellClosed()
       else this.transport.close()
     }
   }

@@ -1,4 +1,8 @@
-/** Why a connection is not being read; each is a bit, as several may hold at once. */
+/** Why a connection is not being read, and whether it is. */
+
+import type { Transport } from '../transport/transport.ts'
+
+/** The reasons; each is a bit, as several may hold at once. */
 export const Pause = {
   /** A handler waits for a hook or the store. */
   Handler: 1,
@@ -16,3 +20,44 @@ export const Pause = {
   Rate: 64,
 } as const
 export type Pause = (typeof Pause)[keyof typeof Pause]
+
+/** Whether a connection is read: not while there is a reason not to. */
+export class Reading {
+  readonly #transport: Transport
+  #pauses = 0
+  #isStopped = false
+
+  constructor(transport: Transport) {
+    this.#transport = transport
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses !== 0
+  }
+
+  /**
+   * A handler is mostly done before more comes: to stop and start the transport for each would cost more than it
+   * saves, so it goes on until a chunk comes meanwhile.
+   */
+  pause(reason: Pause): void {
+    this.#pauses |= reason
+    if (this.#pauses !== Pause.Handler) this.stop()
+  }
+
+  /** Says whether that was the last reason; `start` makes it read again. */
+  unpause(reason: Pause): boolean {
+    if ((this.#pauses & reason) === 0) return false
+    this.#pauses &= ~reason
+    return this.#pauses === 0
+  }
+
+  stop(): void {
+    if (!this.#isStopped) this.#transport.pause()
+    this.#isStopped = true
+  }
+
+  start(): void {
+    if (this.#isStopped) this.#transport.resume()
+    this.#isStopped = false
+  }
+}

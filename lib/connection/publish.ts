@@ -131,7 +131,7 @@ export class InboundFlow implements PublicationObserver {
   published(publication: Publication): void {
     const { publisher } = publication
     if (publisher !== undefined) {
-      this.#connection.session?.pendingInbound.delete(publisher.packetIdentifier)
+      this.#connection.session?.inbound.settle(publisher.packetIdentifier)
     }
     this.#owed.settle(publication.handle as OwedHandle, ReasonCode.Success)
     this.#connection.unpause(Pause.Store)
@@ -142,7 +142,7 @@ export class InboundFlow implements PublicationObserver {
     const { session, context } = this.#connection
     if (publisher !== undefined) {
       session?.inbound.delete(publisher.packetIdentifier)
-      session?.pendingInbound.delete(publisher.packetIdentifier)
+      session?.inbound.settle(publisher.packetIdentifier)
     }
     if (error.code !== 'full') this.#endFor(error.message)
     else if (this.#version === 5) {
@@ -178,7 +178,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   if (message.qos > 0) inboundFlow.debit()
   // At QoS 1 a known identifier is a new message, DUP or not [MQTT-4.3.2-5].
   if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
-    const pending = session.pendingInbound.get(packetIdentifier)
+    const pending = session.inbound.pendingOf(packetIdentifier)
     if (pending !== undefined) inboundFlow.acknowledgeAgain(pending, packetIdentifier)
     else inboundFlow.acknowledge('pubrec', packetIdentifier, ReasonCode.Success) // [MQTT-4.3.3-10]
     return undefined
@@ -297,7 +297,7 @@ function accept(
       isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers,
     ) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
   } else {
-    if (inbound !== undefined) session.pendingInbound.set(packetIdentifier, publication)
+    if (inbound !== undefined) session.inbound.setPending(packetIdentifier, publication)
     inboundFlow.acknowledgeAfter(publication, type, packetIdentifier)
     slowForStore(connection)
   }

@@ -6,10 +6,20 @@
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { isShared, matchesTopic, parseSharedFilter } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, denial, toDecision } from '../security/access.ts'
+import {
+  type AccessHooks,
+  type Answer,
+  type ClientInfo,
+  type Decision,
+  denial,
+  type Eventually,
+  toDecision,
+} from '../security/access.ts'
 import { whoIsAsked } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
+
+const ALLOWED: Decision = { isAllowed: true }
 
 const SHARED = denial(
   ReasonCode.NotAuthorized,
@@ -24,15 +34,22 @@ const UNASKED = denial(
 )
 
 /** Asks whether a subscription is allowed, if there is somebody to ask. */
-export async function judgeSubscribe(
+export function judgeSubscribe(
   connection: Connection,
   topicFilter: string,
   qos: Qos,
-): Promise<Decision> {
+): Eventually<Decision> {
   const client = connection.client as ClientInfo
   const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
-  if (asked.authorizeSubscribe === undefined) return { isAllowed: true }
-  const decision = toDecision(await asked.authorizeSubscribe(client, { topicFilter, qos }))
+  if (asked.authorizeSubscribe === undefined) return ALLOWED
+  const answer = asked.authorizeSubscribe(client, { topicFilter, qos })
+  return answer instanceof Promise
+    ? answer.then((late) => decisionBy(late, asked, topicFilter))
+    : decisionBy(answer, asked, topicFilter)
+}
+
+function decisionBy(answer: Answer | undefined, asked: AccessHooks, topicFilter: string): Decision {
+  const decision = toDecision(answer)
   if (decision.isFiltered !== true) return decision
   if (isShared(topicFilter)) return SHARED
   return asked.authorizeReceive === undefined ? UNASKED : decision

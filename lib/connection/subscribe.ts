@@ -13,7 +13,7 @@ import {
   isWithinLimits,
   parseSharedFilter,
 } from '../protocol/topics.ts'
-import { type ClientInfo, type Decision, denial } from '../security/access.ts'
+import { type ClientInfo, type Decision, denial, type Eventually } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import { hintFor } from './admission.ts'
 import type { Connection } from './connection.ts'
@@ -46,7 +46,8 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
   const made = new Set<string>()
   for (const [i, request] of packet.subscriptions.entries()) {
     if (i % FILTERS_PER_TURN === FILTERS_PER_TURN - 1) await nextTurn()
-    const decision = await judge(connection, session, request)
+    const judged = judge(connection, session, request)
+    const decision = judged instanceof Promise ? await judged : judged
     // What was made so far is the session's, and has to be in the store.
     if (connection.state !== 'connected') break
     if (decision.isAllowed) {
@@ -73,20 +74,33 @@ export async function handleSubscribe(connection: Connection, packet: Subscribe)
 }
 
 /** Decides on one Topic Filter: its form, what this broker offers, and the host's hook. */
-async function judge(
+function judge(
   connection: Connection,
   session: Session,
   request: SubscriptionRequest,
-): Promise<Decision> {
-  const fault = findFault(connection, session, request.topicFilter)
+): Eventually<Decision> {
+  const { topicFilter, qos } = request
+  const fault = findFault(connection, session, topicFilter)
   if (fault !== undefined) return fault
+  const answer = judgeSubscribe(connection, topicFilter, qos)
+  return answer instanceof Promise ? whileRulesStay(connection, request, answer) : answer
+}
+
+/** Takes an answer that comes late, and asks again if rules have changed meanwhile. */
+async function whileRulesStay(
+  connection: Connection,
+  { topicFilter, qos }: SubscriptionRequest,
+  answer: Eventually<Decision>,
+): Promise<Decision> {
   const { rules } = connection.context
-  for (let i = 0; i < JUDGED_MAX; i++) {
+  let asked = answer
+  for (let i = 1; ; i++) {
     const { changeCount } = rules
-    const decision = await judgeSubscribe(connection, request.topicFilter, request.qos)
+    const decision = await asked
     if (rules.changeCount === changeCount || connection.state !== 'connected') return decision
+    if (i === JUDGED_MAX) return CHANGING
+    asked = judgeSubscribe(connection, topicFilter, qos)
   }
-  return CHANGING
 }
 
 function findFault(

@@ -7,6 +7,7 @@
 
 import type { Buffer } from 'node:buffer'
 import type { Qos } from '../protocol/packets.ts'
+import { hasWildcard } from '../protocol/topics.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import { MinHeap } from '../util/min-heap.ts'
 import { RetainedRecord } from './retained-record.ts'
@@ -115,6 +116,11 @@ export class RetainedMessages {
   /** Returns the message of `topic`, even if it has expired and is not removed yet. */
   get(topic: string): RetainedMatch | undefined {
     return this.#trie.get(topic)
+  }
+
+  /** Whether it is worth looking what a Topic Filter matches: false where that is nothing, and costs little to know. */
+  mayMatch(topicFilter: string): boolean {
+    return this.count > 0 && (hasWildcard(topicFilter) || this.get(topicFilter) !== undefined)
   }
 
   /** Returns the messages that a Topic Filter matches and that have not expired. */

@@ -98,9 +98,9 @@ export class Router implements Sink {
     return this.#groups.get(share)
   }
 
-  /** Whether anybody would get a message of this topic. */
+  /** Whether anybody would get a message of this topic; it is not remembered. */
   hasReceivers(topicName: string): boolean {
-    const { single, groups } = this.#cache.receiversOf(topicName)
+    const { single, groups } = this.#trie.match(topicName)
     return single.length > 0 || groups.length > 0
   }
 
@@ -129,9 +129,12 @@ export class Router implements Sink {
     return publication
   }
 
-  /** Delivers a message that never enters a store or the retained messages: `$SYS`. */
+  /**
+   * Delivers a message that never enters a store or the retained messages: `$SYS`. Its topic is not remembered, as
+   * each client has some of its own.
+   */
   routeVolatile(message: Message): void {
-    const { single } = this.#cache.receiversOf(message.topic)
+    const { single } = this.#trie.match(message.topic)
     for (const { subscriber, retainAsPublished, identifiers } of single) {
       subscriber.deliver(message, 0, message.retain && retainAsPublished, identifiers, undefined)
     }

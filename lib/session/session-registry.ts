@@ -81,6 +81,8 @@ export class SessionRegistry {
    */
   async open(request: OpenRequest): Promise<Opened> {
     const { clientIdentifier } = request
+    if (!isStored(request) && !this.#isKnown(clientIdentifier))
+      return this.#start(request, undefined)
     const before = this.#openings.get(clientIdentifier)
     const opening = this.#openAfter(before, request)
     this.#openings.set(clientIdentifier, opening)
@@ -89,6 +91,15 @@ export class SessionRegistry {
     } finally {
       if (this.#openings.get(clientIdentifier) === opening) this.#openings.delete(clientIdentifier)
     }
+  }
+
+  /** Whether anything of this client is here: a session, or one that begins or ends. */
+  #isKnown(clientIdentifier: string): boolean {
+    return (
+      this.#lives.has(clientIdentifier) ||
+      this.#openings.has(clientIdentifier) ||
+      this.#endings.has(clientIdentifier)
+    )
   }
 
   async #openAfter(before: Promise<unknown> | undefined, request: OpenRequest): Promise<Opened> {
@@ -168,9 +179,7 @@ export class SessionRegistry {
   }
 
   async #begin(request: OpenRequest): Promise<Opened> {
-    // The will of a volatile session survives the broker too.
-    const isStored = request.expirySeconds > 0 || request.will !== undefined
-    const claimed = isStored
+    const claimed = isStored(request)
       ? await this.#claim(request, true, ({ ref }) => this.#abandon(ref))
       : undefined
     return this.#start(request, claimed)
@@ -345,4 +354,9 @@ export class SessionRegistry {
     session.dispose()
     if (life.ref !== undefined) await this.#parts.store.release(life.ref, ENDED)
   }
+}
+
+/** The will of a volatile session survives the broker too. */
+function isStored({ expirySeconds, will }: OpenRequest): boolean {
+  return expirySeconds > 0 || will !== undefined
 }

@@ -9,12 +9,12 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { countLevels } from '../protocol/topics.ts'
-import type { Publication } from '../router/publication.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
 import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
+import { InboundIdentifiers } from './inbound-identifiers.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
 import { Sender } from './sender.ts'
@@ -29,10 +29,7 @@ const LEVEL_BYTES = 160
 export class Session implements Subscriber {
   readonly clientIdentifier: string
   readonly subscriptions: Map<string, Subscription> = new Map()
-  /** Packet Identifiers of QoS 2 messages received and not yet released by the client. */
-  readonly inbound: Set<number>
-  /** Those of them that are not durable yet. */
-  readonly pendingInbound: Map<number, Publication> = new Map()
+  readonly inbound: InboundIdentifiers
   /** Session Expiry Interval in seconds. */
   expirySeconds: number
   droppedCount = 0
@@ -60,7 +57,7 @@ export class Session implements Subscriber {
     this.#parts = parts
     this.#hold(SESSION_BYTES + 2 * clientIdentifier.length)
     this.#sender = new Sender(parts, stored, (message, why) => this.#drop(message, why))
-    this.inbound = new Set(stored?.inbound)
+    this.inbound = new InboundIdentifiers(stored?.inbound)
     this.expirySeconds = stored?.expirySeconds ?? 0
     const subscriptions = stored?.subscriptions ?? []
     for (const subscription of subscriptions) this.subscribe(subscription)
@@ -133,7 +130,7 @@ export class Session implements Subscriber {
     const { entries, ...progress } = this.#sender.giveBack()
     const subscriptions = [...this.subscriptions.values()]
     // What is not in the store yet comes there with its message.
-    const inbound = [...this.inbound].filter((each) => !this.pendingInbound.has(each))
+    const inbound = this.inbound.settled
     const kept = { ref, subscriptions, will, expirySeconds, left, inbound }
     return { stored: { ...kept, ...progress, queued: 0, queuedBytes: 0 }, entries }
   }
@@ -200,8 +197,9 @@ export class Session implements Subscriber {
     more: Iterator<Message, undefined> | undefined,
   ): void {
     const { retained, clock, budget } = this.#parts
+    this.#cursor?.drop(subscription.topicFilter)
+    if (more === undefined && !retained.mayMatch(subscription.topicFilter)) return
     this.#cursor ??= new RetainedCursor(retained, clock, budget, (filter) => this.#sentAll(filter))
-    this.#cursor.drop(subscription.topicFilter)
     if (this.durable !== undefined && retained.count > 0) {
       this.subscriptions.set(subscription.topicFilter, { ...subscription, owesRetained: true })
     }

@@ -63,8 +63,10 @@ export class SharedHandOver {
 
   /** A member is online: it may get what waits in the queues of members that are not. */
   gather(session: Session): void {
+    const groups = groupsOf(session, this.#router)
+    if (groups.length === 0) return
     const absent = new Set<Session>()
-    for (const group of groupsOf(session, this.#router)) {
+    for (const group of groups) {
       for (const { subscriber } of group.members) {
         if (!(subscriber instanceof Session) || subscriber.isOnline) continue
         if (subscriber.hasUnsentShared) absent.add(subscriber)
