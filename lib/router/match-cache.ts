@@ -103,10 +103,14 @@ class Branch<S, G> {
     this.first = entry
   }
 
-  remove({ before, behind }: Entry<S, G>): void {
+  /** Afterwards the entry leads to no other: whoever still has it would keep all that come and go behind it. */
+  remove(entry: Entry<S, G>): void {
+    const { before, behind } = entry
     if (before === undefined) this.first = behind
     else before.behind = behind
     if (behind !== undefined) behind.before = before
+    entry.before = undefined
+    entry.behind = undefined
   }
 }
 
@@ -232,7 +236,7 @@ export class MatchCache<S, G> {
   }
 
   #forgetAll(branch: Branch<S, G>): void {
-    for (let entry = branch.first; entry !== undefined; entry = entry.behind) this.#forget(entry)
+    for (let { first } = branch; first !== undefined; { first } = branch) this.#forget(first)
   }
 
   /** No order of use is kept: what is in demand is soon back. */

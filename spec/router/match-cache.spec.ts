@@ -1,6 +1,7 @@
 import test from 'ava'
 import { MatchCache, type MatchCacheLimits } from '../../lib/router/match-cache.ts'
 import { TopicTrie } from '../../lib/router/topic-trie.ts'
+import { memoryInUse } from '../support/memory.ts'
 
 /** A trie that counts how often it is asked. */
 class CountingTrie extends TopicTrie<string, string> {
@@ -98,6 +99,20 @@ test('receivers of a void topic are not kept', (t) => {
 
   cache.unsubscribe('a/+', 'client')
   t.is(cache.receiverReferences, 0)
+})
+
+test('whoever has the answer for a topic that is forgotten keeps no other topics by it', (t) => {
+  const { cache, subscribe } = setUp({ entriesMax: 10, receiverReferencesMax: 1000 })
+  subscribe('a/+', 'client')
+  const kept = cache.receiversOf('a/first')
+  const before = memoryInUse()
+  for (let i = 0; i < 20_000; i++) {
+    cache.receiversOf(`a/${i}`)
+    cache.receiversOf(`a/${i}`)
+  }
+
+  t.true(memoryInUse() - before < 500_000)
+  t.deepEqual(kept.single, [])
 })
 
 test('topics beyond the bound take the places of others, one by one', (t) => {
