@@ -84,7 +84,7 @@ export const relay: Contestant = {
   takes: ({ load, transport, isGuarded }) =>
     transport === undefined &&
     isGuarded !== true &&
-    load.shape === 'messages' &&
+    (load.shape === 'messages' || load.shape === 'idle') &&
     (load.topology === 'pairs' || load.topology === 'fan-out') &&
     (load.qos === 0 || (load.qos === 1 && load.ratePerSecond > 0)) &&
     load.protocolVersion === 4 &&
