@@ -103,7 +103,7 @@ class Branch<S, G> {
     this.first = entry
   }
 
-  /** Afterwards the entry leads to no other: whoever still has it would keep all that come and go behind it. */
+  /** Afterwards the entry has no neighbours: whoever still has it would keep those that are forgotten later. */
   remove(entry: Entry<S, G>): void {
     const { before, behind } = entry
     if (before === undefined) this.first = behind
@@ -145,6 +145,7 @@ export class MatchCache<S, G> {
    */
   receiversOf(topicName: string, last?: Receivers<S, G>): Receivers<S, G> {
     if (last?.topic === topicName) return last
+    if (topicName.length > TOPIC_LENGTH_MAX) return this.#trie.match(topicName)
     const entry = this.#entries.find(topicName)
     if (entry !== undefined) return entry
     const receivers = this.#trie.match(topicName)
@@ -184,7 +185,6 @@ export class MatchCache<S, G> {
    * again would only push others out.
    */
   #isWorthAPlace(topicName: string): boolean {
-    if (topicName.length > TOPIC_LENGTH_MAX) return false
     if (this.#entries.count < this.#limits.entriesMax) return true
     const hash = hashOf(topicName)
     const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
@@ -221,6 +221,7 @@ export class MatchCache<S, G> {
 
   /** Makes void what a change at `topicFilter` may touch. */
   #invalidate(topicFilter: string): void {
+    if (topicFilter.length > TOPIC_LENGTH_MAX && !hasWildcard(topicFilter)) return
     if (!hasWildcard(topicFilter)) {
       const entry = this.#entries.find(topicFilter)
       if (entry !== undefined) this.#forget(entry)

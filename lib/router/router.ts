@@ -232,7 +232,9 @@ export class Router implements Sink {
   #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
     const last = publisher?.lastReceivers as KnownReceivers | undefined
     const receivers = this.#cache.receiversOf(message.topic, last) // [MQTT-3.3.2-3]
-    if (receivers !== last && publisher !== undefined) publisher.lastReceivers = receivers
+    // What is not remembered would be kept as long as the publisher, whatever becomes of the receivers.
+    const known = receivers.topic === undefined ? undefined : receivers
+    if (known !== last && publisher !== undefined) publisher.lastReceivers = known
     const { only, single, groups } = receivers
     if (only !== undefined) return this.#deliverToOne(only, message, publisher)
     let count = 0

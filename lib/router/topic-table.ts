@@ -57,7 +57,7 @@ export class TopicTable<T extends KnownTopic> {
       this.#put(topic, place)
       return undefined
     }
-    const other = this.#topics[bucketOf(topic.hash, this.#size) + (this.#hand++ % BUCKET)]!
+    const other = this.#topics[bucketOf(topic.hash, this.#size) + ((topic.hash >>> 20) % BUCKET)]!
     this.remove(other)
     this.#put(topic, other.place)
     return other
