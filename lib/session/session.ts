@@ -198,7 +198,10 @@ export class Session implements Subscriber {
   ): void {
     const { retained, clock, budget } = this.#parts
     this.#cursor?.drop(subscription.topicFilter)
-    if (more === undefined && !retained.mayMatch(subscription.topicFilter)) return
+    if (more === undefined && !retained.mayMatch(subscription.topicFilter)) {
+      this.#sentAll(subscription.topicFilter)
+      return
+    }
     this.#cursor ??= new RetainedCursor(retained, clock, budget, (filter) => this.#sentAll(filter))
     if (this.durable !== undefined && retained.count > 0) {
       this.subscriptions.set(subscription.topicFilter, { ...subscription, owesRetained: true })

@@ -362,6 +362,28 @@ for (const how of ['crash', 'restart'] as const) {
   })
 }
 
+for (const how of ['crash', 'restart'] as const) {
+  test(`retained messages that were promised and are gone after a ${how} are owed no more`, async (t) => {
+    const restarts = await begin(t)
+    const publisher = await connectClient(t, restarts.broker)
+    for (const n of [1, 2]) publisher.publish(`r/${n}`, 'x', { retain: true, qos: 1, messageId: n })
+    await arrived(publisher)
+    const options = durable(5, 'c', { receiveMaximum: 1 })
+    const before = await connectClient(t, restarts.broker, options)
+    await before.subscribe(t, 'r/#', { qos: 1 })
+
+    const broker = await restarts[how]()
+    for (const n of [1, 2]) await broker.publish({ topic: `r/${n}`, payload: '', retain: true })
+    const after = await connectClient(t, broker, options)
+    await drain(after)
+    await broker.publish({ topic: 'r/9', payload: 'live', retain: true, qos: 1 })
+    t.deepEqual(await drain(after), ['live'])
+
+    const last = await connectClient(t, await restarts[how](), options)
+    t.deepEqual(await drain(last), [])
+  })
+}
+
 test('a will that was due while the broker was down reaches sessions that are taken up after its own', async (t) => {
   const restarts = await begin(t)
   const will = { topic: 'a', payload: 'gone', qos: 1, properties: { willDelayInterval: 50 } }
