@@ -29,10 +29,23 @@ type Ask = (...question: readonly unknown[]) => Eventually<Answer | undefined>
 function chainOf(asked: readonly AccessHooks[], question: Question): AccessHooks {
   const hooks = asked.flatMap((one) => {
     const hook = one[question] as Ask | undefined
-    return hook === undefined ? [] : [hook.bind(one)]
+    return hook === undefined ? [] : [answering(hook.bind(one))]
   })
   if (hooks.length === 0) return {}
   return { [question]: hooks.reduceRight((next, hook) => orElse(hook, next)) }
+}
+
+/** Host programs have promises of many makes: behind this there is one. */
+function answering(hook: Ask): Ask {
+  return (...question) => {
+    const answer = hook(...question)
+    const isForeign = !(answer instanceof Promise) && typeof thenOf(answer) === 'function'
+    return isForeign ? Promise.resolve(answer) : answer
+  }
+}
+
+function thenOf(answer: Eventually<Answer | undefined>): unknown {
+  return (answer as { readonly then?: unknown } | undefined)?.then
 }
 
 function orElse(ask: Ask, other: Ask): Ask {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import {
+  type AccessHooks,
   type ApplicationMessage,
   type ClientInfo,
   ConfigurationError,
@@ -254,6 +255,33 @@ test('a hook that answers late holds back its own connection only, in order', as
   answers[1]?.(true)
 
   await reader.expect(t, 'publish', { topic: 'slow/2' })
+})
+
+test('hooks may answer with promises of another make', async (t) => {
+  /** What is no Promise, and can be waited for. */
+  const later = <T>(answer: T) =>
+    ({
+      // oxlint-disable-next-line unicorn/no-thenable
+      then: (resolve: (answer: T) => void) => void setImmediate(resolve, answer),
+    }) as unknown as Promise<T>
+  const hooks: AccessHooks = {
+    authenticate: ({ userName }) => later(userName === 'alice'),
+    authorizeSubscribe: (_, { topicFilter }) => later(topicFilter === 'a'),
+    authorizePublish: (_, { topic }) => later(topic === 'a'),
+  }
+  const { broker } = await startBroker(t, { hooks })
+  const stranger = openClient(broker)
+  stranger.connect({ username: 'bob' })
+  await stranger.expect(t, 'connack', { reasonCode: 0x86 })
+
+  const client = await connectClient(t, broker, { username: 'alice' })
+  await client.subscribe(t, 'a')
+  client.send({ cmd: 'subscribe', messageId: 2, subscriptions: [{ topic: 'b', qos: 0 }] })
+  await client.expect(t, 'suback', { granted: [0x87] })
+  client.publish('b', 'refused', { qos: 1, messageId: 3 })
+  await client.expect(t, 'puback', { reasonCode: 0x87 })
+  client.publish('a', 'taken')
+  await client.expect(t, 'publish', { topic: 'a' })
 })
 
 test('discardSession ends a connection and forgets its session', async (t) => {
