@@ -8,6 +8,7 @@
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Claimed, SessionRef, StoredSession } from '../storage/storage.ts'
 import { within } from '../util/within.ts'
+import type { Holder } from './holder.ts'
 import type { Outlet } from './outlet.ts'
 import { Session } from './session.ts'
 import { ENDED, type LifeParts, notInTime, SessionLife } from './session-life.ts'
@@ -21,6 +22,8 @@ export interface OpenRequest {
   readonly receiveMaximum: number
   readonly will: Will | undefined
   readonly outlet: Outlet
+  /** Who answers for the session. */
+  readonly holder: Holder
 }
 
 export interface Opened {
@@ -252,6 +255,7 @@ export class SessionRegistry {
   #attach(life: SessionLife, request: OpenRequest): void {
     const { session } = life
     life.outlet = request.outlet
+    session.holder = request.holder
     session.expirySeconds = request.expirySeconds
     session.will = request.will // [MQTT-3.1.2-7]
     session.attach(request.outlet, request.receiveMaximum)
