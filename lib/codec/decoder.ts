@@ -38,9 +38,9 @@ export class Decoder {
     this.packetBytesMax = packetBytesMax
   }
 
-  /** Bytes held for a packet that has not come whole. */
+  /** Bytes held: of packets that `next` has not come to, and of one that has not come whole. */
   get heldBytes(): number {
-    return this.#partialUsed
+    return this.bytes.length - this.#at + (this.#rest?.length ?? 0) + this.#partialUsed
   }
 
   /** Adds what arrived; bytes that `next()` has not looked at yet stay in front of it. */

@@ -40,8 +40,8 @@ export async function accept(
     receiveMaximum: negotiated.clientReceiveMaximum,
     will: connect.will === undefined ? undefined : toWill(connect.will, connection.context.limits),
     outlet: connection.outlet,
+    holder: connection.accounts,
   })
-  session.holder = connection.accounts
   if ((connection.state as string) === 'closed') {
     registry.close(session, connection.outlet, 'with will')
     return
@@ -64,6 +64,11 @@ export async function accept(
   // and all of it stands behind what is sent again.
   if (present) await recheckSubscriptions(connection, session)
   if ((connection.state as string) === 'closed') return
+  // It said more and left: that counts, and nothing can be sent to it.
+  if (connection.isGone) {
+    connection.outlet.close()
+    return
+  }
   connection.outlet.open()
   registry.resume(session)
 }

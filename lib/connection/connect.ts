@@ -1,4 +1,4 @@
-/** CONNECT: judges the request and authenticates; nothing else of the connection is read meanwhile. */
+/** CONNECT: judges the request and authenticates; nothing else of the connection is worked on meanwhile. */
 
 import { Buffer, isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'

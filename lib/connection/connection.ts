@@ -31,7 +31,7 @@ import { reportEnd, reportProtocolError } from './log.ts'
 import type { Meter } from './meter.ts'
 import type { Negotiated } from './negotiated.ts'
 import { ConnectionOutlet } from './outlet.ts'
-import { Pause, Reading } from './pause.ts'
+import { Inlet, Pause } from './pause.ts'
 import { handlePublish, InboundFlow } from './publish.ts'
 import { handleAcknowledgement } from './publish-ack.ts'
 import { inboundMeter } from './rates.ts'
@@ -77,9 +77,9 @@ export class Connection implements TransportEvents {
   clientEnd: ConnectionEnd | undefined
   /** Heard when the transport is closed. */
   #closed: (() => void)[] | undefined
-  /** The transport is closed. */
-  #isGone = false
-  readonly #reading: Reading
+  /** The transport is closed; what came before that may still be worked on. */
+  isGone = false
+  readonly #inlet: Inlet
   #heldBytes = 0
   #connectTimer: Timer | undefined
   /** Undefined while nothing limits how much it may send. */
@@ -93,7 +93,7 @@ export class Connection implements TransportEvents {
   constructor(context: ConnectionContext, transport: Transport) {
     this.context = context
     this.transport = transport
-    this.#reading = new Reading(transport)
+    this.#inlet = new Inlet(transport)
     this.decoder = new Decoder(context.limits.maximumPacketSizeBytes)
     this.outlet = new ConnectionOutlet(this)
     this.inboundFlow = new InboundFlow(this)
@@ -132,11 +132,11 @@ export class Connection implements TransportEvents {
     this.receivedAt = this.context.clock.now()
     this.decoder.push(chunk)
     if (!this.isPaused) return this.#work()
-    this.#reading.stop()
+    this.#inlet.stop()
     this.#noteHeld()
   }
 
-  /** Counts a packet that has not come whole in the memory budget. */
+  /** Counts what waits to be worked on in the memory budget: packets, and one that has not come whole. */
   #noteHeld(): void {
     const bytes = this.state === 'closed' ? 0 : this.decoder.heldBytes
     if (bytes === this.#heldBytes) return
@@ -151,11 +151,11 @@ export class Connection implements TransportEvents {
   }
 
   closed(error: string | undefined): void {
-    this.#isGone = true
-    const isUnread = this.state === 'connected' && this.isPaused && error === undefined
+    this.isGone = true
+    const isUnread = this.state !== 'closed' && this.isPaused && error === undefined
     if (!isUnread) return this.#noteClosed(error)
     // It said all and left, and not all of that has been worked on: its DISCONNECT may be there [MQTT-3.14.4-3].
-    this.outlet.close()
+    if (this.state === 'connected') this.outlet.close()
     this.unpause(Pause.Output)
   }
 
@@ -173,7 +173,7 @@ export class Connection implements TransportEvents {
 
   /** Calls back when the transport is closed, at once if it is. */
   onceClosed(callback: () => void): void {
-    if (this.state === 'closed' && this.#isGone) callback()
+    if (this.state === 'closed' && this.isGone) callback()
     else this.#closed = [...(this.#closed ?? []), callback]
   }
 
@@ -183,25 +183,25 @@ export class Connection implements TransportEvents {
   }
 
   get isPaused(): boolean {
-    return this.#reading.isPaused
+    return this.#inlet.isPaused
   }
 
   /** Works on nothing more for a reason, until `unpause` with the same. */
   pause(reason: Pause): void {
-    this.#reading.pause(reason)
+    this.#inlet.pause(reason)
     if (reason === Pause.Output) this.#stall.start()
   }
 
   unpause(reason: Pause): void {
-    const isLast = this.#reading.unpause(reason)
+    const isLast = this.#inlet.unpause(reason)
     if (reason === Pause.Output) this.#stall.stop()
     if (!isLast || this.state === 'closed') return
     this.receivedAt = this.context.clock.now() // While paused the keep-alive clock stands.
     this.#work()
     // Not before: a client that has said all closes, and what it said would be lost.
     if (this.isPaused) return
-    if (this.#isGone) this.#noteClosed(undefined)
-    else this.#reading.start()
+    if (this.isGone) this.#noteClosed(undefined)
+    else this.#inlet.start()
   }
 
   /** Handles every whole packet there is, until one has to be waited for. */
@@ -366,7 +366,7 @@ export class Connection implements TransportEvents {
     try {
       this.#finish(end)
     } finally {
-      if (this.#isGone) this.#tellClosed()
+      if (this.isGone) this.#tellClosed()
       else this.transport.close()
     }
   }

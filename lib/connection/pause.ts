@@ -1,4 +1,4 @@
-/** Why a connection is not being read, and whether it is. */
+/** Why nothing of a connection is worked on, and whether its transport is read. */
 
 import type { Transport } from '../transport/transport.ts'
 
@@ -21,8 +21,8 @@ export const Pause = {
 } as const
 export type Pause = (typeof Pause)[keyof typeof Pause]
 
-/** Whether a connection is read: not while there is a reason not to. */
-export class Reading {
+/** Where bytes come in: they are worked on while there is no reason not to. */
+export class Inlet {
   readonly #transport: Transport
   #pauses = 0
   #isStopped = false
@@ -31,13 +31,14 @@ export class Reading {
     this.#transport = transport
   }
 
+  /** Nothing is worked on. */
   get isPaused(): boolean {
     return this.#pauses !== 0
   }
 
   /**
-   * A handler is mostly done before more comes: to stop and start the transport for each would cost more than it
-   * saves, so it goes on until a chunk comes meanwhile.
+   * Stops the transport as well, unless it is for a handler alone: that is mostly done before more comes, and to stop
+   * and start the transport each time would cost more than it saves. A chunk that does come meanwhile stops it.
    */
   pause(reason: Pause): void {
     this.#pauses |= reason

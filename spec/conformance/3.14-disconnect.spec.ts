@@ -189,23 +189,49 @@ test('[MQTT-3.14.4-1] nothing follows a DISCONNECT of the broker', async (t) => 
   t.deepEqual(codesOf(await client.closed()), [['disconnect', 0x82]])
 })
 
-/** Opens a connection of that kind; returns what sends all of `bytes` at once, and closes. */
+interface Writer {
+  readonly write: (bytes: Buffer) => void
+  readonly end: () => void
+  /** The other side has closed too. */
+  readonly closed: Promise<unknown>
+}
+
 const writers = {
-  async tcp(url: string) {
+  async tcp(url: string): Promise<Writer> {
     const { port } = new URL(url)
     const socket = createConnection({ port: Number(port), host: '127.0.0.1' })
     await once(socket, 'connect')
-    return (bytes: Buffer) => void socket.end(bytes)
+    socket.resume()
+    return {
+      write: (bytes) => void socket.write(bytes),
+      end: () => void socket.end(),
+      closed: once(socket, 'close'),
+    }
   },
-  async ws(url: string) {
+  async ws(url: string): Promise<Writer> {
     const webSocket = new WebSocket(url, 'mqtt')
     await once(webSocket, 'open')
-    return (bytes: Buffer) => {
-      webSocket.send(bytes)
-      webSocket.close()
+    return {
+      write: (bytes) => webSocket.send(bytes),
+      end: () => webSocket.close(),
+      closed: once(webSocket, 'close'),
     }
   },
 }
+
+/** What a client says that publishes 50 messages and leaves: CONNECT, and all the rest. */
+function visit(): [Buffer, Buffer] {
+  const client = new TestClient(5)
+  const chunks: Buffer[] = []
+  client.wire = { write: (bytes) => void chunks.push(bytes), destroy() {} }
+  client.connect({ will: { topic: 'w' } })
+  const connect = Buffer.concat(chunks.splice(0))
+  for (let i = 0; i < 50; i++) client.publish('a', String(i))
+  client.send({ cmd: 'disconnect' })
+  return [connect, Buffer.concat(chunks)]
+}
+
+const numbers = Array.from({ length: 50 }, (_, i) => String(i))
 
 for (const kind of ['tcp', 'ws'] as const) {
   test(`[MQTT-3.14.4-3] what a client says before it closes counts, however slowly it is read (${kind})`, async (t) => {
@@ -213,19 +239,42 @@ for (const kind of ['tcp', 'ws'] as const) {
     const { broker, urls } = await startListeningBroker(t, { hooks })
     const observed = new Observed(broker)
     const ended = once(broker, 'disconnected')
-    const writeAll = await writers[kind](urls[kind])
-    const client = new TestClient(5)
-    const chunks: Buffer[] = []
-    client.wire = { write: (bytes) => void chunks.push(bytes), destroy() {} }
-    client.connect({ will: { topic: 'w' } })
-    for (let i = 0; i < 50; i++) client.publish('a', String(i))
-    client.send({ cmd: 'disconnect' })
+    const writer = await writers[kind](urls[kind])
 
-    writeAll(Buffer.concat(chunks))
+    writer.write(Buffer.concat(visit()))
+    writer.end()
 
     const [, end] = (await ended) as [unknown, ConnectionEnd]
     t.like(end, { reasonCode: 0, by: 'client' })
-    const numbers = Array.from({ length: 50 }, (_, i) => String(i))
     t.deepEqual(observed.payloads, numbers)
   })
+
+  for (const isAtOnce of [true, false]) {
+    test(`[MQTT-3.14.4-3] what follows CONNECT ${isAtOnce ? 'at once' : 'in another segment'} counts though its client has gone when it is let in (${kind})`, async (t) => {
+      const asked = defer<undefined>()
+      const answer = defer<boolean>()
+      const hooks: AccessHooks = {
+        authenticate() {
+          asked.resolve(undefined)
+          return answer.promise
+        },
+      }
+      const { broker, urls } = await startListeningBroker(t, { hooks })
+      const observed = new Observed(broker)
+      const ended = once(broker, 'disconnected')
+      const writer = await writers[kind](urls[kind])
+      const [connect, rest] = visit()
+
+      writer.write(isAtOnce ? Buffer.concat([connect, rest]) : connect)
+      await asked.promise
+      if (!isAtOnce) writer.write(rest)
+      writer.end()
+      await writer.closed
+      answer.resolve(true)
+
+      const [, end] = (await ended) as [unknown, ConnectionEnd]
+      t.like(end, { reasonCode: 0, by: 'client' })
+      t.deepEqual(observed.payloads, numbers)
+    })
+  }
 }
