@@ -5,6 +5,7 @@
 
 import { TWO_BYTE_INTEGER_MAX, VARIABLE_BYTE_INTEGER_MAX } from '../protocol/limits.ts'
 import { type PropertyPlace, type PropertyRule, propertyRules } from '../protocol/properties.ts'
+import { kebabOf } from '../util/kebab.ts'
 import { UsageError } from './failures.ts'
 import { parseWholeNumber } from './flag-values.ts'
 
@@ -115,7 +116,7 @@ function mayStand({ name, places }: PropertyRule, place: PropertyPlace): boolean
 /** `contentType` is written content-type; the two plurals are singular on the command line. */
 function spell({ name }: PropertyRule): string {
   const singular = name.replace(/Properties$/, 'Property').replace(/Identifiers$/, 'Identifier')
-  return singular.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  return kebabOf(singular)
 }
 
 function nameInClient({ name }: PropertyRule): string {

@@ -1,5 +1,6 @@
 /** The options as flags of the command line, `--session.queueMessagesMax 5`, in the terms of yargs. */
 
+import { kebabOf } from '../util/kebab.ts'
 import type { Flags } from './layers.ts'
 import { describeDefault, fieldOf, listenersSentence, rooms } from './settings.ts'
 
@@ -83,10 +84,6 @@ function withShort(given: unknown, short: string | undefined): unknown {
 /** yargs adds `queue-messages-max` to `queueMessagesMax`. */
 function isVariant(key: string, variants: ReadonlySet<string>): boolean {
   return key.includes('-') && variants.has(key)
-}
-
-function kebabOf(field: string): string {
-  return field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 function isGroup(value: unknown): value is object {

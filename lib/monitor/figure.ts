@@ -3,6 +3,8 @@
  * before somebody asks.
  */
 
+import { kebabOf } from '../util/kebab.ts'
+
 /** What a figure is called as a metric: https://prometheus.io/docs/practices/naming */
 export interface Metric {
   readonly name: string
@@ -45,6 +47,19 @@ export function topic(name: string, value: Reading['value']): Figure {
   return { readings: [{ value, topics: [name] }] }
 }
 
+/** One reading for each name in a record of counters. */
+export function counts(
+  label: string,
+  counted: Readonly<Record<string, number>>,
+  root: string,
+): Reading[] {
+  return Object.keys(counted).map((name) => ({
+    value: () => counted[name],
+    labels: { [label]: labelValue(name) },
+    topics: [`${root}/${labelValue(name)}`],
+  }))
+}
+
 /** One reading for each of `states`, 1 for the one that is `current`. */
 export function states(label: string, all: readonly string[], current: () => string): Reading[] {
   return all.map((state) => ({
@@ -55,7 +70,7 @@ export function states(label: string, all: readonly string[], current: () => str
 
 /** `connectionRate` and `queue full` as they stand in topics and labels: `connection-rate`, `queue-full`. */
 export function labelValue(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll(' ', '-')
+  return kebabOf(name).replaceAll(' ', '-')
 }
 
 /** Computes once for all figures that are asked in one go: what walks over all sessions is worth it. */

@@ -7,9 +7,10 @@ import { getHeapStatistics } from 'node:v8'
 import type { ConnectionContext } from '../connection/context.ts'
 import { reasonCodeName, reasonCodesOf } from '../protocol/reason-codes.ts'
 import { type Durability, durabilities } from '../storage/storage.ts'
-import type { DropReason, LimitName, RefusedPacket } from '../util/counters.ts'
+import type { RefusedPacket } from '../util/counters.ts'
 import {
   counter,
+  counts,
   type Figure,
   gauge,
   labelValue,
@@ -98,16 +99,11 @@ function certificateFigures(files: readonly EndingFigure[]): Figure[] {
 }
 
 function limitFigures({ counters, protection }: ConnectionContext): Figure[] {
-  const { limitsReached } = counters
   return [
     counter(
       'noctule_limits_reached_total',
       'How often somebody was refused, slowed or ended by a limit.',
-      ...(Object.keys(limitsReached) as LimitName[]).map((name) => ({
-        value: () => limitsReached[name],
-        labels: { limit: labelValue(name) },
-        topics: [`limits/${labelValue(name)}`],
-      })),
+      ...counts('limit', counters.limitsReached, 'limits'),
     ),
     gauge('noctule_bans', 'Bans that are in force.', {
       value: () => protection.bans.size,
@@ -177,7 +173,7 @@ function refusalFigures({ counters }: ConnectionContext): Figure[] {
 
 /** One for each reason that `carrier` can say, and one for all others: whoever decides may have codes of its own. */
 function reasonReadings(
-  counts: Float64Array,
+  ofCode: Float64Array,
   carrier: keyof typeof reasonCodesOf,
   root: string,
   labels: Readonly<Record<string, string>>,
@@ -188,24 +184,19 @@ function reasonReadings(
     labels: { ...labels, reason },
     topics: [`${root}/${reason}`],
   })
-  const count = (code: number) => counts[code] as number
+  const count = (code: number) => ofCode[code] as number
   return [
     ...codes.map((code) => reading(labelValue(reasonCodeName(code) ?? ''), () => count(code))),
-    reading('other', () => sum(counts) - sum(codes, count)),
+    reading('other', () => sum(ofCode) - sum(codes, count)),
   ]
 }
 
 function lossFigures({ counters }: ConnectionContext): Figure[] {
-  const { dropped } = counters
   return [
     counter(
       'noctule_publish_dropped_total',
       'Messages that were not delivered to a client.',
-      ...(Object.keys(dropped) as DropReason[]).map((why) => ({
-        value: () => dropped[why],
-        labels: { reason: labelValue(why) },
-        topics: [`dropped/${labelValue(why)}`],
-      })),
+      ...counts('reason', counters.dropped, 'dropped'),
     ),
     counter(
       'noctule_messages_lost_total',
