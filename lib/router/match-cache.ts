@@ -187,7 +187,7 @@ export class MatchCache<S, G> {
   #isWorthAPlace(topicName: string): boolean {
     if (this.#entries.count < this.#limits.entriesMax) return true
     const hash = hashOf(topicName)
-    const slot = (hash ^ (hash >>> 16)) & (SIGHTINGS - 1)
+    const slot = hash & (SIGHTINGS - 1)
     if (this.#sightings[slot] === hash) return true
     this.#sightings[slot] = hash
     return false
@@ -221,9 +221,9 @@ export class MatchCache<S, G> {
 
   /** Makes void what a change at `topicFilter` may touch. */
   #invalidate(topicFilter: string): void {
-    if (topicFilter.length > TOPIC_LENGTH_MAX && !hasWildcard(topicFilter)) return
     if (!hasWildcard(topicFilter)) {
-      const entry = this.#entries.find(topicFilter)
+      const isTooLong = topicFilter.length > TOPIC_LENGTH_MAX
+      const entry = isTooLong ? undefined : this.#entries.find(topicFilter)
       if (entry !== undefined) this.#forget(entry)
       return
     }

@@ -110,16 +110,16 @@ export class TopicTable<T extends KnownTopic> {
   }
 }
 
-/** FNV-1a over UTF-16 units. */
+/** FNV-1a over UTF-16 units, folded: any of its bits will do to find a place. */
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash
+  return hash ^ (hash >>> 16)
 }
 
 /** The first place of the bucket that a topic belongs to, in a table of `size` places, a power of two. */
 function bucketOf(hash: number, size: number): number {
-  return (hash ^ (hash >>> 16)) & (size - BUCKET)
+  return hash & (size - BUCKET)
 }
 
 /** What the bucket does not tell of the hash; never 0. */

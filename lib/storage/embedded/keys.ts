@@ -97,13 +97,17 @@ export function nameIn(key: Buffer): string | undefined {
 }
 
 export function incarnationIn(key: Buffer): number {
-  return key.readUIntBE(1, NUMBER_BYTES)
+  return readNumber(key, 1)
+}
+
+export function numberIn(key: Buffer): number {
+  return readNumber(key, 1 + NUMBER_BYTES)
 }
 
 /** In two parts: read as one, a small number comes as a double, which the code that takes it was not compiled for. */
-export function numberIn(key: Buffer): number {
-  const high = key.readUInt16BE(1 + NUMBER_BYTES)
-  const low = key.readUInt32BE(3 + NUMBER_BYTES)
+function readNumber(key: Buffer, at: number): number {
+  const high = key.readUInt16BE(at)
+  const low = key.readUInt32BE(at + 2)
   return high === 0 ? low : high * 2 ** 32 + low
 }
 
