@@ -5,6 +5,7 @@
  */
 
 import type { Seq, StoredSession } from '../storage/storage.ts'
+import { negated } from '../util/negated.ts'
 import type { Delivery, Sent } from './delivery.ts'
 
 export class Backlog {
@@ -55,10 +56,10 @@ export class Backlog {
     this.mayHaveShared ||= isShared
   }
 
-  /** One of its messages has been read. */
-  take(size: number): void {
-    this.count--
-    this.#addBytes(-size)
+  /** So many of its messages, which count for `bytes`, have been read. */
+  take(count: number, bytes: number): void {
+    this.count -= count
+    this.#addBytes(negated(bytes))
   }
 
   /** Everything up to `seq` has been read, or is gone. */
@@ -66,7 +67,7 @@ export class Backlog {
     this.after = Math.max(this.after, Math.min(seq, this.until))
     if (!this.isEmpty) return
     this.count = 0
-    this.#addBytes(-this.#bytes)
+    this.#addBytes(negated(this.#bytes))
     this.mayHaveShared = false
   }
 

@@ -8,6 +8,7 @@
 
 import type { QueueEntry } from '../storage/storage.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
+import { negated } from '../util/negated.ts'
 import { RingQueue } from '../util/ring-queue.ts'
 import type { Backlog } from './backlog.ts'
 import { type Delivery, isDroppable } from './delivery.ts'
@@ -43,7 +44,7 @@ export class MessageQueue {
 
   /** Who answers for what waits here, and may have a bound of its own. */
   set holder(holder: Holder | undefined) {
-    this.#holder?.holdQueued(-this.bytes)
+    this.#holder?.holdQueued(negated(this.bytes))
     this.#holder = holder
     holder?.holdQueued(this.bytes)
   }

@@ -95,27 +95,27 @@ export class PageReader {
 
   /** Makes deliveries of what stands in the backlog, up to `reach`. */
   #take(entries: readonly QueueEntry[], reach: Seq, withMessages: boolean): void {
+    let taken = 0
+    let takenBytes = 0
     for (const entry of entries) {
-      if (entry.seq <= this.#backlog.after || entry.seq > reach) continue
-      const delivery = this.#deliveryOf(entry, withMessages)
-      this.#backlog.take(delivery.size)
-      this.#queue.push(delivery)
+      const { seq, qos, retain, subscriptionIdentifiers, share, body } = entry
+      if (seq <= this.#backlog.after || seq > reach) continue
+      const size = body.length + KEPT_OVERHEAD_BYTES
+      this.#queue.push({
+        seq,
+        message: withMessages ? messageOf(entry) : undefined,
+        qos,
+        retain,
+        identifiers: subscriptionIdentifiers,
+        group: share === undefined ? undefined : { share },
+        sent: this.#backlog.sentOf(seq),
+        size,
+      })
+      taken++
+      takenBytes += size
     }
+    this.#backlog.take(taken, takenBytes)
     this.#backlog.passTo(reach)
-  }
-
-  #deliveryOf(entry: QueueEntry, withMessage: boolean): Delivery {
-    const { seq, qos, retain, subscriptionIdentifiers, share, body } = entry
-    return {
-      seq,
-      message: withMessage ? messageOf(entry) : undefined,
-      qos,
-      retain,
-      identifiers: subscriptionIdentifiers,
-      group: share === undefined ? undefined : { share },
-      sent: this.#backlog.sentOf(seq),
-      size: body.length + KEPT_OVERHEAD_BYTES,
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import { countLevels } from '../protocol/topics.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
+import { negated } from '../util/negated.ts'
 import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
@@ -70,7 +71,7 @@ export class Session implements Subscriber {
   }
 
   set holder(holder: Holder | undefined) {
-    this.#holder?.holdSubscriptions(-this.subscriptions.size)
+    this.#holder?.holdSubscriptions(negated(this.subscriptions.size))
     this.#holder?.holdSession(-1)
     this.#holder = holder
     holder?.holdSession(1)

@@ -13,7 +13,9 @@ import {
   type Claimed,
   type ClaimOptions,
   closedError,
+  entryFor,
   type Left,
+  nextOwner,
   type Opened,
   type Pressure,
   type QueueEntry,
@@ -95,7 +97,7 @@ export class MemoryStore implements Store {
     }
     const present = session !== undefined
     session ??= this.#createSession(clientIdentifier)
-    session.ref = { ...session.ref, epoch: session.ref.epoch + 1 }
+    session.ref = nextOwner(session.ref)
     const before = describe(session)
     session.will = options.will
     session.expirySeconds = options.expirySeconds
@@ -141,16 +143,14 @@ export class MemoryStore implements Store {
     to: Target,
     stored: (entry: QueueEntry) => void,
   ): Promise<void> {
-    const { session, qos, retain, subscriptionIdentifiers, share } = to
     const source = this.#sameLife(from)
-    const target = this.#sameLife(session)
+    const target = this.#sameLife(to.session)
     if (source === undefined || target === undefined) return
     for (const seq of seqs) {
       const entry = source.queue.get(seq)
       if (entry === undefined) continue
       this.#references.set(entry.body, (this.#references.get(entry.body) ?? 1) + 1)
-      const moved = { ...entry, qos, retain, subscriptionIdentifiers, share }
-      const standing = this.#append(target, moved)
+      const standing = this.#append(target, to, entry.expiresAt, entry.body)
       this.#remove(source, seq)
       stored(standing)
     }
@@ -274,17 +274,15 @@ export class MemoryStore implements Store {
         this.#releaseBody(body)
         continue
       }
-      const { qos, retain, subscriptionIdentifiers, share } = target
-      const entry = { seq: 0, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
-      sink.stored(unit, i, this.#append(session, entry).seq)
+      sink.stored(unit, i, this.#append(session, target, expiresAt, body).seq)
     }
     sink.done(unit)
   }
 
-  #append(session: KeptSession, entry: QueueEntry): QueueEntry {
-    const stored = { ...entry, seq: ++session.lastSeq }
-    this.#add(session, stored)
-    return stored
+  #append(session: KeptSession, target: Target, expiresAt: number, body: Buffer): QueueEntry {
+    const entry = entryFor(target, ++session.lastSeq, expiresAt, body)
+    this.#add(session, entry)
+    return entry
   }
 
   #add(session: KeptSession, entry: QueueEntry): void {

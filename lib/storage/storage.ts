@@ -39,6 +39,11 @@ export interface SessionRef {
   readonly epoch: number
 }
 
+/** The session as whoever claims it next knows it. */
+export function nextOwner({ clientIdentifier, incarnation, epoch }: SessionRef): SessionRef {
+  return { clientIdentifier, incarnation, epoch: epoch + 1 }
+}
+
 /** One receiver of a unit. */
 export interface Target {
   readonly session: SessionRef
@@ -84,6 +89,17 @@ export interface QueueEntry extends Omit<Target, 'session'> {
   readonly seq: Seq
   readonly expiresAt: number
   readonly body: Buffer
+}
+
+/** The entry that stands for a message in a receiver's queue. */
+export function entryFor(
+  target: Omit<Target, 'session'>,
+  seq: Seq,
+  expiresAt: number,
+  body: Buffer,
+): QueueEntry {
+  const { qos, retain, subscriptionIdentifiers, share } = target
+  return { seq, qos, retain, subscriptionIdentifiers, share, expiresAt, body }
 }
 
 /** The Will Message of a session, in stored form. */

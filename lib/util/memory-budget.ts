@@ -3,6 +3,8 @@
  * sockets have not taken. Rooms report what they hold; whoever can shed or slow asks for the level.
  */
 
+import { negated } from './negated.ts'
+
 /** How full the budget is, and what is done about it: each level includes those before. */
 export const MemoryLevel = {
   Normal: 0,
@@ -60,7 +62,7 @@ export class MemoryBudget {
   }
 
   release(bytes: number): void {
-    this.hold(-bytes)
+    this.hold(negated(bytes))
   }
 
   /** Holds the level at `level` at least: the process is short of memory, whatever is held here. */

@@ -12,6 +12,7 @@ import {
   type Claimed,
   type ClaimOptions,
   closedError,
+  entryFor,
   type Opened,
   type Pressure,
   type QueueEntry,
@@ -198,13 +199,12 @@ export class EmbeddedStore implements Store {
     const target = engine.sessions.sameLife(to.session)
     if (source === undefined || target === undefined) return
     const moved: QueueEntry[] = []
-    const { qos, retain, subscriptionIdentifiers, share } = to
     const batch = engine.gather()
     for (const seq of seqs) {
       const entry = readEntry(engine.database, source, seq, engine.onDamage)
       if (entry === undefined) continue
       const newSeq = appendEntry(batch, target, to, entry)
-      moved.push({ ...entry, seq: newSeq, qos, retain, subscriptionIdentifiers, share })
+      moved.push(entryFor(to, newSeq, entry.expiresAt, entry.body))
       // In the same transaction: nobody ever sees a message twice, or not at all.
       engine.progress.discard(source, [seq])
     }

@@ -46,10 +46,14 @@ const NAME_BYTES_MAX = 255
 /** The largest number of six bytes; an incarnation and a seq stay below it. */
 export const NUMBER_MAX: number = 2 ** 48 - 1
 
+/** What LMDB is asked for, in the form it takes. It writes into it: `values` is there so that all have one shape. */
 export interface KeyRange {
   readonly start: Buffer
   /** Not included. */
   readonly end: Buffer
+  readonly limit: number
+  readonly reverse: boolean
+  values: boolean
 }
 
 /** The key of what belongs to an incarnation. */
@@ -111,20 +115,39 @@ function readNumber(key: Buffer, at: number): number {
   return high === 0 ? low : high * 2 ** 32 + low
 }
 
-export function allOf(kind: Kind): KeyRange {
-  return { start: Buffer.of(kind), end: Buffer.of(kind + 1) }
+/** Of what is asked for, as much as there is. */
+const ALL = Number.POSITIVE_INFINITY
+
+export function allOf(kind: Kind, limit: number = ALL): KeyRange {
+  return rangeOf(Buffer.of(kind), Buffer.of(kind + 1), limit)
 }
 
 /** What an incarnation has of a kind. */
-export function allOfIncarnation(kind: Kind, incarnation: number): KeyRange {
-  return { start: keyOf(kind, incarnation), end: keyOf(kind, incarnation + 1) }
+export function allOfIncarnation(kind: Kind, incarnation: number, limit: number = ALL): KeyRange {
+  return rangeOf(keyOf(kind, incarnation), keyOf(kind, incarnation + 1), limit)
 }
 
 /** The messages of a queue behind `after`, up to and with `last`. */
-export function entriesBetween(incarnation: number, after: number, last: number): KeyRange {
-  const start = numberedKey(Kind.Entry, incarnation, after + 1)
-  if (last >= NUMBER_MAX) return { start, end: keyOf(Kind.Entry, incarnation + 1) }
-  return { start, end: numberedKey(Kind.Entry, incarnation, last + 1) }
+export function entriesBetween(
+  incarnation: number,
+  after: number,
+  last: number,
+  limit: number = ALL,
+): KeyRange {
+  const end =
+    last >= NUMBER_MAX
+      ? keyOf(Kind.Entry, incarnation + 1)
+      : numberedKey(Kind.Entry, incarnation, last + 1)
+  return rangeOf(numberedKey(Kind.Entry, incarnation, after + 1), end, limit)
+}
+
+/** The last key behind `after`, up to and with `last`. */
+export function lastBetween(after: Buffer, last: Buffer): KeyRange {
+  return { start: last, end: after, limit: 1, reverse: true, values: true }
+}
+
+function rangeOf(start: Buffer, end: Buffer, limit: number): KeyRange {
+  return { start, end, limit, reverse: false, values: true }
 }
 
 function namedKey(prefix: Buffer, name: string): Buffer {

@@ -13,6 +13,7 @@ import {
   KINDS_OF_INCARNATION,
   Kind,
   keyOf,
+  lastBetween,
   metaKey,
   NUMBER_MAX,
   numberedKey,
@@ -78,8 +79,8 @@ function readIncarnations(database: Database, onDamage: OnDamage): number {
   let highest = 0
   for (const kind of [...KINDS_OF_INCARNATION, Kind.Discarded]) {
     const { start, end } = allOf(kind)
-    const reverse = { start: end, end: start, reverse: true, limit: 1 }
-    for (const key of database.getKeys(reverse)) highest = Math.max(highest, incarnationIn(key))
+    for (const key of database.getKeys(lastBetween(start, end)))
+      highest = Math.max(highest, incarnationIn(key))
   }
   const record = database.getBinary(INCARNATIONS)
   if (record === undefined) return highest
@@ -111,10 +112,7 @@ export function loadSession(
 /** Takes the numbers of a session from the ends of its queue; whether it begins with what is acknowledged. */
 function readEnds(database: Database, state: SessionState, onDamage: OnDamage): boolean {
   state.trimmedTo = state.lowWaterMark
-  const [first] = database.getKeys({
-    ...allOfIncarnation(Kind.Entry, state.incarnation),
-    limit: 1,
-  })
+  const [first] = database.getKeys(allOfIncarnation(Kind.Entry, state.incarnation, 1))
   if (first !== undefined) {
     const last = lastEntry(database, state.incarnation, NUMBER_MAX)!
     state.lastSeq = Math.max(state.lastSeq, numberIn(last.key))
@@ -216,7 +214,7 @@ export function describe(
 
 /** Whether a message is in the tree; reads its key alone. */
 export function hasEntry(database: Database, { incarnation }: SessionState, seq: Seq): boolean {
-  return database.getKeysCount({ ...entriesBetween(incarnation, seq - 1, seq), limit: 1 }) > 0
+  return database.getKeysCount(entriesBetween(incarnation, seq - 1, seq, 1)) > 0
 }
 
 /** How long a queue is, by its two ends. */
@@ -253,9 +251,8 @@ export function readEntries(
   let bytes = 0
   const range = entriesBetween(incarnation, Math.max(after, lowWaterMark), NUMBER_MAX)
   for (const { key, value } of database.getRange(range)) {
-    if (hidden.has(numberIn(key))) continue
-    const entry = readRecord(onDamage, 'a message', () => decodeEntry(key, value))
-    if (entry === undefined) continue
+    const entry = entryIn(key, value, onDamage)
+    if (entry === undefined || hidden.has(entry.seq)) continue
     bytes += entry.body.length
     if (bytes > limits.maxBytes && entries.length > 0) break
     entries.push(entry)
@@ -275,7 +272,17 @@ export function readEntry(
   const key = numberedKey(Kind.Entry, incarnation, seq)
   const record = database.getBinary(key)
   if (record === undefined) return undefined
-  return readRecord(onDamage, 'a message', () => decodeEntry(key, record))
+  return entryIn(key, record, onDamage)
+}
+
+/** As `readRecord` has it; without its closure, as a queue may have millions. */
+function entryIn(key: Buffer, record: Buffer, onDamage: OnDamage): QueueEntry | undefined {
+  try {
+    return decodeEntry(key, record)
+  } catch (error) {
+    noteDamage(error, 'a message', onDamage)
+    return undefined
+  }
 }
 
 interface KeyAndRecord {
@@ -284,18 +291,14 @@ interface KeyAndRecord {
 }
 
 function firstEntry(database: Database, incarnation: number, after: Seq): KeyAndRecord | undefined {
-  const range = entriesBetween(incarnation, after, NUMBER_MAX)
-  for (const found of database.getRange({ ...range, limit: 1 })) return found
+  const range = entriesBetween(incarnation, after, NUMBER_MAX, 1)
+  for (const found of database.getRange(range)) return found
   return undefined
 }
 
 function lastEntry(database: Database, incarnation: number, upTo: Seq): KeyAndRecord | undefined {
-  const range = {
-    start: numberedKey(Kind.Entry, incarnation, upTo),
-    end: keyOf(Kind.Entry, incarnation),
-    reverse: true,
-    limit: 1,
-  }
+  const last = numberedKey(Kind.Entry, incarnation, upTo)
+  const range = lastBetween(keyOf(Kind.Entry, incarnation), last)
   for (const found of database.getRange(range)) return found
   return undefined
 }
@@ -304,8 +307,12 @@ function readRecord<T>(onDamage: OnDamage, what: string, read: () => T): T | und
   try {
     return read()
   } catch (error) {
-    if (!(error instanceof RecordError)) throw error
-    onDamage(what)
+    noteDamage(error, what, onDamage)
     return undefined
   }
+}
+
+function noteDamage(error: unknown, what: string, onDamage: OnDamage): void {
+  if (!(error instanceof RecordError)) throw error
+  onDamage(what)
 }

@@ -57,7 +57,7 @@ export class Sweeper {
     const incarnation = this.#discarded.at(-1)!
     let left = most
     for (const kind of KINDS_OF_INCARNATION) {
-      const range = { ...allOfIncarnation(kind, incarnation), limit: left }
+      const range = allOfIncarnation(kind, incarnation, left)
       for (const key of this.#database.getKeys(range)) {
         batch.remove(key)
         left--
@@ -74,7 +74,7 @@ export class Sweeper {
     let left = most
     let last: Seq = state.trimmedTo
     if (!state.isGone) {
-      const range = { ...entriesBetween(incarnation, last, firmMark), limit: most }
+      const range = entriesBetween(incarnation, last, firmMark, most)
       for (const key of this.#database.getKeys(range)) {
         batch.remove(key)
         last = numberIn(key)

@@ -4,7 +4,7 @@
  * A broker that dies in between finds the token at its next start, and removes what is left here.
  */
 
-import type { QueueEntry, Seq, SessionRef, Target } from '../storage.ts'
+import { entryFor, type QueueEntry, type Seq, type SessionRef, type Target } from '../storage.ts'
 import type { Backend } from './backend.ts'
 import type { Batch } from './batch.ts'
 import { Code } from './codes.ts'
@@ -38,13 +38,12 @@ export async function handOver(
   const entries = found.flat()
   if (entries.length === 0) return
   const target = sessions.of(to.session)
-  const { qos, retain, subscriptionIdentifiers, share } = to
   const read = (results: PackReader): QueueEntry[] =>
     entries.filter((entry) => {
       const seq = results.number()
       if (seq <= 0) return false
       target.lastSeq = Math.max(target.lastSeq, seq)
-      stored({ ...entry, seq, qos, retain, subscriptionIdentifiers, share })
+      stored(entryFor(to, seq, entry.expiresAt, entry.body))
       return true
     })
   const move = { source, entries, to, target, read }

@@ -3,6 +3,7 @@
 import {
   type Claimed,
   type ClaimOptions,
+  nextOwner,
   type QueueEntry,
   type ReleaseOptions,
   type Seq,
@@ -57,7 +58,7 @@ export function claimRequest(
       }
       const described = readDescription(clientIdentifier, results.array())
       const { session } = described
-      const ref = { ...session.ref, epoch: session.ref.epoch + 1 }
+      const ref = nextOwner(session.ref)
       learn(described, ref)
       return { ...session, ref, present: present === 1 }
     },
