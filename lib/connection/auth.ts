@@ -120,7 +120,7 @@ async function takeStep(connection: Connection, step: AuthenticationStep): Promi
           return
         }
         connection.state = 'authenticating'
-        connection.enterHalfOpen()
+        connection.probation?.awaitClient()
       }
       connection.outlet.send({
         type: 'auth',

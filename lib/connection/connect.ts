@@ -34,7 +34,6 @@ export function handleConnect(connection: Connection, connect: Connect): Promise
     negotiated.clientMaximumPacketSize,
     negotiated.topicAliasMaximumOut,
   )
-  connection.inboundFlow.configure(negotiated.version)
   connection.client = describeClient(connection, connect)
   return judgeConnect(connection, connect)
 }

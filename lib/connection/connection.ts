@@ -16,7 +16,6 @@ import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { Session } from '../session/session.ts'
 import type { Transport, TransportEvents } from '../transport/transport.ts'
-import type { Timer } from '../util/timers.ts'
 import { AccountGroup } from './account-group.ts'
 import { takeSilent } from './admission.ts'
 import { type Authentication, handleAuth } from './auth.ts'
@@ -32,6 +31,7 @@ import type { Meter } from './meter.ts'
 import type { Negotiated } from './negotiated.ts'
 import { ConnectionOutlet } from './outlet.ts'
 import { Inlet, Pause } from './pause.ts'
+import { Probation } from './probation.ts'
 import { handlePublish, InboundFlow } from './publish.ts'
 import { handleAcknowledgement } from './publish-ack.ts'
 import { inboundMeter } from './rates.ts'
@@ -57,8 +57,6 @@ export class Connection implements TransportEvents {
   readonly decoder: Decoder
   /** Where PUBLISH and all other packets leave. */
   readonly outlet: ConnectionOutlet
-  /** The client's messages that are not acknowledged yet. */
-  readonly inboundFlow: InboundFlow
   /** Those it counts for, of whom something is limited. */
   readonly accounts: AccountGroup = new AccountGroup()
   state: ConnectionState = 'awaiting connect'
@@ -81,10 +79,11 @@ export class Connection implements TransportEvents {
   isGone = false
   readonly #inlet: Inlet
   #heldBytes = 0
-  #connectTimer: Timer | undefined
+  /** Until it is let in. */
+  probation: Probation | undefined
   /** Undefined while nothing limits how much it may send. */
   #meter: Meter | undefined
-  #leaveHalfOpen: () => void = () => {}
+  #inboundFlow: InboundFlow | undefined
   readonly #keepAlive: KeepAlive
   readonly #stall: Stall
   /** Ends it when what let the client in is not valid any more. */
@@ -96,34 +95,23 @@ export class Connection implements TransportEvents {
     this.#inlet = new Inlet(transport)
     this.decoder = new Decoder(context.limits.maximumPacketSizeBytes)
     this.outlet = new ConnectionOutlet(this)
-    this.inboundFlow = new InboundFlow(this)
     this.receivedAt = context.clock.now()
     this.#keepAlive = new KeepAlive(this)
     this.#stall = new Stall(this)
     this.expiry = new Expiry(this)
-    this.#connectTimer = context.timers.after(context.limits.connectTimeoutMs, () =>
-      this.end(ReasonCode.MaximumConnectTime, 'no CONNECT within connection.connectTimeoutMs'),
-    )
     const { accounts } = context.protection
     this.accounts.add(accounts.ofAddress(transport.peer.address))
     this.accounts.add(accounts.ofListener(transport.peer.listener, context.limits))
-    this.enterHalfOpen()
+    this.probation = new Probation(this)
     context.connections.add(this)
     context.counters.socketsOpened++
     transport.events = this
   }
 
-  /** It is waited for, and has not proved yet who it is: it may have to make room for another one. */
-  enterHalfOpen(): void {
-    const { halfOpen } = this.context.protection
-    const { address } = this.transport.peer
-    this.#leaveHalfOpen = halfOpen.enter(address, (rule) => this.#giveWay(rule))
-  }
-
-  /** It has said nothing for too long: another one needs the place. */
-  #giveWay(rule: string): void {
-    this.context.counters.limitsReached.halfOpen++
-    this.end(ReasonCode.QuotaExceeded, rule)
+  /** The client's messages; made with the first, as many clients only listen. */
+  get inboundFlow(): InboundFlow {
+    this.#inboundFlow ??= new InboundFlow(this)
+    return this.#inboundFlow
   }
 
   received(chunk: Buffer): void {
@@ -291,7 +279,7 @@ export class Connection implements TransportEvents {
         throw new ProtocolError(ReasonCode.ProtocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
       }
       this.state = 'connecting'
-      this.#leaveHalfOpen()
+      this.probation?.noteHeard()
       checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
       return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
     }
@@ -303,7 +291,7 @@ export class Connection implements TransportEvents {
     }
     checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
     const packet = decodePacket(bytes, start, end, this.negotiated?.version)
-    this.#leaveHalfOpen()
+    this.probation?.noteHeard()
     if (packet.type === 'auth') return handleAuth(this, packet)
     handleDisconnect(this, packet as Disconnect)
     return undefined
@@ -314,11 +302,15 @@ export class Connection implements TransportEvents {
     this.state = 'connected' // [MQTT-3.2.0-2]
     this.session = session
     this.connectedAt = this.context.clock.now()
-    this.#connectTimer?.cancel()
-    this.#connectTimer = undefined
+    this.#endProbation()
     this.#keepAlive.start()
     this.expiry.restart()
     this.#meter = inboundMeter(this)
+  }
+
+  #endProbation(): void {
+    this.probation?.end()
+    this.probation = undefined
   }
 
   /** Something was thrown while a packet of this connection was handled. */
@@ -377,12 +369,11 @@ export class Connection implements TransportEvents {
     // To say nothing is not cheaper than to say CONNECT.
     if (state === 'awaiting connect') takeSilent(this)
     this.state = 'closed'
-    this.#connectTimer?.cancel()
+    this.#endProbation()
     this.#keepAlive.stop()
     this.expiry.stop()
     this.#stall.stop()
     this.#meter?.stop()
-    this.#leaveHalfOpen()
     this.accounts.leave()
     this.outlet.close()
     this.#noteHeld()

@@ -32,6 +32,7 @@ import type { StoreError } from '../storage/storage.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
+import type { Negotiated } from './negotiated.ts'
 import { Pause } from './pause.ts'
 import { findFullRetained } from './retained-room.ts'
 import { InboundAliases } from './topic-aliases.ts'
@@ -48,13 +49,14 @@ export class InboundFlow implements PublicationObserver {
   readonly header: PublishHeader = new PublishHeader()
   readonly #owed: OwedAcknowledgements
   readonly #connection: Connection
-  #version: MqttVersion = 4
+  readonly #version: MqttVersion
   #aliases: InboundAliases | undefined
   /** PUBLISH packets at QoS 1 and 2 that the client may count as unacknowledged (section 4.9). */
   #unacknowledged = 0
 
   constructor(connection: Connection) {
     this.#connection = connection
+    this.#version = (connection.negotiated as Negotiated).version
     this.#owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
       if (type === 'puback' || reasonCode >= 0x80) this.credit()
       connection.outlet.sendAcknowledgement(type, packetIdentifier, reasonCode)
@@ -62,10 +64,6 @@ export class InboundFlow implements PublicationObserver {
         connection.unpause(Pause.OwedAcknowledgements)
       }
     })
-  }
-
-  configure(version: MqttVersion): void {
-    this.#version = version
   }
 
   /** Returns the Topic Name that `alias` stands for. */

@@ -13,13 +13,13 @@ import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
 import { negated } from '../util/negated.ts'
-import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
 import { Sender } from './sender.ts'
 import type { MayReceive, SessionParts } from './session-parts.ts'
+import type { SharedDeliveries } from './shared-deliveries.ts'
 import type { Will } from './will.ts'
 
 /** What a session and a subscription cost beside the bytes of their names: objects, maps, tree nodes. */
@@ -41,8 +41,10 @@ export class Session implements Subscriber {
   #will: Will | undefined
   /** What the session counts for in the memory budget, its queue aside. */
   #heldBytes = 0
-  readonly #sender: Sender
+  /** Of a volatile session made when it is first needed: a client that is sent messages at QoS 0 alone never has one. */
+  #sender: Sender | undefined
   #outlet: Outlet | undefined
+  #receiveMaximum = 0
   #cursor: RetainedCursor | undefined
   /** Subscriptions whose retained messages a broker that ended has not sent; until the client is back. */
   #owing: readonly Subscription[]
@@ -57,12 +59,24 @@ export class Session implements Subscriber {
     this.clientIdentifier = clientIdentifier
     this.#parts = parts
     this.#hold(SESSION_BYTES + 2 * clientIdentifier.length)
-    this.#sender = new Sender(parts, stored, (message, why) => this.#drop(message, why))
+    if (stored !== undefined) this.#sender = this.#makeSender(stored)
     this.inbound = new InboundIdentifiers(stored?.inbound)
     this.expirySeconds = stored?.expirySeconds ?? 0
     const subscriptions = stored?.subscriptions ?? []
     for (const subscription of subscriptions) this.subscribe(subscription)
     this.#owing = subscriptions.filter(({ owesRetained }) => owesRetained)
+  }
+
+  get #sending(): Sender {
+    this.#sender ??= this.#makeSender(undefined)
+    return this.#sender
+  }
+
+  #makeSender(stored: StoredSession | undefined): Sender {
+    const sender = new Sender(this.#parts, stored, (message, why) => this.#drop(message, why))
+    sender.holder = this.#holder
+    if (this.#outlet !== undefined) sender.attach(this.#outlet, this.#receiveMaximum)
+    return sender
   }
 
   /** Who answers for it: the connection it was last on; undefined after a restart. */
@@ -76,7 +90,7 @@ export class Session implements Subscriber {
     this.#holder = holder
     holder?.holdSession(1)
     holder?.holdSubscriptions(this.subscriptions.size)
-    this.#sender.holder = holder
+    if (this.#sender !== undefined) this.#sender.holder = holder
   }
 
   /** The Will Message, as long as it may have to be published. */
@@ -90,7 +104,7 @@ export class Session implements Subscriber {
   }
 
   get durable(): SessionRef | undefined {
-    return this.#sender.durable
+    return this.#sender?.durable
   }
 
   get isOnline(): boolean {
@@ -98,25 +112,25 @@ export class Session implements Subscriber {
   }
 
   get inFlightCount(): number {
-    return this.#sender.inFlightCount
+    return this.#sender?.inFlightCount ?? 0
   }
 
   /** Last message at QoS 1 or 2 that the client was sent. */
   get sentTo(): Seq {
-    return this.#sender.sentTo
+    return this.#sender?.sentTo ?? 0
   }
 
   get queuedCount(): number {
-    return this.#sender.queuedCount
+    return this.#sender?.queuedCount ?? 0
   }
 
   get queuedBytes(): number {
-    return this.#sender.queuedBytes
+    return this.#sender?.queuedBytes ?? 0
   }
 
   /** The store has given the session to a new connection. */
   renewClaim(ref: SessionRef): void {
-    this.#sender.durable = ref
+    this.#sending.durable = ref
   }
 
   /**
@@ -128,7 +142,7 @@ export class Session implements Subscriber {
     left: Left | undefined,
   ): { readonly stored: StoredSession; readonly entries: readonly QueueEntry[] } {
     const { will, expirySeconds } = this
-    const { entries, ...progress } = this.#sender.giveBack()
+    const { entries, ...progress } = this.#sending.giveBack()
     const subscriptions = [...this.subscriptions.values()]
     // What is not in the store yet comes there with its message.
     const inbound = this.inbound.settled
@@ -139,12 +153,13 @@ export class Session implements Subscriber {
   /** Sits the session on a connection. Nothing is sent before `resume`. */
   attach(outlet: Outlet, receiveMaximum: number): void {
     this.#outlet = outlet
-    this.#sender.attach(outlet, receiveMaximum)
+    this.#receiveMaximum = receiveMaximum
+    this.#sender?.attach(outlet, receiveMaximum)
   }
 
   /** CONNACK is sent: what waits may follow. */
   resume(): void {
-    this.#sender.resume()
+    this.#sender?.resume()
     for (const subscription of this.#owing) this.promiseRetained(subscription, undefined)
     this.#owing = []
     this.#pumpRetained()
@@ -153,12 +168,12 @@ export class Session implements Subscriber {
   /** The connection is gone. */
   detach(): void {
     this.#outlet = undefined
-    this.#sender.detach()
+    this.#sender?.detach()
   }
 
   /** Frees what the session counts for in the memory budget. */
   dispose(): void {
-    this.#sender.dispose()
+    this.#sender?.dispose()
     this.#cursor?.dispose()
     this.#parts.budget.release(this.#heldBytes)
     this.#heldBytes = 0
@@ -232,7 +247,7 @@ export class Session implements Subscriber {
 
   /** Sends only what `mayReceive` allows, from now on and until the connection is gone. */
   filterBy(mayReceive: MayReceive): void {
-    this.#sender.mayReceive = mayReceive
+    this.#sending.mayReceive = mayReceive
   }
 
   deliver(
@@ -244,10 +259,10 @@ export class Session implements Subscriber {
   ): void {
     if (qos > 0) {
       this.#cursor?.noteLive(message.topic)
-      this.#sender.offer(message, qos, retain, identifiers, group)
+      this.#sending.offer(message, qos, retain, identifiers, group)
       return
     }
-    if (this.#sender.mayReceive?.(message, 0) === false) return
+    if (this.#sender?.mayReceive?.(message, 0) === false) return
     const isSent = this.#outlet?.sendPublish(message, 0, retain, false, 0, identifiers)
     if (isSent === true) this.#cursor?.noteLive(message.topic)
     if (isSent === false)
@@ -257,7 +272,7 @@ export class Session implements Subscriber {
   admits(message: Message): boolean {
     const { budget, limits } = this.#parts
     const isFull =
-      !this.isOnline && limits.queuePolicy !== 'drop-oldest' && this.#sender.isFullFor(message)
+      !this.isOnline && limits.queuePolicy !== 'drop-oldest' && this.#sending.isFullFor(message)
     if (isFull) this.#drop(message, 'queue full')
     else if (budget.isExhausted) this.#drop(message, 'memory budget')
     else return true
@@ -273,24 +288,24 @@ export class Session implements Subscriber {
     group: Share | undefined,
   ): void {
     if (this.#retainedPending === 0 || !retain) this.#cursor?.noteLive(message.topic)
-    this.#sender.offerStored(seq, message, qos, retain, identifiers, group)
+    this.#sending.offerStored(seq, message, qos, retain, identifiers, group)
   }
 
   giveAway(seq: Seq): () => void {
     this.#parts.store.discard(this.durable as SessionRef, [seq])
-    this.#sender.shared.hold(seq, 1)
+    this.shared?.hold(seq, 1)
     // If it never arrives, this copy stays the one there is: the next start finds it.
-    return () => this.freeShared(1)
+    return () => this.shared?.free(1)
   }
 
   /** Sends what window and socket allow: first what waits, then retained messages. */
   pump(): void {
-    this.#sender.pump()
+    this.#sender?.pump()
     this.#pumpRetained()
   }
 
   #pumpRetained(): void {
-    while (this.#cursor !== undefined && this.#sender.hasRoomBeyond(this.#retainedPending)) {
+    while (this.#cursor !== undefined && this.#sending.hasRoomBeyond(this.#retainedPending)) {
       const delivery = this.#cursor.next()
       if (delivery === undefined) this.#cursor = undefined
       else this.#sendRetained(delivery.message, delivery.qos, delivery.identifiers)
@@ -298,12 +313,12 @@ export class Session implements Subscriber {
   }
 
   #sendRetained(message: Message, qos: Qos, identifiers: readonly number[] | undefined): void {
-    if (this.#sender.mayReceive?.(message, qos) === false) return
+    if (this.#sender?.mayReceive?.(message, qos) === false) return
     if (qos === 0) {
       const isSent = this.#outlet?.sendPublish(message, 0, true, false, 0, identifiers)
       if (isSent === false) this.#drop(message, 'too large')
     } else if (this.durable === undefined) {
-      this.#sender.offer(message, qos, true, identifiers, undefined)
+      this.#sending.offer(message, qos, true, identifiers, undefined)
     } else {
       this.#retainedPending++
       const settled = (): void => {
@@ -328,17 +343,17 @@ export class Session implements Subscriber {
 
   /** PUBACK came. Says whether it answered a message in flight. */
   handlePuback(packetIdentifier: number): boolean {
-    return this.#sender.handlePuback(packetIdentifier) && this.#goOn()
+    return this.#sender?.handlePuback(packetIdentifier) === true && this.#goOn()
   }
 
   /** PUBREC came. Says whether it answered a message in flight. */
   handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
-    return this.#sender.handlePubrec(packetIdentifier, reasonCode) && this.#goOn()
+    return this.#sender?.handlePubrec(packetIdentifier, reasonCode) === true && this.#goOn()
   }
 
   /** PUBCOMP came. Says whether it answered a PUBREL. */
   handlePubcomp(packetIdentifier: number): boolean {
-    return this.#sender.handlePubcomp(packetIdentifier) && this.#goOn()
+    return this.#sender?.handlePubcomp(packetIdentifier) === true && this.#goOn()
   }
 
   #goOn(): true {
@@ -346,41 +361,19 @@ export class Session implements Subscriber {
     return true
   }
 
-  /** Whether there is anything that another member of a shared subscription could have. */
-  get hasUnsentShared(): boolean {
-    return this.#sender.shared.hasUnsent
+  /** What of shared subscriptions it has; undefined as long as it never had anything at QoS 1 or 2. */
+  get shared(): SharedDeliveries | undefined {
+    return this.#sender?.shared
   }
 
   /** Learns what of shared subscriptions waits in the store alone. Rejects if the store does not tell. */
-  readBacklog(): Promise<void> {
-    return this.#sender.readBacklog()
+  async readBacklog(): Promise<void> {
+    await this.#sender?.readBacklog()
   }
 
   /** Leaves to the store what was learned, while nobody is there to be sent it. */
   shrink(): void {
-    this.#sender.shrink()
-  }
-
-  /** Takes out what was never sent of a shared subscription, or of all, for another member. */
-  takeUnsentShared(group?: Share): Delivery[] {
-    return this.#sender.shared.takeUnsent(group)
-  }
-
-  /** Takes back what no other member could have; returns what needs a new number. */
-  putBackShared(deliveries: readonly Delivery[]): Delivery[] {
-    const late = this.#sender.shared.putBack(deliveries)
-    this.#sender.pump()
-    return late
-  }
-
-  /** `count` messages that were taken out are elsewhere, or back. */
-  freeShared(count: number): void {
-    this.#sender.shared.free(count)
-  }
-
-  /** Takes out, as the session ends, what another member may have although it was sent. */
-  takeUnacknowledgedShared(): Delivery[] {
-    return this.#sender.shared.takeUnacknowledged()
+    this.#sender?.shrink()
   }
 }
 

@@ -53,7 +53,7 @@ export class SharedHandOver {
   leave(session: Session): Promise<void> {
     return this.#inTurn(session, async () => {
       for (const group of groupsOf(session, this.#router)) {
-        if (!session.hasUnsentShared || session.isOnline) return
+        if (session.shared?.hasUnsent !== true || session.isOnline) return
         if (!group.hasOnline(session)) continue
         await this.#moveUnsent(session, group, 'online members')
       }
@@ -69,7 +69,7 @@ export class SharedHandOver {
     for (const group of groups) {
       for (const { subscriber } of group.members) {
         if (!(subscriber instanceof Session) || subscriber.isOnline) continue
-        if (subscriber.hasUnsentShared) absent.add(subscriber)
+        if (subscriber.shared?.hasUnsent === true) absent.add(subscriber)
       }
     }
     for (const member of absent) void this.leave(member)
@@ -83,8 +83,10 @@ export class SharedHandOver {
   /** A session ended, and has left its groups: all it was not acknowledged goes to whoever is left. */
   end(session: Session): Promise<void> {
     return this.#inTurn(session, async () => {
-      if (session.hasUnsentShared) await this.#untilDone(() => session.readBacklog())
-      const deliveries = [...session.takeUnacknowledgedShared(), ...session.takeUnsentShared()]
+      const { shared } = session
+      if (shared === undefined) return
+      if (shared.hasUnsent) await this.#untilDone(() => session.readBacklog())
+      const deliveries = [...shared.takeUnacknowledged(), ...shared.takeUnsent()]
       let rest = await this.#move(session, deliveries, 'all members')
       // With the session the store removes what is left: not before the others have what is theirs.
       while (rest.isFailed) {
@@ -108,10 +110,14 @@ export class SharedHandOver {
     } catch {
       return // A store that fails keeps what it has: the next change of a member tries again.
     }
-    const unsent = from.takeUnsentShared(group)
+    const { shared } = from
+    if (shared === undefined) return
+    const unsent = shared.takeUnsent(group)
     const rest = await this.#move(from, unsent, among)
-    for (const delivery of from.putBackShared(rest.deliveries)) await this.#renumber(from, delivery)
-    from.freeShared(unsent.length)
+    const late = shared.putBack(rest.deliveries)
+    from.pump()
+    for (const delivery of late) await this.#renumber(from, delivery)
+    shared.free(unsent.length)
   }
 
   /** Puts a message at the end of the queue it stands in. Until it is there, it counts as not acknowledged. */

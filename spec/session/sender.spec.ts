@@ -113,11 +113,13 @@ test('what is put back while a page behind it is read is not passed over', async
   session.attach(client, 1)
   session.resume()
   await nextTurn()
-  const taken = session.takeUnsentShared()
+  const shared = session.shared!
+  const taken = shared.takeUnsent()
   store.isHolding = true
   client.acknowledge(session)
-  session.putBackShared(taken)
-  session.freeShared(taken.length)
+  shared.putBack(taken)
+  session.pump()
+  shared.free(taken.length)
   session.detach()
   await nextTurn()
 
@@ -156,5 +158,5 @@ test('to learn what waits in the store, it is read once, and not kept in memory'
 
   t.is(store.reads, 4)
   t.is(budget.usedBytes, unused)
-  t.is(session.takeUnsentShared().length, 1_000)
+  t.is(session.shared?.takeUnsent().length, 1_000)
 })
