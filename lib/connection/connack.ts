@@ -37,7 +37,6 @@ export async function accept(
     clientIdentifier: client.clientIdentifier,
     cleanStart: connect.cleanStart,
     expirySeconds: negotiated.sessionExpirySeconds,
-    receiveMaximum: negotiated.clientReceiveMaximum,
     will: connect.will === undefined ? undefined : toWill(connect.will, connection.context.limits),
     outlet: connection.outlet,
     holder: connection.accounts,

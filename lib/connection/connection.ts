@@ -79,7 +79,7 @@ export class Connection implements TransportEvents {
   isGone = false
   readonly #inlet: Inlet
   #heldBytes = 0
-  /** Until it is let in. */
+  /** Until it is let in, or gone. */
   probation: Probation | undefined
   /** Undefined while nothing limits how much it may send. */
   #meter: Meter | undefined
@@ -279,7 +279,7 @@ export class Connection implements TransportEvents {
         throw new ProtocolError(ReasonCode.ProtocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
       }
       this.state = 'connecting'
-      this.probation?.noteHeard()
+      this.probation?.keepPlace()
       checkPacket(bytes, start, bodyStart, end, undefined) // [MQTT-3.1.4-1]
       return handleConnect(this, decodePacket(bytes, start, end, undefined) as Connect)
     }
@@ -291,7 +291,7 @@ export class Connection implements TransportEvents {
     }
     checkPacket(bytes, start, bodyStart, end, this.negotiated?.version)
     const packet = decodePacket(bytes, start, end, this.negotiated?.version)
-    this.probation?.noteHeard()
+    this.probation?.keepPlace()
     if (packet.type === 'auth') return handleAuth(this, packet)
     handleDisconnect(this, packet as Disconnect)
     return undefined

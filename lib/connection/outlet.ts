@@ -21,6 +21,7 @@ import { FLUSH_BYTES, Outbox } from '../transport/outbox.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import type { Meter } from './meter.ts'
+import type { Negotiated } from './negotiated.ts'
 import { Pause } from './pause.ts'
 import { outboundMeter } from './rates.ts'
 import { toReasonString } from './reason-string.ts'
@@ -62,6 +63,10 @@ export class ConnectionOutlet implements Outlet {
     this.#version = version
     this.#maximumPacketSize = maximumPacketSize
     if (topicAliasMaximum > 0) this.#aliases = new OutboundAliases(topicAliasMaximum)
+  }
+
+  get receiveMaximum(): number {
+    return (this.#connection.negotiated as Negotiated).clientReceiveMaximum
   }
 
   /** CONNACK is sent, and subscriptions are judged: what the session has may follow [MQTT-3.2.0-1]. */

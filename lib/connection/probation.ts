@@ -34,15 +34,15 @@ export class Probation {
     })
   }
 
-  /** The client has said something. */
-  noteHeard(): void {
+  /** The client has said something: nobody else gets its place. */
+  keepPlace(): void {
     this.#leaveHalfOpen?.()
     this.#leaveHalfOpen = undefined
   }
 
   /** It is let in, or gone. */
   end(): void {
-    this.noteHeard()
+    this.keepPlace()
     this.#timer.cancel()
   }
 }

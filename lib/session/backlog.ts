@@ -56,10 +56,10 @@ export class Backlog {
     this.mayHaveShared ||= isShared
   }
 
-  /** So many of its messages, which count for `bytes`, have been read. */
-  take(count: number, bytes: number): void {
-    this.count -= count
-    this.#addBytes(negated(bytes))
+  /** One of its messages, of `size` bytes, has been read. */
+  take(size: number): void {
+    this.count--
+    this.#addBytes(-size)
   }
 
   /** Everything up to `seq` has been read, or is gone. */

@@ -52,9 +52,9 @@ export class Exchanges {
     )
   }
 
-  attach(outlet: Outlet, receiveMaximum: number): void {
+  attach(outlet: Outlet): void {
     this.#outlet = outlet
-    this.#sendQuotaMax = Math.min(receiveMaximum, this.#inflightMax) // [MQTT-4.9.0-1]
+    this.#sendQuotaMax = Math.min(outlet.receiveMaximum, this.#inflightMax) // [MQTT-4.9.0-1]
     this.#sendQuota = this.#sendQuotaMax
   }
 

@@ -162,17 +162,19 @@ export class MessageQueue {
     const wasResident = delivery.message !== undefined
     const isResident = message !== undefined
     delivery.message = message
-    if (wasResident !== isResident) this.#budget.hold(isResident ? delivery.size : -delivery.size)
+    if (wasResident !== isResident)
+      this.#budget.hold(isResident ? delivery.size : negated(delivery.size))
   }
 
   #count(delivery: Delivery, sign: 1 | -1): void {
+    const bytes = sign === 1 ? delivery.size : negated(delivery.size)
     if (isDroppable(delivery)) {
       this.#droppable += sign
-      this.#bytes += sign * delivery.size
-      this.#holder?.holdQueued(sign * delivery.size)
+      this.#bytes += bytes
+      this.#holder?.holdQueued(bytes)
       if (delivery.group !== undefined) this.#shared += sign
     }
-    if (delivery.message !== undefined) this.#budget.hold(sign * delivery.size)
+    if (delivery.message !== undefined) this.#budget.hold(bytes)
   }
 }
 

@@ -4,6 +4,9 @@ import type { Message } from '../protocol/message.ts'
 import type { Qos } from '../protocol/packets.ts'
 
 export interface Outlet {
+  /** The client's Receive Maximum. */
+  readonly receiveMaximum: number
+
   /** Whether the client's socket takes what it is given: false keeps QoS 1 and 2 in the queue. */
   readonly isWritable: boolean
 

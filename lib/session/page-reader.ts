@@ -95,12 +95,11 @@ export class PageReader {
 
   /** Makes deliveries of what stands in the backlog, up to `reach`. */
   #take(entries: readonly QueueEntry[], reach: Seq, withMessages: boolean): void {
-    let taken = 0
-    let takenBytes = 0
     for (const entry of entries) {
       const { seq, qos, retain, subscriptionIdentifiers, share, body } = entry
       if (seq <= this.#backlog.after || seq > reach) continue
       const size = body.length + KEPT_OVERHEAD_BYTES
+      this.#backlog.take(size)
       this.#queue.push({
         seq,
         message: withMessages ? messageOf(entry) : undefined,
@@ -111,10 +110,7 @@ export class PageReader {
         sent: this.#backlog.sentOf(seq),
         size,
       })
-      taken++
-      takenBytes += size
     }
-    this.#backlog.take(taken, takenBytes)
     this.#backlog.passTo(reach)
   }
 }

@@ -105,8 +105,8 @@ export class Sender {
   }
 
   /** Nothing is sent before `resume`. */
-  attach(outlet: Outlet, receiveMaximum: number): void {
-    this.#exchanges.attach(outlet, receiveMaximum)
+  attach(outlet: Outlet): void {
+    this.#exchanges.attach(outlet)
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */

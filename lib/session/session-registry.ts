@@ -19,7 +19,6 @@ export interface OpenRequest {
   readonly clientIdentifier: string
   readonly cleanStart: boolean
   readonly expirySeconds: number
-  readonly receiveMaximum: number
   readonly will: Will | undefined
   readonly outlet: Outlet
   /** Who answers for the session. */
@@ -258,7 +257,7 @@ export class SessionRegistry {
     session.holder = request.holder
     session.expirySeconds = request.expirySeconds
     session.will = request.will // [MQTT-3.1.2-7]
-    session.attach(request.outlet, request.receiveMaximum)
+    session.attach(request.outlet)
     this.#onlineCount++
     if (this.#onlineCount > this.#parts.counters.clientsMaximum) {
       this.#parts.counters.clientsMaximum = this.#onlineCount

@@ -13,6 +13,7 @@ import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
 import { negated } from '../util/negated.ts'
+import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
 import type { Outlet } from './outlet.ts'
@@ -41,10 +42,9 @@ export class Session implements Subscriber {
   #will: Will | undefined
   /** What the session counts for in the memory budget, its queue aside. */
   #heldBytes = 0
-  /** Of a volatile session made when it is first needed: a client that is sent messages at QoS 0 alone never has one. */
+  /** Of a volatile session made with its first message at QoS 1 or 2: many clients never get one. */
   #sender: Sender | undefined
   #outlet: Outlet | undefined
-  #receiveMaximum = 0
   #cursor: RetainedCursor | undefined
   /** Subscriptions whose retained messages a broker that ended has not sent; until the client is back. */
   #owing: readonly Subscription[]
@@ -67,7 +67,7 @@ export class Session implements Subscriber {
     this.#owing = subscriptions.filter(({ owesRetained }) => owesRetained)
   }
 
-  get #sending(): Sender {
+  #needSender(): Sender {
     this.#sender ??= this.#makeSender(undefined)
     return this.#sender
   }
@@ -75,7 +75,7 @@ export class Session implements Subscriber {
   #makeSender(stored: StoredSession | undefined): Sender {
     const sender = new Sender(this.#parts, stored, (message, why) => this.#drop(message, why))
     sender.holder = this.#holder
-    if (this.#outlet !== undefined) sender.attach(this.#outlet, this.#receiveMaximum)
+    if (this.#outlet !== undefined) sender.attach(this.#outlet)
     return sender
   }
 
@@ -130,7 +130,7 @@ export class Session implements Subscriber {
 
   /** The store has given the session to a new connection. */
   renewClaim(ref: SessionRef): void {
-    this.#sending.durable = ref
+    this.#needSender().durable = ref
   }
 
   /**
@@ -142,7 +142,7 @@ export class Session implements Subscriber {
     left: Left | undefined,
   ): { readonly stored: StoredSession; readonly entries: readonly QueueEntry[] } {
     const { will, expirySeconds } = this
-    const { entries, ...progress } = this.#sending.giveBack()
+    const { entries, ...progress } = this.#needSender().giveBack()
     const subscriptions = [...this.subscriptions.values()]
     // What is not in the store yet comes there with its message.
     const inbound = this.inbound.settled
@@ -151,10 +151,9 @@ export class Session implements Subscriber {
   }
 
   /** Sits the session on a connection. Nothing is sent before `resume`. */
-  attach(outlet: Outlet, receiveMaximum: number): void {
+  attach(outlet: Outlet): void {
     this.#outlet = outlet
-    this.#receiveMaximum = receiveMaximum
-    this.#sender?.attach(outlet, receiveMaximum)
+    this.#sender?.attach(outlet)
   }
 
   /** CONNACK is sent: what waits may follow. */
@@ -247,7 +246,7 @@ export class Session implements Subscriber {
 
   /** Sends only what `mayReceive` allows, from now on and until the connection is gone. */
   filterBy(mayReceive: MayReceive): void {
-    this.#sending.mayReceive = mayReceive
+    this.#needSender().mayReceive = mayReceive
   }
 
   deliver(
@@ -259,7 +258,7 @@ export class Session implements Subscriber {
   ): void {
     if (qos > 0) {
       this.#cursor?.noteLive(message.topic)
-      this.#sending.offer(message, qos, retain, identifiers, group)
+      this.#needSender().offer(message, qos, retain, identifiers, group)
       return
     }
     if (this.#sender?.mayReceive?.(message, 0) === false) return
@@ -272,7 +271,9 @@ export class Session implements Subscriber {
   admits(message: Message): boolean {
     const { budget, limits } = this.#parts
     const isFull =
-      !this.isOnline && limits.queuePolicy !== 'drop-oldest' && this.#sending.isFullFor(message)
+      !this.isOnline &&
+      limits.queuePolicy !== 'drop-oldest' &&
+      this.#needSender().isFullFor(message)
     if (isFull) this.#drop(message, 'queue full')
     else if (budget.isExhausted) this.#drop(message, 'memory budget')
     else return true
@@ -288,14 +289,14 @@ export class Session implements Subscriber {
     group: Share | undefined,
   ): void {
     if (this.#retainedPending === 0 || !retain) this.#cursor?.noteLive(message.topic)
-    this.#sending.offerStored(seq, message, qos, retain, identifiers, group)
+    this.#needSender().offerStored(seq, message, qos, retain, identifiers, group)
   }
 
   giveAway(seq: Seq): () => void {
     this.#parts.store.discard(this.durable as SessionRef, [seq])
-    this.shared?.hold(seq, 1)
+    this.#needSender().shared.hold(seq, 1)
     // If it never arrives, this copy stays the one there is: the next start finds it.
-    return () => this.shared?.free(1)
+    return () => this.#needSender().shared.free(1)
   }
 
   /** Sends what window and socket allow: first what waits, then retained messages. */
@@ -304,8 +305,13 @@ export class Session implements Subscriber {
     this.#pumpRetained()
   }
 
+  get #hasRoomForRetained(): boolean {
+    if (this.#sender === undefined) return this.#outlet?.isWritable === true
+    return this.#sender.hasRoomBeyond(this.#retainedPending)
+  }
+
   #pumpRetained(): void {
-    while (this.#cursor !== undefined && this.#sending.hasRoomBeyond(this.#retainedPending)) {
+    while (this.#cursor !== undefined && this.#hasRoomForRetained) {
       const delivery = this.#cursor.next()
       if (delivery === undefined) this.#cursor = undefined
       else this.#sendRetained(delivery.message, delivery.qos, delivery.identifiers)
@@ -318,7 +324,7 @@ export class Session implements Subscriber {
       const isSent = this.#outlet?.sendPublish(message, 0, true, false, 0, identifiers)
       if (isSent === false) this.#drop(message, 'too large')
     } else if (this.durable === undefined) {
-      this.#sending.offer(message, qos, true, identifiers, undefined)
+      this.#needSender().offer(message, qos, true, identifiers, undefined)
     } else {
       this.#retainedPending++
       const settled = (): void => {
@@ -364,6 +370,13 @@ export class Session implements Subscriber {
   /** What of shared subscriptions it has; undefined as long as it never had anything at QoS 1 or 2. */
   get shared(): SharedDeliveries | undefined {
     return this.#sender?.shared
+  }
+
+  /** Takes back what no other member could have; returns what needs a new number. */
+  putBackShared(deliveries: readonly Delivery[]): Delivery[] {
+    const late = this.#needSender().shared.putBack(deliveries)
+    this.#sender?.pump()
+    return late
   }
 
   /** Learns what of shared subscriptions waits in the store alone. Rejects if the store does not tell. */

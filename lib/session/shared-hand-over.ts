@@ -114,9 +114,7 @@ export class SharedHandOver {
     if (shared === undefined) return
     const unsent = shared.takeUnsent(group)
     const rest = await this.#move(from, unsent, among)
-    const late = shared.putBack(rest.deliveries)
-    from.pump()
-    for (const delivery of late) await this.#renumber(from, delivery)
+    for (const delivery of from.putBackShared(rest.deliveries)) await this.#renumber(from, delivery)
     shared.free(unsent.length)
   }
 

@@ -145,7 +145,7 @@ async function run(
   plan: readonly Step[],
 ): Promise<void> {
   const client = new Client(receiveMaximum)
-  session.attach(client, receiveMaximum)
+  session.attach(client)
   session.resume()
   const published: string[] = []
   for (const each of plan) {
@@ -204,7 +204,7 @@ test('[MQTT-2.2.1-4] a message that is never acknowledged holds up those that wo
   const parts = makeParts()
   const session = new Session('c', parts, undefined)
   const client = new Client(10)
-  session.attach(client, 10)
+  session.attach(client)
   session.resume()
   for (let i = 1; i <= 65_535; i++) {
     deliver(session, parts, messageOf('x', 1))
@@ -224,7 +224,7 @@ test('[MQTT-4.4.0-1] a session that resumes sends again what was not acknowledge
   const stored = await parts.store.claim('c', durable)
   const session = new Session('c', parts, stored)
   const first = new Client(4)
-  session.attach(first, 4)
+  session.attach(first)
   session.resume()
   for (const i of [0, 1, 2, 3, 4, 5]) deliver(session, parts, messageOf(`${i}`, i === 1 ? 2 : 1))
   await turn()
@@ -235,7 +235,7 @@ test('[MQTT-4.4.0-1] a session that resumes sends again what was not acknowledge
 
   const second = new Client(4)
   second.contents.push(...first.contents)
-  session.attach(second, 4)
+  session.attach(second)
   session.resume()
   await turn()
 

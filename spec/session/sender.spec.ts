@@ -35,10 +35,15 @@ class HeldReads extends MemoryStore {
 
 /** Notes what it is sent, and acknowledges it when told to. */
 class Client implements Outlet {
+  readonly receiveMaximum: number
   readonly isSlowed = false
   readonly isWritable = true
   readonly got: number[] = []
   readonly #unacknowledged: number[] = []
+
+  constructor(receiveMaximum: number) {
+    this.receiveMaximum = receiveMaximum
+  }
 
   sendPublish(message: Message, ...rest: unknown[]): boolean {
     this.got.push(Number(message.payload))
@@ -94,8 +99,8 @@ function numbers(from: number, to: number): number[] {
 }
 
 async function drain(session: Session): Promise<number[]> {
-  const client = new Client()
-  session.attach(client, 50)
+  const client = new Client(50)
+  session.attach(client)
   session.resume()
   for (let before = -1; client.got.length > before; ) {
     before = client.got.length
@@ -109,16 +114,15 @@ async function drain(session: Session): Promise<number[]> {
 test('what is put back while a page behind it is read is not passed over', async (t) => {
   const { store, session, queue } = await makeSession()
   await queue(300)
-  const client = new Client()
-  session.attach(client, 1)
+  const client = new Client(1)
+  session.attach(client)
   session.resume()
   await nextTurn()
   const shared = session.shared!
   const taken = shared.takeUnsent()
   store.isHolding = true
   client.acknowledge(session)
-  shared.putBack(taken)
-  session.pump()
+  session.putBackShared(taken)
   shared.free(taken.length)
   session.detach()
   await nextTurn()
@@ -134,11 +138,11 @@ test('a client that leaves and comes back while a page is read gets everything o
   const { store, session, queue } = await makeSession()
   await queue(600)
   store.isHolding = true
-  session.attach(new Client(), 10)
+  session.attach(new Client(10))
   session.resume()
   session.detach()
-  const client = new Client()
-  session.attach(client, 10)
+  const client = new Client(10)
+  session.attach(client)
   session.resume()
   await queue(10)
   store.isHolding = false

@@ -7,6 +7,7 @@ import { metaKey, sessionKey } from '../../lib/storage/embedded/keys.ts'
 import { RecordWriter, sealRecord } from '../../lib/storage/embedded/record-fields.ts'
 import { type Store, StoreError } from '../../lib/storage/storage.ts'
 import { type Random, seededRandom } from '../../lib/util/random.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
 import {
   claim,
   noEvents,
@@ -142,14 +143,17 @@ test(`some bytes that were overwritten are found, or do no harm (SEED=${SEED})`,
   }
 })
 
-test('a message whose bytes changed is left out, found, and removed', async (t) => {
+/** A filled store in which the 42nd message of `b` has changed. */
+async function changedMessage(t: ExecutionContext): Promise<string> {
   const directory = await filledDirectory(t)
   // Pages that were written anew leave older ones behind: all are changed alike.
-  const copy = damagedCopy(t, directory, (file) =>
+  return damagedCopy(t, directory, (file) =>
     Buffer.from(file.toString('latin1').replaceAll('b 42 b', 'b 4x b'), 'latin1'),
   )
+}
 
-  const store = await openEmbedded(t, copy)
+test('a message whose bytes changed is left out, found, and removed', async (t) => {
+  const store = await openEmbedded(t, await changedMessage(t))
   const { ref } = await claim(store, 'b')
   const seqs = (await store.readQueue(ref, 0, 1_000, 1e9)).map(({ seq }) => seq)
   t.false(seqs.includes(42))
@@ -157,6 +161,20 @@ test('a message whose bytes changed is left out, found, and removed', async (t) 
   const findings = [{ what: 'message that cannot be read', count: 1 }]
   t.deepEqual(await store.check({ repair: true }), findings)
   t.deepEqual(await store.check({ repair: false }), [])
+})
+
+test('damage is told of where a message is read, not where it was discarded', async (t) => {
+  const log = recordingLogger()
+  const store = await openEmbedded(t, await changedMessage(t), { log })
+  const { ref } = await claim(store, 'b')
+  store.discard(ref, [42])
+
+  await store.readQueue(ref, 0, 1_000, 1e9)
+  t.deepEqual(log.lines, [])
+
+  const other = await openEmbedded(t, await changedMessage(t), { log })
+  await other.readQueue((await claim(other, 'b')).ref, 0, 1_000, 1e9)
+  t.is(log.lines.length, 1)
 })
 
 test('a file that is not a store is refused, and left as it is', async (t) => {

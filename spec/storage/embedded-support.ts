@@ -8,7 +8,7 @@ import type { StoreConfiguration } from '../../lib/config/options.ts'
 import { EmbeddedStore } from '../../lib/storage/embedded/embedded-store.ts'
 import type { StoreEvents } from '../../lib/storage/storage.ts'
 import { type Clock, systemClock } from '../../lib/util/clock.ts'
-import { silentLogger } from '../../lib/util/logger.ts'
+import { type Logger, silentLogger } from '../../lib/util/logger.ts'
 import { MemoryBudget } from '../../lib/util/memory-budget.ts'
 import { noEvents } from './contract-support.ts'
 
@@ -17,6 +17,7 @@ export interface EmbeddedOptions {
   readonly durability?: StoreConfiguration['durability']
   readonly events?: StoreEvents
   readonly budget?: MemoryBudget
+  readonly log?: Logger
 }
 
 export function storeDirectory(t: ExecutionContext): string {
@@ -28,9 +29,10 @@ export function storeDirectory(t: ExecutionContext): string {
 /** Makes a store that is not open yet. */
 export function makeEmbedded(directory: string, options: EmbeddedOptions = {}): EmbeddedStore {
   const { clock = systemClock, durability, budget = new MemoryBudget(1e9) } = options
+  const { log = silentLogger } = options
   // Of the configuration the store reads these alone.
   const configuration = { url: `disk:${directory}`, durability } as StoreConfiguration
-  return new EmbeddedStore({ configuration, clock, budget, log: silentLogger })
+  return new EmbeddedStore({ configuration, clock, budget, log })
 }
 
 /** Opens a store; it is closed when the test ends, if it is still open. */

@@ -10,7 +10,7 @@ import { join, resolve } from 'node:path'
 import type { RootDatabase } from 'lmdb'
 import { StoreError } from '../storage.ts'
 import { checkDataFile, damaged } from './data-file.ts'
-import { metaKey } from './keys.ts'
+import { everything, metaKey } from './keys.ts'
 import { RecordError, RecordReader, RecordWriter, sealRecord } from './record-fields.ts'
 
 export type Database = RootDatabase<Buffer, Buffer>
@@ -175,7 +175,7 @@ function cannotOpen(file: string, cause: Error & { code?: number }): StoreError 
 async function checkFormat(database: Database, file: string, isReadOnly: boolean): Promise<void> {
   const record = database.getBinary(FORMAT)
   if (record === undefined) {
-    const isFresh = database.getKeysCount({ start: Buffer.of(0), limit: 1 }) === 0
+    const isFresh = database.getKeysCount(everything(1)) === 0
     if (isFresh && !isReadOnly) {
       const fresh = new RecordWriter().byte(FORMAT_VERSION).text(randomUUID()).finish()
       sealRecord(FORMAT, fresh)

@@ -46,7 +46,10 @@ const NAME_BYTES_MAX = 255
 /** The largest number of six bytes; an incarnation and a seq stay below it. */
 export const NUMBER_MAX: number = 2 ** 48 - 1
 
-/** What LMDB is asked for, in the form it takes. It writes into it: `values` is there so that all have one shape. */
+/**
+ * What LMDB is asked for, in the form it takes; for one question, as it writes `values` into it. All have one shape,
+ * so that what reads them is compiled once.
+ */
 export interface KeyRange {
   readonly start: Buffer
   /** Not included. */
@@ -117,6 +120,11 @@ function readNumber(key: Buffer, at: number): number {
 
 /** Of what is asked for, as much as there is. */
 const ALL = Number.POSITIVE_INFINITY
+
+/** What is stored, whatever it is. */
+export function everything(limit: number = ALL): KeyRange {
+  return rangeOf(Buffer.of(0), Buffer.of(0xff), limit)
+}
 
 export function allOf(kind: Kind, limit: number = ALL): KeyRange {
   return rangeOf(Buffer.of(kind), Buffer.of(kind + 1), limit)

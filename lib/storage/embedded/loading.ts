@@ -251,8 +251,9 @@ export function readEntries(
   let bytes = 0
   const range = entriesBetween(incarnation, Math.max(after, lowWaterMark), NUMBER_MAX)
   for (const { key, value } of database.getRange(range)) {
+    if (hidden.has(numberIn(key))) continue
     const entry = entryIn(key, value, onDamage)
-    if (entry === undefined || hidden.has(entry.seq)) continue
+    if (entry === undefined) continue
     bytes += entry.body.length
     if (bytes > limits.maxBytes && entries.length > 0) break
     entries.push(entry)
