@@ -148,7 +148,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    * Reads users and rules, opens the store, takes up what it has kept, and opens the listeners. Throws
    * `ConfigurationError` if it would serve strangers without asking who they are, a file of
    * `security` cannot be used or the library for metrics is missing, `StoreError` if the store cannot be used,
-   * `ListenError` if a listener cannot be opened; then the broker is closed.
+   * `ListenError` if a listener cannot be opened, `Error` if it was closed meanwhile; then the broker is closed.
    */
   async start(): Promise<void> {
     try {
@@ -156,20 +156,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       await this.#sources.open(this.#hooks, this.configuration.listeners.every(provesNames))
       await this.#context.protection.bans.open()
       await this.#stored.open((error) => void this.#fail(error))
-      this.#systemTopics.start()
-      this.#overload.start()
-      const { metrics } = this.configuration.monitor
-      this.#metrics = await serveMetrics(metrics, this.#figures.all, this.#context)
-      this.#listeners = await openListeners(
-        this.configuration.listeners,
-        {
-          ...this.#context,
-          doorkeeper: doorkeeperOf(this.#context),
-          certificatesChanged: () => this.#expiry.check(),
-          identitiesChanged: endIdentities(this.#context.connections),
-        },
-        (listener) => this.#acceptorFor(listener).accept,
-      )
+      await this.#openDoors()
     } catch (error) {
       await this.close()
       throw error
@@ -177,6 +164,26 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
     for (const { name, url } of this.#listeners)
       this.#log.info({ listener: name, url }, 'listening')
     this.#expiry.check()
+  }
+
+  async #openDoors(): Promise<void> {
+    if (this.#closing !== undefined) await closeOpened([])
+    this.#systemTopics.start()
+    this.#overload.start()
+    const { listeners, monitor } = this.configuration
+    const metrics = await serveMetrics(monitor.metrics, this.#figures.all, this.#context)
+    if (this.#closing !== undefined) await closeOpened([metrics])
+    this.#metrics = metrics
+    const parts = {
+      ...this.#context,
+      doorkeeper: doorkeeperOf(this.#context),
+      certificatesChanged: () => this.#expiry.check(),
+      identitiesChanged: endIdentities(this.#context.connections),
+    }
+    const acceptFor = (listener: ListenerConfiguration) => this.#acceptorFor(listener).accept
+    const opened = await openListeners(listeners, parts, acceptFor)
+    if (this.#closing !== undefined) await closeOpened(opened)
+    this.#listeners = opened
   }
 
   /** The store cannot go on: nothing may be acknowledged any more. */
@@ -361,4 +368,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       for (const connection of this.#context.connections) connection.unpause(Pause.Memory)
     })
   }
+}
+
+/** Closes what a broker has opened that somebody closed meanwhile, and throws an error that says so. */
+async function closeOpened(
+  opened: readonly ({ close(): Promise<void> } | undefined)[],
+): Promise<never> {
+  await Promise.all(opened.map((one) => one?.close()))
+  throw new Error('The broker was closed while it started.')
 }

@@ -1,5 +1,7 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
+import { Broker } from '../../lib/broker/broker.ts'
+import { parseConfiguration } from '../../lib/config/load.ts'
 import {
   type AccessHooks,
   type ApplicationMessage,
@@ -10,6 +12,7 @@ import {
 } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient, openTcpClient } from '../support/client.ts'
+import { HeldStore } from '../support/held-store.ts'
 import { until } from '../support/turns.ts'
 
 test('a broker is one line, listens when the promise resolves, and ends with its scope', async (t) => {
@@ -24,6 +27,30 @@ test('a broker is one line, listens when the promise resolves, and ends with its
 
   const port = Number(new URL(url).port)
   await t.throwsAsync(openTcpClient(t, port), { code: 'ECONNREFUSED' })
+})
+
+test('a broker that is closed while it starts opens nothing, and start says so', async (t) => {
+  let goOn = () => {}
+  const held = new Promise<void>((resolve) => (goOn = resolve))
+  const storage = new HeldStore()
+  const { open } = storage
+  const asked = new Promise<void>((resolve) => {
+    storage.open = async () => {
+      resolve()
+      await held
+      return open.call(storage)
+    }
+  })
+  const configuration = parseConfiguration({ listeners: [{ type: 'tcp', port: 0 }] })
+  const broker = new Broker(configuration, { storage })
+  const starting = broker.start()
+  await asked
+  const closing = broker.close()
+  goOn()
+
+  await t.throwsAsync(starting, { message: 'The broker was closed while it started.' })
+  await closing
+  t.deepEqual(broker.urls, [])
 })
 
 test('options that do not exist are refused, with the one that was meant', async (t) => {
