@@ -374,6 +374,6 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
 async function closeOpened(
   opened: readonly ({ close(): Promise<void> } | undefined)[],
 ): Promise<never> {
-  await Promise.all(opened.map((one) => one?.close()))
+  await Promise.all(opened.map(async (one) => one?.close()))
   throw new Error('The broker was closed while it started.')
 }

@@ -33,12 +33,12 @@ test('a broker that is closed while it starts opens nothing, and start says so',
   let goOn = () => {}
   const held = new Promise<void>((resolve) => (goOn = resolve))
   const storage = new HeldStore()
-  const { open } = storage
+  const open = storage.open.bind(storage)
   const asked = new Promise<void>((resolve) => {
     storage.open = async () => {
       resolve()
       await held
-      return open.call(storage)
+      return open()
     }
   })
   const configuration = parseConfiguration({ listeners: [{ type: 'tcp', port: 0 }] })
