@@ -147,6 +147,7 @@ test('a packet of exactly the largest size is taken, one byte more is refused fr
 
   decoder.push(frame(3, 0, Buffer.alloc(298)).subarray(0, 3))
   refuses(t, () => decoder.next(), 0x95, 'packet of 301 bytes where 300 are allowed')
+  t.is(decoder.heldBytes, 3)
 })
 
 for (const [title, bytes] of Object.entries({

@@ -45,6 +45,16 @@ async function fill(store: Store, ref: SessionRef, count: number): Promise<void>
   await Promise.all(settled)
 }
 
+test('a store that is closed while it is opened leaves its directory to others', async (t) => {
+  const directory = storeDirectory(t)
+  const store = makeEmbedded(directory)
+  const opening = store.open(noEvents)
+  await store.close()
+
+  await t.throwsAsync(opening, { instanceOf: StoreError })
+  await openEmbedded(t, directory)
+})
+
 test('everything is there when the store is opened again', async (t) => {
   const directory = storeDirectory(t)
   const first = await openEmbedded(t, directory)

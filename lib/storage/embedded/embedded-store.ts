@@ -86,7 +86,12 @@ export class EmbeddedStore implements Store {
 
     const isSynced = configuration.durability !== 'process'
     const pressure = this.#pressure
-    this.#engine = await Engine.open({ ...parts, directory, isSynced, pressure, events })
+    const engine = await Engine.open({ ...parts, directory, isSynced, pressure, events })
+    if (this.#closing !== undefined) {
+      await engine.close()
+      throw closedError()
+    }
+    this.#engine = engine
     return isSynced
       ? {
           durability: 'disk',
