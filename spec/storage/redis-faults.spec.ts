@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
+import { StoreError } from '../../lib/storage/storage.ts'
 import { seededRandom } from '../../lib/util/random.ts'
 import { certificates } from '../support/certificates.ts'
 import { freePort, temporaryDirectory } from '../support/processes.ts'
@@ -14,6 +15,7 @@ import { freshPrefix, makeStore, openStore } from '../support/redis-store.ts'
 import { redisTest } from '../support/redis-test.ts'
 import {
   claim,
+  noEvents,
   Recorder,
   release,
   sessionsOf,
@@ -293,6 +295,17 @@ redisTest('over TLS a Redis is used whose authority is known, and no other', asy
   const program = fileURLToPath(new URL('../support/redis-writer.js', import.meta.url))
   const words = [`NODE_EXTRA_CA_CERTS=${caFile}`, process.execPath, program, url, freshPrefix()]
   t.is(await new Program(t, '/usr/bin/env', words).nextLine(), '1')
+})
+
+redisTest('a store that is closed while it is opened is left to others', async (t) => {
+  const server = await startServer(t)
+  const keyPrefix = freshPrefix()
+  const store = makeStore(server.url, { keyPrefix })
+  const opening = store.open(noEvents)
+  await store.close()
+
+  await t.throwsAsync(opening, { instanceOf: StoreError })
+  await openStore(t, server.url, { keyPrefix })
 })
 
 redisTest(

@@ -74,6 +74,10 @@ export class RedisStore implements Store {
         events.lost(error)
       },
     })
+    if (this.#state === 'closed') {
+      await backend.close()
+      throw closedError()
+    }
     const { keys, sessions } = backend
     this.#opened = backend
     this.#unitParts = { keys, sessions, reported: (unit) => this.#reported(unit) }
