@@ -46,6 +46,8 @@ export class PublishFrame {
   end = 0
   /** Whether `bytes` are those that came in. */
   isPassedOn = false
+  /** Whether they leave with not a byte replaced. */
+  isVerbatim = false
   /** Stands in front, where `bytes` that came in may have another. */
   firstByte = 0
   /** Where the Packet Identifier goes, counted from `start`; 0 at QoS 0. */
@@ -113,6 +115,7 @@ export class PublishEncoder {
     const bytes = this.#reserve(isShared ? headLength : headLength + payloadLength, frame)
 
     frame.isPassedOn = false
+    frame.isVerbatim = false
     frame.firstByte = firstByteOf(shape)
     let at = frame.start
     bytes[at++] = frame.firstByte
@@ -148,13 +151,18 @@ export class PublishEncoder {
   }
 }
 
-/** Large packets are sent by reference, thus only if not a byte of them is to be replaced. */
+/** Not a byte is to be replaced: no flag, Packet Identifier or Topic Alias. */
+function isVerbatim(message: Message, { qos, retain }: PublishShape): boolean {
+  return qos === 0 && retain === message.retain && message.aliasAt === -1
+}
+
+/** Large packets are sent by reference, thus only as they came. */
 function mayPassOn(message: Message, shape: PublishShape): boolean {
   if (message.frameShape !== (shape.version === 5 ? 5 : 4) || message.qos !== shape.qos)
     return false
   if (shape.subscriptionIdentifiers !== undefined || !hasAliasOf(message, shape)) return false
   const isSmall = message.payloadEnd - message.frameStart < SHARED_PAYLOAD_MIN_BYTES
-  return isSmall || (shape.qos === 0 && shape.retain === message.retain && message.aliasAt === -1)
+  return isSmall || isVerbatim(message, shape)
 }
 
 /** Whether a Topic Alias stands in `message` as it came, beside or instead of the topic, as in `shape`. */
@@ -172,6 +180,7 @@ function passOn(frame: PublishFrame, message: Message, shape: PublishShape): voi
   frame.start = frameStart
   frame.end = message.payloadEnd
   frame.isPassedOn = true
+  frame.isVerbatim = isVerbatim(message, shape)
   frame.firstByte = firstByteOf(shape)
   frame.packetIdentifierAt = 0
   if (shape.qos > 0) {

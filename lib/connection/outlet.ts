@@ -7,11 +7,7 @@
 
 import type { Buffer } from 'node:buffer'
 import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
-import {
-  type PublishFrame,
-  type PublishShape,
-  SHARED_PAYLOAD_MIN_BYTES,
-} from '../codec/publish-encoder.ts'
+import { type PublishFrame, type PublishShape } from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
@@ -135,10 +131,8 @@ export class ConnectionOutlet implements Outlet {
     packetIdentifier: number,
   ): void {
     const outbox = this.#outbox
-    const length = frame.end - frame.start
     this.#connection.context.counters.bytesSent += frame.size
-    // So large it is passed on only if not a byte of it is to be replaced.
-    if (frame.isPassedOn && length >= SHARED_PAYLOAD_MIN_BYTES) {
+    if (frame.isVerbatim) {
       outbox.append(frame.bytes, frame.start, frame.end)
       return
     }

@@ -242,7 +242,7 @@ function authorize(
   const client = connection.client as ClientInfo
   const answer = asked.authorizePublish?.(client, { topic, qos, retain, payload })
   if (answer instanceof Promise) {
-    message.body() // The chunk is not ours beyond this turn.
+    message.body() // Nobody knows how long the answer takes: the chunk is not kept for it.
     return answer.then((late) => {
       if (connection.state !== 'connected') return undefined
       return decide(connection, session, message, packetIdentifier, late)

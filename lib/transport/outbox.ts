@@ -9,10 +9,12 @@
  *     slab  | written, of A | written, of B | A's region: start..end..limit | free |
  *
  * Packets that stand one behind the other where they came in, as those of one publisher do, are copied
- * together, ahead of their turn: behind `end` stands what probably comes next.
+ * together, ahead of their turn: behind `end` stands what probably comes next. Those that leave as they came
+ * are a *piece*, which is not copied at all if it is everything that a turn has for the receiver; receivers
+ * of the same piece are given one view of it.
  *
- * A view keeps its whole slab alive. A transport that is already blocked may keep it for long, so it gets
- * a copy of its own size instead; a transport that blocks on a view pins one slab at most.
+ * A view keeps its whole slab, or chunk, alive. A transport that is already blocked may keep it for long,
+ * so it gets a copy of its own size instead; a transport that blocks on a view pins one slab at most.
  */
 
 import { Buffer } from 'node:buffer'
@@ -51,6 +53,10 @@ export class Outbox {
   #sourceEnd: number
   /** How many bytes of `source` were appended one behind the other. */
   #runBytes: number
+  /** The piece behind what was gathered: `piece` from `pieceStart` to `pieceEnd`. */
+  #piece: Buffer | undefined
+  #pieceStart: number
+  #pieceEnd: number
 
   /** What the transport does not take counts in `budget`, if there is one. */
   constructor(transport: Transport, flusher: Flusher, budget?: MemoryBudget) {
@@ -67,6 +73,9 @@ export class Outbox {
     this.#sourceAt = 0
     this.#sourceEnd = 0
     this.#runBytes = 0
+    this.#piece = undefined
+    this.#pieceStart = 0
+    this.#pieceEnd = 0
   }
 
   /** Where the last `reserve` made room. Changes with every call of the outbox. */
@@ -76,7 +85,8 @@ export class Outbox {
 
   /** Bytes gathered, and bytes the transport has not got rid of. */
   get pendingBytes(): number {
-    return this.#end - this.#start + this.#transport.pendingBytes
+    const gathered = this.#end - this.#start + this.#pieceEnd - this.#pieceStart
+    return gathered + this.#transport.pendingBytes
   }
 
   /**
@@ -87,18 +97,36 @@ export class Outbox {
     return this.#transport.pendingBytes
   }
 
-  /**
-   * Sends `bytes` from `start` to `end`: a copy if it is small. From REFERENCE_MIN_BYTES on the memory
-   * itself is written at once, and must never change afterwards.
-   */
+  /** Sends `bytes` from `start` to `end` as they are: they must never change afterwards. */
   append(bytes: Buffer, start: number, end: number): void {
-    if (end - start < REFERENCE_MIN_BYTES) {
-      this.copy(bytes, start, end)
-      return
+    const isNext = bytes === this.#piece && start === this.#pieceEnd
+    if (isNext && end - this.#pieceStart <= FLUSH_BYTES) this.#pieceEnd = end
+    else this.#beginPiece(bytes, start, end)
+  }
+
+  #beginPiece(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return
+    this.#settle()
+    if (this.#end - this.#start + end - start > FLUSH_BYTES) this.#flushGathered()
+    this.#list()
+    this.#source = undefined
+    this.#piece = bytes
+    this.#pieceStart = start
+    this.#pieceEnd = end
+  }
+
+  /** Ends the piece, as something else comes behind it: a small one is copied. */
+  #settle(): void {
+    const piece = this.#piece
+    if (piece === undefined) return
+    const start = this.#pieceStart
+    const end = this.#pieceEnd
+    if (end - start >= REFERENCE_MIN_BYTES) {
+      this.flush()
+    } else {
+      this.#forgetPiece()
+      this.copy(piece, start, end)
     }
-    this.flush()
-    this.#transport.write(bytes.subarray(start, end))
-    this.noteBlocked()
   }
 
   /**
@@ -124,6 +152,7 @@ export class Outbox {
 
   /** Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. */
   #copyAhead(bytes: Buffer, start: number, end: number): void {
+    this.#settle()
     const isNext = bytes === this.#source && start === this.#sourceAt
     if (!isNext) this.#runBytes = 0
     const used = this.#end - this.#start
@@ -140,6 +169,7 @@ export class Outbox {
    * anything else is done with the outbox.
    */
   reserve(size: number): number {
+    if (this.#piece !== undefined) this.#settle()
     this.#source = undefined
     let at = this.#end
     if (at + size > this.#limit) {
@@ -150,24 +180,50 @@ export class Outbox {
     return at
   }
 
-  /** Writes what was gathered. Does nothing if that is nothing. */
+  /** Writes everything there is. Does nothing if that is nothing. */
   flush(): void {
-    const length = this.#end - this.#start
-    if (length === 0) return
-    const block = this.#block
-    let bytes = block.subarray(this.#start, this.#end)
-    if (this.#transport.pendingBytes > 0 && block.length > length) {
-      bytes = Buffer.allocUnsafeSlow(length)
-      block.copy(bytes, 0, this.#start, this.#end)
-      this.#flusher.giveBack(block, this.#start, this.#limit)
-    } else {
-      this.#flusher.giveBack(block, this.#end, this.#limit)
+    const piece = this.#piece
+    if (piece === undefined) {
+      this.#flushGathered()
+      return
     }
+    const start = this.#pieceStart
+    const end = this.#pieceEnd
+    const isSmall = end - start < REFERENCE_MIN_BYTES
+    this.#forgetPiece()
+    if (isSmall && this.#end > this.#start) {
+      this.copy(piece, start, end)
+      this.#flushGathered()
+      return
+    }
+    this.#flushGathered()
+    if (isSmall && this.#transport.pendingBytes > 0) this.#write(copyOf(piece, start, end))
+    else this.#write(this.#flusher.viewOf(piece, start, end))
+  }
+
+  #forgetPiece(): void {
+    this.#piece = undefined
+    this.#pieceStart = 0
+    this.#pieceEnd = 0
+  }
+
+  #flushGathered(): void {
+    const block = this.#block
+    const start = this.#start
+    const end = this.#end
+    const limit = this.#limit
+    if (end === start) return
     this.#block = NO_BLOCK
     this.#start = 0
     this.#end = 0
     this.#limit = 0
     this.#source = undefined
+    const isBlocked = this.#transport.pendingBytes > 0 && block.length > end - start
+    this.#flusher.giveBack(block, isBlocked ? start : end, limit)
+    this.#write(isBlocked ? copyOf(block, start, end) : block.subarray(start, end))
+  }
+
+  #write(bytes: Buffer): void {
     this.#transport.write(bytes)
     this.noteBlocked()
   }
@@ -193,12 +249,16 @@ export class Outbox {
     this.flush()
   }
 
+  /** Sees that it is flushed when the turn ends. */
+  #list(): void {
+    if (this.#isListed) return
+    this.#isListed = true
+    this.#flusher.add(this)
+  }
+
   #makeRoom(size: number): void {
-    if (this.#end - this.#start + size > FLUSH_BYTES) this.flush()
-    if (!this.#isListed) {
-      this.#isListed = true
-      this.#flusher.add(this)
-    }
+    if (this.#end - this.#start + size > FLUSH_BYTES) this.#flushGathered()
+    this.#list()
     const used = this.#end - this.#start
     const needed = used + size
     if (needed > FLUSH_BYTES) {
@@ -225,6 +285,12 @@ export class Outbox {
   }
 }
 
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(end - start)
+  bytes.copy(copy, 0, start, end)
+  return copy
+}
+
 /** Flushes all outboxes of a broker, once at the end of each turn in which any of them got something. */
 export class Flusher {
   /** The slab that regions are carved from; its first `slabUsed` bytes are given away. */
@@ -234,6 +300,10 @@ export class Flusher {
   readonly #flush: () => void
   #outboxes: Outbox[] = []
   #isScheduled = false
+  /** The last view, which stands at `viewStart` of `viewed`. */
+  #view: Buffer = NO_BLOCK
+  #viewed: Buffer = NO_BLOCK
+  #viewStart = 0
 
   constructor(schedule: (flush: () => void) => void = setImmediate) {
     this.#schedule = schedule
@@ -248,6 +318,19 @@ export class Flusher {
     const outboxes = this.#outboxes
     this.#outboxes = []
     for (const outbox of outboxes) outbox.endTurn()
+    this.#view = NO_BLOCK
+    this.#viewed = NO_BLOCK
+  }
+
+  /** Returns `bytes` from `start` to `end`, to all who ask for the same the same view. */
+  viewOf(bytes: Buffer, start: number, end: number): Buffer {
+    const isSame = bytes === this.#viewed && start === this.#viewStart
+    if (!isSame || end - start !== this.#view.length) {
+      this.#view = bytes.subarray(start, end)
+      this.#viewed = bytes
+      this.#viewStart = start
+    }
+    return this.#view
   }
 
   add(outbox: Outbox): void {

@@ -37,7 +37,10 @@ export interface PeerCertificate {
 
 /** Receives what happens on a transport. All calls are synchronous and never nested. */
 export interface TransportEvents {
-  /** Bytes arrived. `chunk` may be reused or pin a larger buffer: copy what outlives the turn. */
+  /**
+   * Bytes arrived. Nobody changes `chunk` from now on, so that it may be written to others as it is; it may
+   * pin a larger buffer: copy what is kept.
+   */
   received(chunk: Buffer): void
   /** Everything written has left: `pendingBytes` is 0 again. */
   drained(): void

@@ -155,6 +155,35 @@ test('large pieces are written by reference between the small ones', (t) => {
   t.is(sink.writes[1]?.byteOffset, large.byteOffset + 5)
 })
 
+test('what came in goes out again without a copy, to all receivers in one view', (t) => {
+  const { flusher, endTurn } = manualFlusher()
+  const sinks = [new Sink(), new Sink(), new Sink()] as const
+  const [first, second, third] = sinks.map((sink) => new Outbox(sink, flusher)) as [
+    Outbox,
+    Outbox,
+    Outbox,
+  ]
+  const chunk = Buffer.from('-one two three-')
+
+  for (const outbox of [first, second]) outbox.append(chunk, 1, 5)
+  reserveText(third, 'zero ')
+  for (const outbox of [first, second, third]) outbox.append(chunk, 5, 9)
+  reserveText(first, 'and more')
+  const pending = [first, second, third].map(({ pendingBytes }) => pendingBytes)
+  endTurn()
+  for (const outbox of [second, third]) outbox.append(chunk, 5, 9)
+  endTurn()
+
+  t.deepEqual(pending, [16, 8, 9])
+  t.deepEqual(
+    sinks.map(({ writes }) => writes.map(String)),
+    [['one two and more'], ['one two ', 'two '], ['zero two ', 'two ']],
+  )
+  t.is(sinks[1].writes[0]?.buffer, chunk.buffer)
+  t.is(sinks[1].writes[1], sinks[2].writes[1])
+  t.not(sinks[0].writes[0]?.buffer, chunk.buffer)
+})
+
 test('packets of one chunk are copied, each for the caller to change', (t) => {
   const { flusher, endTurn } = manualFlusher()
   const sinks = [new Sink(), new Sink()] as const
@@ -202,7 +231,7 @@ test('connections share a slab as long as it lasts', (t) => {
   const sinks = Array.from({ length: 100 }, () => new Sink())
   const outboxes = sinks.map((sink) => new Outbox(sink, flusher))
 
-  for (const outbox of outboxes) appendText(outbox, 'message')
+  for (const outbox of outboxes) reserveText(outbox, 'message')
   endTurn()
 
   const slabs = new Set(sinks.map(({ writes }) => writes[0]?.buffer))
@@ -215,7 +244,7 @@ test('a single connection that writes little in each turn fills its slab to the 
   const outbox = new Outbox(sink, flusher)
 
   for (let i = 0; i < FLUSH_BYTES / 1024; i++) {
-    appendText(outbox, 'x'.repeat(1024))
+    reserveText(outbox, 'x'.repeat(1024))
     endTurn()
   }
 
@@ -280,18 +309,18 @@ class Lane {
       return
     }
     if (action === 2) this.#outbox.flush()
-    if (action === 3) appendText(this.#outbox, text)
-    else if (action === 4) this.#takeInPieces(text)
+    if (action === 3) this.#send('append', text)
+    else if (action === 4) this.#send('take', text)
     else reserveText(this.#outbox, text)
     this.expected += text
   }
 
   /** As packets that stand one behind the other. */
-  #takeInPieces(text: string): void {
+  #send(how: 'append' | 'take', text: string): void {
     const bytes = Buffer.from(text, 'latin1')
-    const piece = 1 + Math.floor(bytes.length / 7)
-    for (let at = 0; at < bytes.length; at += piece) {
-      this.#outbox.take(bytes, at, Math.min(at + piece, bytes.length))
+    const size = 1 + Math.floor(bytes.length / 7)
+    for (let at = 0; at < bytes.length; at += size) {
+      this.#outbox[how](bytes, at, Math.min(at + size, bytes.length))
     }
   }
 }
