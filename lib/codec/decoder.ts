@@ -23,6 +23,8 @@ export class Decoder {
   start = 0
   bodyStart = 0
   end = 0
+  /** Up to here in `bytes` somebody has looked ahead. */
+  aheadEnd = 0
 
   #at = 0
   /** What follows `bytes`, once those are consumed. */
@@ -54,6 +56,7 @@ export class Decoder {
       this.#addToPartial(this.#partial, chunk)
     }
     this.#at = 0
+    this.aheadEnd = 0
   }
 
   /**
@@ -65,6 +68,7 @@ export class Decoder {
       this.bytes = this.#rest
       this.#rest = undefined
       this.#at = 0
+      this.aheadEnd = 0
     }
     const bytes = this.bytes
     const at = this.#at

@@ -8,8 +8,14 @@ import { MalformedPacketError, ProtocolError } from '../protocol/errors.ts'
 import { Message } from '../protocol/message.ts'
 import type { MqttVersion, Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
+import { isAscii } from '../util/ascii.ts'
 import { PublishProperties } from './publish-properties.ts'
 import { isWellFormedString } from './utf8.ts'
+
+/** Knows Topic Names by their bytes: they have been checked, and need not be made again. */
+export interface TopicNames {
+  nameOf(bytes: Buffer, start: number, end: number): string | undefined
+}
 
 /**
  * What a PUBLISH says beside its message. One object serves every packet of a connection: read it at once.
@@ -26,6 +32,12 @@ export class PublishHeader {
   lastTopic = ''
   /** Made with the first PUBLISH of MQTT 5.0. */
   properties: PublishProperties | undefined = undefined
+  /** Asked for each Topic Name that is not the last one. */
+  readonly names: TopicNames | undefined
+
+  constructor(names?: TopicNames) {
+    this.names = names
+  }
 }
 
 /** Longer Topic Names are decoded each time: comparing costs as much, and each connection keeps one. */
@@ -169,17 +181,13 @@ function copyProperties(message: Message, expiryAt: number, aliasAt: number): vo
   message.propertiesEnd = message.propertyBytes.length
 }
 
-/** Whether the bytes are those of `text`, which is ASCII. */
-function isAscii(bytes: Buffer, start: number, end: number, text: string): boolean {
-  const { length } = text
-  if (length !== end - start) return false
-  // From behind: names that differ mostly do so at their end.
-  for (let i = length - 1; i >= 0; i--) if (bytes[start + i] !== text.charCodeAt(i)) return false
-  return true
-}
-
 /** Checks and decodes a Topic Name in one pass when it is ASCII, as nearly all are. */
 function readTopicName(bytes: Buffer, start: number, end: number, header: PublishHeader): string {
+  const known = header.names?.nameOf(bytes, start, end)
+  if (known !== undefined) {
+    if (known.length <= LAST_TOPIC_LENGTH_MAX) header.lastTopic = known
+    return known
+  }
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
     if (byte === 0x2b || byte === 0x23) {

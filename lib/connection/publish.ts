@@ -32,6 +32,7 @@ import type { StoreError } from '../storage/storage.ts'
 import { MemoryLevel } from '../util/memory-budget.ts'
 import type { Connection } from './connection.ts'
 import { reportDenied } from './log.ts'
+import { NamesAhead } from './names-ahead.ts'
 import type { Negotiated } from './negotiated.ts'
 import { Pause } from './pause.ts'
 import { findFullRetained } from './retained-room.ts'
@@ -46,7 +47,7 @@ const UNJUDGED_PAUSE_MS = 10_000
 /** The client's messages of one connection: its aliases, and what we owe it. */
 export class InboundFlow implements PublicationObserver {
   /** What the client's last PUBLISH said. */
-  readonly header: PublishHeader = new PublishHeader()
+  readonly header: PublishHeader
   readonly #owed: OwedAcknowledgements
   readonly #connection: Connection
   readonly #version: MqttVersion
@@ -56,6 +57,9 @@ export class InboundFlow implements PublicationObserver {
 
   constructor(connection: Connection) {
     this.#connection = connection
+    this.header = new PublishHeader(
+      new NamesAhead(connection.decoder, connection.context.router.topicNames),
+    )
     this.#version = (connection.negotiated as Negotiated).version
     this.#owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
       if (type === 'puback' || reasonCode >= 0x80) this.credit()

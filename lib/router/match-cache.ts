@@ -6,9 +6,10 @@
  * ended is not kept in memory by topics that nobody publishes any more.
  */
 
+import type { TopicsAhead } from '../codec/topics-ahead.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
-import { hasWildcard } from '../protocol/topics.ts'
+import { hasWildcard, isTopicName } from '../protocol/topics.ts'
 import { ownString } from '../util/own-string.ts'
 import type { Receiver, Receivers } from './receivers.ts'
 import { hashOf, type KnownTopic, TopicTable } from './topic-table.ts'
@@ -29,6 +30,9 @@ const TOPIC_LENGTH_MAX = 256
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536
 
+/** From here on what is remembered is more than a processor has at hand: some hundred bytes for each topic. */
+const WIDE_ENTRIES = 4096
+
 const NOBODY: readonly never[] = []
 const NO_RECEIVER: Receiver<undefined> = {
   subscriber: undefined,
@@ -36,6 +40,16 @@ const NO_RECEIVER: Receiver<undefined> = {
   retainAsPublished: false,
   identifiers: undefined,
   own: undefined,
+}
+
+/** Topic Names that are remembered, by their bytes. */
+export interface RememberedNames {
+  /** Returns the Topic Name that stands in `bytes` from `start` to `end`, if it is remembered. */
+  nameOf(bytes: Uint8Array, start: number, end: number): string | undefined
+  /** Whether `expect` is worth its time. */
+  readonly isWide: boolean
+  /** Tells what will be asked for next. Changes no answer, only how long it takes. */
+  expect(bytes: Uint8Array, topics: TopicsAhead): void
 }
 
 /**
@@ -115,7 +129,7 @@ class Branch<S, G> {
   }
 }
 
-export class MatchCache<S, G> {
+export class MatchCache<S, G> implements RememberedNames {
   readonly #trie: TopicTrie<S, G>
   readonly #limits: MatchCacheLimits
   readonly #entries: TopicTable<Entry<S, G>>
@@ -123,6 +137,8 @@ export class MatchCache<S, G> {
   /** Hash of the last topic seen per slot. Two topics of one hash only cost an entry taken too early. */
   readonly #sightings = new Int32Array(SIGHTINGS)
   #references = 0
+  /** What `nameOf` was asked for last, as that is what `receiversOf` is probably asked for next. */
+  #named: Entry<S, G> | undefined
 
   constructor(trie: TopicTrie<S, G>, limits: MatchCacheLimits = LIMITS) {
     this.#trie = trie
@@ -140,12 +156,28 @@ export class MatchCache<S, G> {
     return this.#references
   }
 
+  get isWide(): boolean {
+    return this.#entries.count >= WIDE_ENTRIES
+  }
+
+  expect(bytes: Uint8Array, topics: TopicsAhead): void {
+    this.#entries.expect(bytes, topics)
+  }
+
+  nameOf(bytes: Uint8Array, start: number, end: number): string | undefined {
+    const entry =
+      end - start > TOPIC_LENGTH_MAX ? undefined : this.#entries.findBytes(bytes, start, end)
+    this.#named = entry
+    return entry?.topic
+  }
+
   /**
    * Returns who gets messages of `topicName`. What is in the result never changes, the result may. `last`: what
    * was returned for a topic that is probably the same.
    */
   receiversOf(topicName: string, last?: Receivers<S, G>): Receivers<S, G> {
     if (last?.topic === topicName) return last
+    if (this.#named?.topic === topicName) return this.#named
     if (topicName.length > TOPIC_LENGTH_MAX) return this.#trie.match(topicName)
     const entry = this.#entries.find(topicName)
     if (entry !== undefined) return entry
@@ -183,9 +215,10 @@ export class MatchCache<S, G> {
 
   /**
    * Whether to remember a topic: while there is room each, then those that come again, as one that never comes
-   * again would only push others out.
+   * again would only push others out. Never one that `nameOf` must not return.
    */
   #isWorthAPlace(topicName: string): boolean {
+    if (!isTopicName(topicName) || topicName.includes('\0')) return false
     if (this.#entries.count < this.#limits.entriesMax) return true
     const hash = hashOf(topicName)
     const slot = hash & (SIGHTINGS - 1)

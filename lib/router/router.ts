@@ -17,7 +17,7 @@ import type { Seq, SessionRef, Sink, Store, StoreError, Target, Unit } from '../
 import type { Clock } from '../util/clock.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
-import { MatchCache } from './match-cache.ts'
+import { MatchCache, type RememberedNames } from './match-cache.ts'
 import { type DurableTarget, Publication, whenDurable } from './publication.ts'
 import type { Receiver, Receivers } from './receivers.ts'
 import { SharedGroup, type SharedMember, type SharedStrategy } from './shared-group.ts'
@@ -47,6 +47,8 @@ export class Router implements Sink {
   readonly #parts: RouterParts
   readonly #trie = new TopicTrie<Subscriber, SharedGroup>()
   readonly #cache = new MatchCache<Subscriber, SharedGroup>(this.#trie)
+  /** The topics of messages before, by their bytes. */
+  readonly topicNames: RememberedNames = this.#cache
   readonly #groups = new Map<string, SharedGroup>()
   /** The publication that gathers the durable targets of the message being routed. */
   #gathering: Publication | undefined

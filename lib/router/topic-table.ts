@@ -7,6 +7,9 @@
  * size at which a full bucket is one by chance or by malice: then the newcomer takes another's place.
  */
 
+import { TOPICS_AHEAD_MAX, type TopicsAhead } from '../codec/topics-ahead.ts'
+import { isAscii } from '../util/ascii.ts'
+
 /** What is kept of a topic. `hash` and `place` are the table's. */
 export interface KnownTopic {
   readonly topic: string
@@ -25,6 +28,9 @@ export class TopicTable<T extends KnownTopic> {
   #topics: (T | undefined)[] = Array.from({ length: SIZE_MIN })
   #count = 0
   #hand = 0
+  readonly #hashes = new Int32Array(TOPICS_AHEAD_MAX)
+  /** What `expect` looked at comes to something, else the compiler would leave the looking out. */
+  seen = 0
 
   /** Has room for `countMax` topics, and more than twice as many places. */
   constructor(countMax: number) {
@@ -38,13 +44,49 @@ export class TopicTable<T extends KnownTopic> {
   find(topic: string): T | undefined {
     const hash = hashOf(topic)
     const first = bucketOf(hash, this.#size)
-    const tag = tagOf(hash)
-    for (let place = first; place < first + BUCKET; place++) {
-      if (this.#tags[place] !== tag) continue
-      const known = this.#topics[place]!
-      if (known.hash === hash && known.topic === topic) return known
+    for (let i = this.#next(hash, first, 0); i < BUCKET; i = this.#next(hash, first, i + 1)) {
+      const known = this.#topics[first + i]!
+      if (known.topic === topic) return known
     }
     return undefined
+  }
+
+  /** As `find` with the text of `bytes` from `start` to `end`, of which none is found but ASCII. */
+  findBytes(bytes: Uint8Array, start: number, end: number): T | undefined {
+    const hash = hashOfBytes(bytes, start, end)
+    const first = bucketOf(hash, this.#size)
+    for (let i = this.#next(hash, first, 0); i < BUCKET; i = this.#next(hash, first, i + 1)) {
+      const known = this.#topics[first + i]!
+      if (isAscii(bytes, start, end, known.topic)) return known
+    }
+    return undefined
+  }
+
+  /**
+   * Looks at what `findBytes` will look at for each of `topics`. What one of them needs from memory does not depend on
+   * the others, so that the processor has it all brought at the same time, where else each would wait for its own. All
+   * hashes come first: the less there is to do between two looks, the more of them are under way.
+   */
+  expect(bytes: Uint8Array, { starts, ends, count }: TopicsAhead): void {
+    const hashes = this.#hashes
+    for (let i = 0; i < count; i++) hashes[i] = hashOfBytes(bytes, starts[i]!, ends[i]!)
+    let seen = 0
+    for (let i = 0; i < count; i++) {
+      const hash = hashes[i]!
+      const first = bucketOf(hash, this.#size)
+      const found = this.#next(hash, first, 0)
+      if (found < BUCKET) seen += this.#topics[first + found]!.topic.charCodeAt(0)
+    }
+    this.seen = seen
+  }
+
+  /** Which of the places of the bucket, from the `i`th on, is that of a topic with this hash; BUCKET: none. */
+  #next(hash: number, first: number, from: number): number {
+    const tag = tagOf(hash)
+    for (let i = from; i < BUCKET; i++) {
+      if (this.#tags[first + i] === tag && this.#topics[first + i]!.hash === hash) return i
+    }
+    return BUCKET
   }
 
   /** Adds a topic that is not there; returns the one whose place it took, if it did. */
@@ -114,6 +156,13 @@ export class TopicTable<T extends KnownTopic> {
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash ^ (hash >>> 16)
+}
+
+/** As `hashOf` of the text that the bytes are, if they are ASCII. */
+function hashOfBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   return hash ^ (hash >>> 16)
 }
 

@@ -9,6 +9,8 @@ import { PublishEncoder, type PublishShape } from '../../lib/codec/publish-encod
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
+import { MatchCache } from '../../lib/router/match-cache.ts'
+import { TopicTrie } from '../../lib/router/topic-trie.ts'
 import { inboundPublish } from '../support/arbitrary-packets.ts'
 import { decodePublishInFull, type PublishInFull } from '../support/publish-in-full.ts'
 import {
@@ -23,6 +25,9 @@ import {
 const NOW = 1_700_000_000_000
 const NOISE = Buffer.from([0xff, 0x26, 0x00])
 const versions: readonly MqttVersion[] = [3, 4, 5]
+
+/** All topics there were. */
+const names = new MatchCache(new TopicTrie<never, never>())
 
 interface Decoded {
   readonly message: Message
@@ -44,6 +49,11 @@ function decodeFast(packet: Buffer, version: MqttVersion): Decoded {
   const decode = (): Message =>
     decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, header)
   const { topic } = decode()
+  // A connection whose packet before had another topic, where this one is remembered.
+  names.receiversOf(topic)
+  const other = new PublishHeader(names)
+  const again = decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, other)
+  if (again.topic !== topic) throw new Error(`${topic} is known as ${again.topic}`)
   const message = decode()
   // By then it is the Topic Name of the packet before.
   if (message.topic !== topic) throw new Error(`${topic} has become ${message.topic}`)

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { MatchCache, type MatchCacheLimits } from '../../lib/router/match-cache.ts'
 import { TopicTrie } from '../../lib/router/topic-trie.ts'
@@ -164,6 +165,35 @@ test('a note of the last receivers holds until they change', (t) => {
   cache.unsubscribe('a/b', 'client')
   t.deepEqual(cache.receiversOf('a/b', first).single, [])
   t.deepEqual(first.single, [])
+})
+
+test('a topic that is remembered is known by its bytes, until it is forgotten', (t) => {
+  const { cache, subscribe } = setUp()
+  const nameOf = (topicName: string) => {
+    const bytes = Buffer.from(`.${topicName}.`)
+    return cache.nameOf(bytes, 1, bytes.length - 1)
+  }
+  t.is(nameOf('a/b'), undefined)
+  subscribe('a/+', 'client')
+  const receivers = cache.receiversOf('a/b')
+
+  t.is(nameOf('a/b'), 'a/b')
+  t.is(cache.receiversOf('a/b'), receivers)
+  t.is(nameOf('a/c'), undefined)
+  t.deepEqual(cache.receiversOf('a/c').single, receivers.single)
+
+  t.is(nameOf('a/b'), 'a/b')
+  cache.unsubscribe('a/+', 'client')
+  t.deepEqual(cache.receiversOf('a/b').single, [])
+})
+
+test('what is no Topic Name is never taken for one that was checked', (t) => {
+  const { cache } = setUp()
+  for (const text of ['a/+', 'a/#', 'a\0b', '']) {
+    cache.receiversOf(text)
+    const bytes = Buffer.from(text)
+    t.is(cache.nameOf(bytes, 0, bytes.length), undefined)
+  }
 })
 
 test('a topic with more receivers than the bound pushes nothing out', (t) => {

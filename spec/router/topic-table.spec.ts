@@ -1,4 +1,6 @@
+import { Buffer } from 'node:buffer'
 import test from 'ava'
+import fc from 'fast-check'
 import { type KnownTopic, TopicTable } from '../../lib/router/topic-table.ts'
 
 function known(topic: string): KnownTopic {
@@ -46,4 +48,33 @@ test('any names each topic once before it names one again', (t) => {
   const named = new Set(topics.map(() => table.any()))
   t.is(named.size, topics.length)
   t.is(table.any(), [...named][0])
+})
+
+test('a topic is found by its bytes where it is found by its name, if it is ASCII', (t) => {
+  const name = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 12 }),
+    fc.stringMatching(/^[ab/]{1,3}$/),
+  )
+  const names = fc.array(name, { maxLength: 50 })
+
+  fc.assert(
+    fc.property(names, names, (some, others) => {
+      const table = new TopicTable(100)
+      for (const topic of new Set(some)) table.add(known(topic))
+      for (const topic of [...some, ...others]) {
+        const bytes = Buffer.from(`.${topic}.`)
+        const isAscii = bytes.length === topic.length + 2
+        const expected = isAscii ? table.find(topic) : undefined
+        t.is(table.findBytes(bytes, 1, bytes.length - 1), expected)
+      }
+    }),
+  )
+})
+
+test('bytes of UTF-8 are not taken for the characters that have their numbers', (t) => {
+  const table = new TopicTable(10)
+  const bytes = Buffer.from('caf\u00e9')
+  table.add(known(bytes.toString('latin1')))
+
+  t.is(table.findBytes(bytes, 0, bytes.length), undefined)
 })

@@ -1,0 +1,33 @@
+/**
+ * A publisher of many topics: what is remembered of each stands somewhere else in memory, and to fetch it takes longer
+ * than all else that is done for a message. So it is fetched for the next packets of a chunk together.
+ */
+
+import type { Buffer } from 'node:buffer'
+import type { Decoder } from '../codec/decoder.ts'
+import type { TopicNames } from '../codec/publish-decoder.ts'
+import { TopicsAhead } from '../codec/topics-ahead.ts'
+import type { RememberedNames } from '../router/match-cache.ts'
+
+const ahead = new TopicsAhead()
+
+export class NamesAhead implements TopicNames {
+  readonly #decoder: Decoder
+  readonly #names: RememberedNames
+
+  constructor(decoder: Decoder, names: RememberedNames) {
+    this.#decoder = decoder
+    this.#names = names
+  }
+
+  /** It is not the topic of the packet before: neither will be those of the next. */
+  nameOf(bytes: Buffer, start: number, end: number): string | undefined {
+    const decoder = this.#decoder
+    if (decoder.start >= decoder.aheadEnd && this.#names.isWide) {
+      ahead.find(bytes, decoder.start)
+      decoder.aheadEnd = ahead.end
+      this.#names.expect(bytes, ahead)
+    }
+    return this.#names.nameOf(bytes, start, end)
+  }
+}
