@@ -152,8 +152,10 @@ export class PublishEncoder {
 }
 
 /** Not a byte is to be replaced: no flag, Packet Identifier or Topic Alias. */
-function isVerbatim(message: Message, { qos, retain }: PublishShape): boolean {
-  return qos === 0 && retain === message.retain && message.aliasAt === -1
+function isVerbatim(message: Message, { qos, retain, topicAlias }: PublishShape): boolean {
+  if (qos !== 0 || retain !== message.retain) return false
+  const { bytes, aliasAt } = message
+  return aliasAt === -1 || ((bytes[aliasAt]! << 8) | bytes[aliasAt + 1]!) === topicAlias
 }
 
 /** Large packets are sent by reference, thus only as they came. */

@@ -203,6 +203,33 @@ test('a large PUBLISH, which is not copied, is passed on only as it came', (t) =
   t.false(encode(message(2), { qos: 1 }))
 })
 
+test('what leaves at QoS 0 with the same flags and Topic Alias leaves as it came', (t) => {
+  const isVerbatim = (
+    packet: Buffer,
+    wanted: Partial<PublishShape>,
+    version: 4 | 5 = 5,
+  ): boolean => {
+    const frameOf = new PublishEncoder().encode(
+      decode(packet, version),
+      shapeOf({ version, ...wanted }),
+      NOW,
+    )
+    return frameOf.isVerbatim
+  }
+  const plain = frame(3, 0, topic, 0x70)
+  t.true(isVerbatim(plain, {}, 4))
+  t.false(isVerbatim(frame(3, 1, topic, 0x70), {}, 4))
+  t.true(isVerbatim(frame(3, 1, topic, 0x70), { retain: true }, 4))
+  t.false(isVerbatim(frame(3, 2, topic, id, 0x70), { qos: 1 }, 4))
+  t.false(isVerbatim(frame(3, 2, topic, id, 0x70), {}, 4))
+
+  const using = frame(3, 0, [0, 0], properties({ contentType: 'c', topicAlias: 0x0107 }), 0x70)
+  t.true(isVerbatim(using, { topicAlias: 0x0107, isTopicSent: false }))
+  t.false(isVerbatim(using, { topicAlias: 7, isTopicSent: false }))
+  t.false(isVerbatim(using, { topicAlias: 0x0101, isTopicSent: false }))
+  t.false(isVerbatim(using, {}))
+})
+
 test('a PUBLISH with a Topic Alias is passed on with that of its receiver, if both have the topic or neither', (t) => {
   const properties5 = properties({ contentType: 'c', topicAlias: 7 })
   const setting = frame(3, 2, topic, id, properties5, 0x70)
