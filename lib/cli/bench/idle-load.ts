@@ -15,8 +15,34 @@ const OTHER_FILES = 100
 
 export async function runIdle(run: Run): Promise<Outcome> {
   const count = affordable(run)
-  const clients = Array.from({ length: count }, (_, i) => new Client(run, `idle ${i}`))
+  // What the first guests leave behind counts as memory; what they cost does not count as time.
+  const endGrowth = run.startSpan()
+  await warmUp(run)
+  const clients = clientsOf(run, 'idle', count)
   const endSpan = run.startSpan()
+  await settle(run, clients)
+  const measured = endSpan(count)
+  const { grownBytes } = endGrowth(count)
+  abandon(clients)
+  const memory = grownBytes === undefined ? {} : { grownBytes }
+  return { ...measured, ...memory, counts: new Ledger(0).counts, notes: run.notes }
+}
+
+/** Guests come and go, so that a broker is measured that has seen clients before. */
+async function warmUp(run: Run): Promise<void> {
+  const end = performance.now() + run.job.warmupMs
+  while (performance.now() < end) {
+    const guests = clientsOf(run, 'guest', PARALLEL)
+    await settle(run, guests)
+    abandon(guests)
+  }
+}
+
+function clientsOf(run: Run, name: string, count: number): Client[] {
+  return Array.from({ length: count }, (_, i) => new Client(run, `${name} ${i}`))
+}
+
+async function settle(run: Run, clients: readonly Client[]): Promise<void> {
   await run.each(
     clients,
     async (client, index) => {
@@ -25,9 +51,10 @@ export async function runIdle(run: Run): Promise<Outcome> {
     },
     PARALLEL,
   )
-  const measured = endSpan(count)
+}
+
+function abandon(clients: readonly Client[]): void {
   for (const client of clients) client.abandon()
-  return { ...measured, counts: new Ledger(0).counts, notes: run.notes }
 }
 
 /** As many connections as were asked for, or as the system lets the broker and us have. */
