@@ -13,6 +13,7 @@ import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
 import { negated } from '../util/negated.ts'
+import { SmallMap } from '../util/small-map.ts'
 import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
@@ -30,7 +31,7 @@ const LEVEL_BYTES = 160
 
 export class Session implements Subscriber {
   readonly clientIdentifier: string
-  readonly subscriptions: Map<string, Subscription> = new Map()
+  readonly subscriptions: SmallMap<Subscription> = new SmallMap()
   readonly inbound: InboundIdentifiers
   /** Session Expiry Interval in seconds. */
   expirySeconds: number
