@@ -8,6 +8,9 @@ import { PacketType } from '../protocol/packets.ts'
 /** So many packets are looked at together. */
 export const TOPICS_AHEAD_MAX = 16
 
+/** Longer Topic Names are not remembered. */
+const TOPIC_BYTES_MAX = 256
+
 /** From here on a Remaining Length takes more than two bytes. */
 const LENGTH_END = 0x4000
 
@@ -19,7 +22,7 @@ export class TopicsAhead {
   /** Behind the packets that were looked at. */
   end = 0
 
-  /** Looks at packets from `start` on, up to one that is no PUBLISH of less than 16 KiB. */
+  /** Looks at packets from `start` on, up to one that is no PUBLISH, is cut, or is large. */
   find(bytes: Uint8Array, start: number): void {
     let at = start
     let count = 0
@@ -35,6 +38,7 @@ export class TopicsAhead {
       const topicEnd = topicStart + ((bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!)
       const end = bodyStart + length
       if (length >= LENGTH_END || topicEnd > end || end > bytes.length) break
+      if (topicEnd - topicStart > TOPIC_BYTES_MAX) break
       this.starts[count] = topicStart
       this.ends[count] = topicEnd
       count++

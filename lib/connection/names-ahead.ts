@@ -14,20 +14,24 @@ const ahead = new TopicsAhead()
 export class NamesAhead implements TopicNames {
   readonly #decoder: Decoder
   readonly #names: RememberedNames
+  /** Topics that never come again are not worth a look ahead. */
+  #wasKnown = true
 
   constructor(decoder: Decoder, names: RememberedNames) {
     this.#decoder = decoder
     this.#names = names
   }
 
-  /** It is not the topic of the packet before: neither will be those of the next. */
+  /** Asked where a packet has not the topic of the one before: neither will have the next. */
   nameOf(bytes: Buffer, start: number, end: number): string | undefined {
     const decoder = this.#decoder
-    if (decoder.start >= decoder.aheadEnd && this.#names.isWide) {
+    if (this.#wasKnown && decoder.start >= decoder.aheadEnd && this.#names.isWide) {
       ahead.find(bytes, decoder.start)
       decoder.aheadEnd = ahead.end
       this.#names.expect(bytes, ahead)
     }
-    return this.#names.nameOf(bytes, start, end)
+    const name = this.#names.nameOf(bytes, start, end)
+    this.#wasKnown = name !== undefined
+    return name
   }
 }

@@ -60,7 +60,7 @@ class Entry<S, G> implements Receivers<S, G>, Receiver<S>, KnownTopic {
   // In the order in which a message looks at them, to be side by side in memory.
   /** Empty when void, which no topic is. */
   topic: string
-  hash = 0
+  readonly hash: number
   only: Entry<S, G> | undefined
   /** Undefined when void, or there is not one receiver: nobody asks then. */
   subscriber: S
@@ -77,8 +77,15 @@ class Entry<S, G> implements Receivers<S, G>, Receiver<S>, KnownTopic {
   before: Entry<S, G> | undefined = undefined
   behind: Entry<S, G> | undefined = undefined
 
-  constructor(topic: string, receivers: Receivers<S, G>, references: number, branch: Branch<S, G>) {
+  constructor(
+    topic: string,
+    hash: number,
+    receivers: Receivers<S, G>,
+    references: number,
+    branch: Branch<S, G>,
+  ) {
     this.topic = topic
+    this.hash = hash
     this.single = receivers.single
     this.groups = receivers.groups
     this.references = references
@@ -179,11 +186,12 @@ export class MatchCache<S, G> implements RememberedNames {
     if (last?.topic === topicName) return last
     if (this.#named?.topic === topicName) return this.#named
     if (topicName.length > TOPIC_LENGTH_MAX) return this.#trie.match(topicName)
-    const entry = this.#entries.find(topicName)
+    const hash = hashOf(topicName)
+    const entry = this.#entries.find(topicName, hash)
     if (entry !== undefined) return entry
     const receivers = this.#trie.match(topicName)
-    if (!this.#isWorthAPlace(topicName)) return receivers
-    return this.#add(topicName, receivers) ?? receivers
+    if (!this.#isWorthAPlace(topicName, hash)) return receivers
+    return this.#add(topicName, hash, receivers) ?? receivers
   }
 
   /** See `TopicTrie.subscribe`. */
@@ -217,10 +225,9 @@ export class MatchCache<S, G> implements RememberedNames {
    * Whether to remember a topic: while there is room each, then those that come again, as one that never comes
    * again would only push others out. Never one that `nameOf` must not return.
    */
-  #isWorthAPlace(topicName: string): boolean {
+  #isWorthAPlace(topicName: string, hash: number): boolean {
     if (!isTopicName(topicName) || topicName.includes('\0')) return false
     if (this.#entries.count < this.#limits.entriesMax) return true
-    const hash = hashOf(topicName)
     const slot = hash & (SIGHTINGS - 1)
     if (this.#sightings[slot] === hash) return true
     this.#sightings[slot] = hash
@@ -228,14 +235,14 @@ export class MatchCache<S, G> implements RememberedNames {
   }
 
   /** Returns nothing for what has more receivers than there may be references in all. */
-  #add(topicName: string, receivers: Receivers<S, G>): Entry<S, G> | undefined {
+  #add(topicName: string, hash: number, receivers: Receivers<S, G>): Entry<S, G> | undefined {
     const { entriesMax, receiverReferencesMax } = this.#limits
     const references = countReferences(receivers)
     if (references > receiverReferencesMax) return undefined
     while (this.#references + references > receiverReferencesMax) this.#forgetAny()
     if (this.#entries.count >= entriesMax) this.#forgetAny()
     const branch = this.#branchOf(topicName)
-    const entry = new Entry(ownString(topicName), receivers, references, branch)
+    const entry = new Entry(ownString(topicName), hash, receivers, references, branch)
     branch.add(entry)
     this.#references += references
     const displaced = this.#entries.add(entry)
@@ -257,7 +264,7 @@ export class MatchCache<S, G> implements RememberedNames {
   #invalidate(topicFilter: string): void {
     if (!hasWildcard(topicFilter)) {
       const isTooLong = topicFilter.length > TOPIC_LENGTH_MAX
-      const entry = isTooLong ? undefined : this.#entries.find(topicFilter)
+      const entry = isTooLong ? undefined : this.#entries.find(topicFilter, hashOf(topicFilter))
       if (entry !== undefined) this.#forget(entry)
       return
     }

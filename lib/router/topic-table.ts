@@ -10,10 +10,11 @@
 import { TOPICS_AHEAD_MAX, type TopicsAhead } from '../codec/topics-ahead.ts'
 import { isAscii } from '../util/ascii.ts'
 
-/** What is kept of a topic. `hash` and `place` are the table's. */
+/** What is kept of a topic. `place` is the table's. */
 export interface KnownTopic {
   readonly topic: string
-  hash: number
+  /** Its `hashOf`. */
+  readonly hash: number
   place: number
 }
 
@@ -41,8 +42,8 @@ export class TopicTable<T extends KnownTopic> {
     return this.#count
   }
 
-  find(topic: string): T | undefined {
-    const hash = hashOf(topic)
+  /** `hash` is the topic's `hashOf`. */
+  find(topic: string, hash: number): T | undefined {
     const first = bucketOf(hash, this.#size)
     for (let i = this.#next(hash, first, 0); i < BUCKET; i = this.#next(hash, first, i + 1)) {
       const known = this.#topics[first + i]!
@@ -91,7 +92,6 @@ export class TopicTable<T extends KnownTopic> {
 
   /** Adds a topic that is not there; returns the one whose place it took, if it did. */
   add(topic: T): T | undefined {
-    topic.hash = hashOf(topic.topic)
     if (2 * this.#count >= this.#size) this.#grow()
     let place = this.#freePlace(topic.hash)
     while (place === undefined && this.#grow()) place = this.#freePlace(topic.hash)

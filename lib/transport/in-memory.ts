@@ -2,10 +2,11 @@
  * Two ends of a connection without a network: for tests and for clients inside the host program.
  *
  * Nothing is delivered within the call that sent it: each direction hands over its bytes, in order, in
- * the next turn of the event loop. Chunks are passed by reference: whoever wrote one leaves it alone.
+ * the next turn of the event loop. Chunks are copied, as a network would: what a client does with those it gets, or
+ * wrote, is its own affair.
  */
 
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 import type { Clock } from '../util/clock.ts'
 import { systemClock } from '../util/clock.ts'
 import { RESET_SENTENCE } from './peer.ts'
@@ -199,7 +200,7 @@ class Lane {
 
   push(chunk: Buffer): void {
     if (this.#isCut) return
-    this.#chunks.push(chunk)
+    this.#chunks.push(Buffer.from(chunk))
     this.bytes += chunk.length
     if (this.isPaused) this.isBlocked = true
     this.#schedule()

@@ -10,11 +10,12 @@
  *
  * Packets that stand one behind the other where they came in, as those of one publisher do, are copied
  * together, ahead of their turn: behind `end` stands what probably comes next. Those that leave as they came
- * are a *piece*, which is not copied at all if it is everything that a turn has for the receiver; receivers
- * of the same piece are given one view of it.
+ * are a *piece* of where they came in. It is written as a view, one for all who get the same, if it is all
+ * that there is to write or large; between other things it is copied.
  *
- * A view keeps its whole slab, or chunk, alive. A transport that is already blocked may keep it for long,
- * so it gets a copy of its own size instead; a transport that blocks on a view pins one slab at most.
+ * A view keeps its whole slab alive. A transport that is already blocked may keep it for long, so it gets a
+ * copy of its own size instead; a transport that blocks on a view pins one slab at most. A piece is a view
+ * only if it is most of the memory that it keeps alive.
  */
 
 import { Buffer } from 'node:buffer'
@@ -24,7 +25,7 @@ import type { Transport } from './transport.ts'
 /** As much is written without waiting for the turn to end. Also the size of a slab. */
 export const FLUSH_BYTES: number = 64 * 1024
 
-/** Pieces from this size on are not copied: they are written by reference, behind what was gathered. */
+/** Pieces from this size on are not copied for what stands before or behind them. */
 export const REFERENCE_MIN_BYTES: number = 16 * 1024
 
 /**
@@ -53,7 +54,7 @@ export class Outbox {
   #sourceEnd: number
   /** How many bytes of `source` were appended one behind the other. */
   #runBytes: number
-  /** The piece behind what was gathered: `piece` from `pieceStart` to `pieceEnd`. */
+  /** The piece behind what was gathered: `piece` from `pieceStart` to `pieceEnd`. There is no `source` then. */
   #piece: Buffer | undefined
   #pieceStart: number
   #pieceEnd: number
@@ -97,7 +98,10 @@ export class Outbox {
     return this.#transport.pendingBytes
   }
 
-  /** Sends `bytes` from `start` to `end` as they are: they must never change afterwards. */
+  /**
+   * Sends `bytes` from `start` to `end` as they are: they must never change afterwards. A large one is written
+   * at once, so that the next is judged by what the socket has taken of it.
+   */
   append(bytes: Buffer, start: number, end: number): void {
     const isNext = bytes === this.#piece && start === this.#pieceEnd
     if (isNext && end - this.#pieceStart <= FLUSH_BYTES) this.#pieceEnd = end
@@ -106,25 +110,30 @@ export class Outbox {
 
   #beginPiece(bytes: Buffer, start: number, end: number): void {
     if (start === end) return
-    this.#settle()
+    if (this.#piece !== undefined) this.#endPiece(false)
     if (this.#end - this.#start + end - start > FLUSH_BYTES) this.#flushGathered()
     this.#list()
     this.#source = undefined
     this.#piece = bytes
     this.#pieceStart = start
     this.#pieceEnd = end
+    if (end - start >= REFERENCE_MIN_BYTES) this.flush()
   }
 
-  /** Ends the piece, as something else comes behind it: a small one is copied. */
-  #settle(): void {
-    const piece = this.#piece
-    if (piece === undefined) return
+  /** Writes the piece, or copies it to what was gathered; `isLast`: nothing comes behind it. */
+  #endPiece(isLast: boolean): void {
+    const piece = this.#piece!
     const start = this.#pieceStart
     const end = this.#pieceEnd
-    if (end - start >= REFERENCE_MIN_BYTES) {
-      this.flush()
+    this.#piece = undefined
+    this.#pieceStart = 0
+    this.#pieceEnd = 0
+    const isAlone = isLast && this.#end === this.#start
+    const isView = isAlone || end - start >= REFERENCE_MIN_BYTES
+    if (isView && 2 * (end - start) >= piece.buffer.byteLength) {
+      this.#flushGathered()
+      this.#write(this.#flusher.viewOf(piece, start, end))
     } else {
-      this.#forgetPiece()
       this.copy(piece, start, end)
     }
   }
@@ -152,7 +161,7 @@ export class Outbox {
 
   /** Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. */
   #copyAhead(bytes: Buffer, start: number, end: number): void {
-    this.#settle()
+    if (this.#piece !== undefined) this.#endPiece(false)
     const isNext = bytes === this.#source && start === this.#sourceAt
     if (!isNext) this.#runBytes = 0
     const used = this.#end - this.#start
@@ -169,7 +178,7 @@ export class Outbox {
    * anything else is done with the outbox.
    */
   reserve(size: number): number {
-    if (this.#piece !== undefined) this.#settle()
+    if (this.#piece !== undefined) this.#endPiece(false)
     this.#source = undefined
     let at = this.#end
     if (at + size > this.#limit) {
@@ -182,29 +191,8 @@ export class Outbox {
 
   /** Writes everything there is. Does nothing if that is nothing. */
   flush(): void {
-    const piece = this.#piece
-    if (piece === undefined) {
-      this.#flushGathered()
-      return
-    }
-    const start = this.#pieceStart
-    const end = this.#pieceEnd
-    const isSmall = end - start < REFERENCE_MIN_BYTES
-    this.#forgetPiece()
-    if (isSmall && this.#end > this.#start) {
-      this.copy(piece, start, end)
-      this.#flushGathered()
-      return
-    }
+    if (this.#piece !== undefined) this.#endPiece(true)
     this.#flushGathered()
-    if (isSmall && this.#transport.pendingBytes > 0) this.#write(copyOf(piece, start, end))
-    else this.#write(this.#flusher.viewOf(piece, start, end))
-  }
-
-  #forgetPiece(): void {
-    this.#piece = undefined
-    this.#pieceStart = 0
-    this.#pieceEnd = 0
   }
 
   #flushGathered(): void {

@@ -38,8 +38,8 @@ export interface PeerCertificate {
 /** Receives what happens on a transport. All calls are synchronous and never nested. */
 export interface TransportEvents {
   /**
-   * Bytes arrived. Nobody changes `chunk` from now on, so that it may be written to others as it is; it may
-   * pin a larger buffer: copy what is kept.
+   * Bytes arrived. Nobody may change `chunk` from now on: it may be written to others as it is. It may pin a
+   * larger buffer: who keeps a part of it copies it.
    */
   received(chunk: Buffer): void
   /** Everything written has left: `pendingBytes` is 0 again. */
@@ -58,7 +58,8 @@ export interface Transport {
   /** Bytes written that the operating system (or the other half) has not taken. */
   readonly pendingBytes: number
   /**
-   * Sends bytes. The transport owns `bytes` from now on: nobody may change them afterwards.
+   * Sends bytes. Nobody may change `bytes` afterwards, the transport neither: other transports may have been
+   * given the same.
    * Does nothing once closed.
    */
   write(bytes: Buffer): void

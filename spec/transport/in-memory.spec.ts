@@ -61,6 +61,21 @@ test('bytes arrive in order, both ways, and not within the call that sends them'
   t.is(server.drainings, 0)
 })
 
+test('what a client does with its bytes afterwards changes nothing for others', async (t) => {
+  const pairs = [await connect(), await connect()] as const
+  const [first, second] = pairs
+  first.client.onData = (chunk) => chunk.fill(0)
+  const shared = Buffer.from('to both')
+  for (const { server } of pairs) server.transport.write(shared)
+  const own = Buffer.from('to the server')
+  first.client.write(own)
+  own.fill(0)
+  await turn()
+
+  t.deepEqual(second.told, ['to both'])
+  t.deepEqual(first.server.chunks.map(String), ['to the server'])
+})
+
 test('an answer given while bytes are delivered is not delivered inside of that', async (t) => {
   const { client, server } = await connect()
   const order: string[] = []

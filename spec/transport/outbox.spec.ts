@@ -54,6 +54,13 @@ function reserveText(outbox: Outbox, text: string): void {
   outbox.block.write(text, at, 'latin1')
 }
 
+/** Not a part of the memory that Node has for small buffers. */
+function ownMemory(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(text.length)
+  bytes.write(text, 'latin1')
+  return bytes
+}
+
 test('what a turn produces is written once for each connection', (t) => {
   const { flusher, endTurn, scheduled } = manualFlusher()
   const sinks = [new Sink(), new Sink()] as const
@@ -163,7 +170,7 @@ test('what came in goes out again without a copy, to all receivers in one view',
     Outbox,
     Outbox,
   ]
-  const chunk = Buffer.from('-one two three-')
+  const chunk = ownMemory('-one two -')
 
   for (const outbox of [first, second]) outbox.append(chunk, 1, 5)
   reserveText(third, 'zero ')
@@ -171,13 +178,13 @@ test('what came in goes out again without a copy, to all receivers in one view',
   reserveText(first, 'and more')
   const pending = [first, second, third].map(({ pendingBytes }) => pendingBytes)
   endTurn()
-  for (const outbox of [second, third]) outbox.append(chunk, 5, 9)
+  for (const outbox of [second, third]) outbox.append(chunk, 1, 9)
   endTurn()
 
   t.deepEqual(pending, [16, 8, 9])
   t.deepEqual(
     sinks.map(({ writes }) => writes.map(String)),
-    [['one two and more'], ['one two ', 'two '], ['zero two ', 'two ']],
+    [['one two and more'], ['one two ', 'one two '], ['zero two ', 'one two ']],
   )
   t.is(sinks[1].writes[0]?.buffer, chunk.buffer)
   t.is(sinks[1].writes[1], sinks[2].writes[1])
@@ -262,6 +269,31 @@ test('a blocked connection is given memory of its own size', (t) => {
 
   t.is(sink.text, 'message')
   t.is(sink.writes[0]?.buffer.byteLength, 7)
+})
+
+test('a small part of a large chunk is copied, and a large one that is a small part', (t) => {
+  const { flusher, endTurn } = manualFlusher()
+  const sink = new Sink()
+  const outbox = new Outbox(sink, flusher)
+  const chunk = Buffer.alloc(40 * REFERENCE_MIN_BYTES, '.')
+
+  for (const size of [7, REFERENCE_MIN_BYTES]) {
+    outbox.append(chunk, 0, size)
+    endTurn()
+    t.is(sink.writes.at(-1)?.length, size)
+    t.not(sink.writes.at(-1)?.buffer, chunk.buffer)
+  }
+})
+
+test('a large piece is offered to the socket before the next is judged', (t) => {
+  const { flusher } = manualFlusher()
+  const sink = new Sink()
+  const outbox = new Outbox(sink, flusher)
+
+  appendText(outbox, 'small ')
+  outbox.append(Buffer.alloc(REFERENCE_MIN_BYTES, 'L'), 0, REFERENCE_MIN_BYTES)
+
+  t.is(sink.text, `small ${'L'.repeat(REFERENCE_MIN_BYTES)}`)
 })
 
 test('an idle outbox holds no block', (t) => {
