@@ -8,9 +8,6 @@ import { PacketType } from '../protocol/packets.ts'
 /** So many packets are looked at together. */
 export const TOPICS_AHEAD_MAX = 16
 
-/** Longer Topic Names are not remembered. */
-const TOPIC_BYTES_MAX = 256
-
 /** From here on a Remaining Length takes more than two bytes. */
 const LENGTH_END = 0x4000
 
@@ -21,6 +18,12 @@ export class TopicsAhead {
   count = 0
   /** Behind the packets that were looked at. */
   end = 0
+  readonly #topicBytesMax: number
+
+  /** A packet whose Topic Name is longer than `topicBytesMax` counts as large. */
+  constructor(topicBytesMax: number) {
+    this.#topicBytesMax = topicBytesMax
+  }
 
   /** Looks at packets from `start` on, up to one that is no PUBLISH, is cut, or is large. */
   find(bytes: Uint8Array, start: number): void {
@@ -38,7 +41,7 @@ export class TopicsAhead {
       const topicEnd = topicStart + ((bytes[bodyStart]! << 8) | bytes[bodyStart + 1]!)
       const end = bodyStart + length
       if (length >= LENGTH_END || topicEnd > end || end > bytes.length) break
-      if (topicEnd - topicStart > TOPIC_BYTES_MAX) break
+      if (topicEnd - topicStart > this.#topicBytesMax) break
       this.starts[count] = topicStart
       this.ends[count] = topicEnd
       count++

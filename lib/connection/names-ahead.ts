@@ -7,9 +7,9 @@ import type { Buffer } from 'node:buffer'
 import type { Decoder } from '../codec/decoder.ts'
 import type { TopicNames } from '../codec/publish-decoder.ts'
 import { TopicsAhead } from '../codec/topics-ahead.ts'
-import type { RememberedNames } from '../router/match-cache.ts'
+import { type RememberedNames, TOPIC_LENGTH_MAX } from '../router/match-cache.ts'
 
-const ahead = new TopicsAhead()
+const ahead = new TopicsAhead(TOPIC_LENGTH_MAX)
 
 export class NamesAhead implements TopicNames {
   readonly #decoder: Decoder

@@ -7,7 +7,7 @@
 
 import type { Buffer } from 'node:buffer'
 import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
-import { type PublishFrame, type PublishShape } from '../codec/publish-encoder.ts'
+import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'

@@ -25,7 +25,7 @@ export interface MatchCacheLimits {
 const LIMITS: MatchCacheLimits = { entriesMax: 100_000, receiverReferencesMax: 1_000_000 }
 
 /** Longer topics are matched each time: a peer must not fill the cache with 64 KiB keys. */
-const TOPIC_LENGTH_MAX = 256
+export const TOPIC_LENGTH_MAX = 256
 
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536

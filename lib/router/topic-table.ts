@@ -81,7 +81,7 @@ export class TopicTable<T extends KnownTopic> {
     this.seen = seen
   }
 
-  /** Which of the places of the bucket, from the `i`th on, is that of a topic with this hash; BUCKET: none. */
+  /** Which of the places of the bucket, from the one at `from` on, is that of a topic with this hash; BUCKET: none. */
   #next(hash: number, first: number, from: number): number {
     const tag = tagOf(hash)
     for (let i = from; i < BUCKET; i++) {

@@ -1,5 +1,5 @@
 /**
- * A `Map` of strings that is small where it has one entry, as most have: an empty `Map` takes 320 bytes, this one 24
+ * A `Map` of strings that is small where it has one entry, as most have: an empty `Map` takes 320 bytes, this one 48
  * until it has two.
  */
 export class SmallMap<V extends object> {

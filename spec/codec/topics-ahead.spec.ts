@@ -13,7 +13,7 @@ function publishOf(topicName: string, payloadLength = 1): Buffer {
 }
 
 function topicsOf(bytes: Buffer, start: number): string[] {
-  const ahead = new TopicsAhead()
+  const ahead = new TopicsAhead(256)
   ahead.find(bytes, start)
   return Array.from({ length: ahead.count }, (_, i) =>
     bytes.toString('latin1', ahead.starts[i], ahead.ends[i]),
@@ -46,8 +46,11 @@ test('the topics of the next packets are found, up to one that is large or cut',
   )
 })
 
-test('other packets end the search', (t) => {
+test('other packets end the search, and topics that are too long', (t) => {
   const [first, second] = [publishOf('a'), publishOf('b')]
+  const [longest, tooLong] = ['x'.repeat(256), 'x'.repeat(257)]
+  t.deepEqual(topicsOf(Buffer.concat([first, publishOf(longest)]), 0), ['a', longest])
+  t.deepEqual(topicsOf(Buffer.concat([first, publishOf(tooLong), second]), 0), ['a'])
   t.deepEqual(topicsOf(Buffer.concat([first, PINGREQ, second]), 0), ['a'])
   t.deepEqual(topicsOf(Buffer.concat([PINGREQ, first]), 0), [])
   t.deepEqual(topicsOf(Buffer.concat([PINGREQ, first, second]), PINGREQ.length), ['a', 'b'])
@@ -60,7 +63,7 @@ test('whatever the bytes are, a topic is found within them, and a packet is not 
 
   fc.assert(
     fc.property(noise, fc.nat(300), (bytes, start) => {
-      const ahead = new TopicsAhead()
+      const ahead = new TopicsAhead(256)
       ahead.find(bytes, start)
       let at = start
       for (let i = 0; i < ahead.count; i++) {
