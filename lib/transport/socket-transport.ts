@@ -3,10 +3,16 @@
  * nothing per chunk. Made by tcp.ts, tls.ts and unix.ts.
  *
  * The socket knows its transport by a symbol, so that the four listeners are shared by all connections.
+ *
+ * What Node's streams do around each read and each write costs more than the rest of them: a tick of its own to
+ * see whether more is to be read, and one for the callback of a write. Both are left out where nothing depends
+ * on them: what a flowing socket reads does not go through its stream, and a write that leaves at once has no
+ * callback.
  */
 
-import type { Buffer } from 'node:buffer'
-import type { Socket } from 'node:net'
+import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { httpAnswer, recognise, STRANGER_SENTENCES } from './first-bytes.ts'
 import { networkSentence } from './peer.ts'
 import type { Peer, Transport, TransportEvents } from './transport.ts'
@@ -17,6 +23,8 @@ const OWNER = Symbol('transport')
 interface OwnedSocket extends Socket {
   [OWNER]: SocketTransport
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Listens until `Transport.events` is set. */
 export const NO_EVENTS: TransportEvents = { received() {}, drained() {}, closed() {} }
@@ -32,16 +40,19 @@ export class SocketTransport implements Transport {
   #error: string | undefined
   #closeTimer: NodeJS.Timeout | undefined
   readonly #written: () => void
+  /** The callback of each write: TLS takes none at once. */
+  readonly #eachWritten: (() => void) | undefined
 
   constructor(socket: Socket, peer: Peer) {
     this.peer = peer
     this.events = NO_EVENTS
-    this.#socket = Object.assign(socket, { [OWNER]: this })
+    this.#socket = Object.assign(socket, { [OWNER]: this, push: pushPast })
     this.#state = 'new'
     this.#isBlocked = false
     this.#error = undefined
     this.#closeTimer = undefined
     this.#written = () => this.#reportDrained()
+    this.#eachWritten = socket instanceof TLSSocket ? this.#written : undefined
 
     socket.on('data', onData)
     socket.on('end', onEnd)
@@ -55,10 +66,16 @@ export class SocketTransport implements Transport {
 
   write(bytes: Buffer): void {
     if (this.#state === 'over') return
-    // 'drain' comes only above the high-water mark, a callback always: it costs nothing here, since
-    // the stream keeps one callback per write anyway.
-    this.#socket.write(bytes, this.#written)
-    if (this.#socket.writableLength > 0) this.#isBlocked = true
+    const socket = this.#socket
+    socket.write(bytes, this.#eachWritten)
+    if (this.#isBlocked || socket.writableLength === 0) return
+    this.#isBlocked = true
+    this.#awaitDrained()
+  }
+
+  /** 'drain' comes only above the high-water mark, a callback always: also that of nothing behind what is pending. */
+  #awaitDrained(): void {
+    if (this.#eachWritten === undefined) this.#socket.write(NOTHING, this.#written)
   }
 
   pause(): void {
@@ -97,7 +114,11 @@ export class SocketTransport implements Transport {
   }
 
   #reportDrained(): void {
-    if (!this.#isBlocked || this.#state === 'over' || this.#socket.writableLength > 0) return
+    if (!this.#isBlocked || this.#state === 'over') return
+    if (this.#socket.writableLength > 0) {
+      this.#awaitDrained()
+      return
+    }
     this.#isBlocked = false
     this.events.drained()
   }
@@ -137,6 +158,17 @@ export class SocketTransport implements Transport {
     clearTimeout(this.#closeTimer)
     this.events.closed(this.#error)
   }
+}
+
+/**
+ * Node calls `push` with all that a socket reads. What a flowing one reads goes past its stream; what it reads
+ * while it is paused, behind what waits, and its end go through it.
+ */
+function pushPast(this: OwnedSocket, chunk: Buffer | null): boolean {
+  const isFlowing = this.readableFlowing === true && this.readableLength === 0
+  if (chunk === null || !isFlowing) return Socket.prototype.push.call(this, chunk)
+  this[OWNER].handleData(chunk)
+  return true
 }
 
 function onData(this: OwnedSocket, chunk: Buffer): void {
