@@ -98,8 +98,17 @@ const mosquitto: Contestant = {
   name: 'mosquitto',
   version: versionOf('mosquitto', ['-h'], /version (\S+)/),
   isOurs: false,
-  takes: ({ transport }) => transport === undefined,
+  takes: isOverTcp,
   start: startMosquitto,
+}
+
+/** The fastest one there is, as far as we know: a program of C++. It takes part where `flashmq` is installed. */
+export const flashmq: Contestant = {
+  name: 'flashmq',
+  version: versionOf('flashmq', ['--version'], /Version (\S+)/),
+  isOurs: false,
+  takes: isOverTcp,
+  start: startFlashmq,
 }
 
 const aedes: Contestant = {
@@ -134,10 +143,15 @@ export const contestants: readonly Contestant[] = [
   memoryOnOtherNode,
   disk,
   redis,
+  flashmq,
   mosquitto,
   aedes,
   aedesRedis,
 ]
+
+function isOverTcp({ transport }: Scenario): boolean {
+  return transport === undefined
+}
 
 function isForStores(scenario: Scenario): boolean {
   return scenario.isForStores === true
@@ -160,25 +174,57 @@ async function startProgram(
   }
 }
 
-async function startMosquitto({ broker: core }: Cores, { isGuarded }: Scenario): Promise<Subject> {
-  const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
+async function startMosquitto(cores: Cores, { isGuarded }: Scenario): Promise<Subject> {
   const port = await freePort()
-  const lines = [
+  return startConfigured(cores, 'mosquitto', '-c', /version \S+ running/, port, [
     `listener ${port} 127.0.0.1`,
     'allow_anonymous true',
     'persistence false',
     'connection_messages false',
     'max_queued_messages 0',
     ...(process.getuid?.() === 0 ? ['user root'] : []),
-    ...(isGuarded === true ? [`acl_file ${join(directory, 'acl.conf')}`] : []),
-  ]
-  if (isGuarded === true) writeFileSync(join(directory, 'acl.conf'), MOSQUITTO_RULES.join('\n'))
-  const file = join(directory, 'mosquitto.conf')
-  writeFileSync(file, lines.join('\n'))
+    ...(isGuarded === true ? [`acl_file ${RULES_FILE}`] : []),
+  ])
+}
+
+/** One thread, as all have one core; its limits are as high as they can be, as ours are. */
+async function startFlashmq(cores: Cores, { isGuarded }: Scenario): Promise<Subject> {
+  const port = await freePort()
+  return startConfigured(cores, 'flashmq', '--config-file', /Adding timers/, port, [
+    'thread_count 1',
+    'allow_anonymous true',
+    'max_qos_msg_pending_per_client 65535',
+    'max_qos_bytes_pending_per_client 100000000',
+    'client_max_write_buffer_size 100000000',
+    ...(isGuarded === true ? [`mosquitto_acl_file ${RULES_FILE}`] : []),
+    'listen {',
+    '  protocol mqtt',
+    '  inet_protocol ip4',
+    '  inet4_bind_address 127.0.0.1',
+    `  port ${port}`,
+    '  tcp_nodelay true',
+    '}',
+  ])
+}
+
+/** A program of this machine that is told where its file of settings is, whose current directory has `RULES_FILE`. */
+async function startConfigured(
+  { broker: core }: Cores,
+  name: string,
+  option: string,
+  ready: RegExp,
+  port: number,
+  settings: readonly string[],
+): Promise<Subject> {
+  const directory = mkdtempSync(join(tmpdir(), 'noctule-bench-'))
+  const file = join(directory, 'settings.conf')
+  writeFileSync(file, settings.join('\n'))
+  writeFileSync(join(directory, RULES_FILE), MOSQUITTO_RULES.join('\n'))
+  const command = findProgram(name) as string
   const server = await ServerProcess.start({
-    command: findProgram('mosquitto') as string,
-    args: ['-c', file],
-    ready: /version \S+ running/,
+    command,
+    args: [option, file],
+    ready,
     core,
     directory,
   })
@@ -191,6 +237,8 @@ async function startMosquitto({ broker: core }: Cores, { isGuarded }: Scenario):
     },
   }
 }
+
+const RULES_FILE = 'acl.conf'
 
 /** Those that ours is given, as Mosquitto writes them. */
 const MOSQUITTO_RULES = [

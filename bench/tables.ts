@@ -5,7 +5,7 @@ import type { Outcome } from '../lib/cli/bench/load.ts'
 import type { Scenario } from '../lib/cli/bench/scenarios.ts'
 import { byteFigure, figure } from '../lib/cli/bench/text-table.ts'
 import type { Entry } from './compare.ts'
-import { contestants, relay } from './contestants.ts'
+import { contestants, flashmq, relay } from './contestants.ts'
 
 export function median(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
@@ -60,16 +60,20 @@ export function markdownTable(rows: readonly (readonly string[])[]): string {
 /** Broker CPU of everybody in every scenario, at a glance. */
 export function overview(entries: readonly Entry[]): string {
   const names = namesOf(entries)
+  const hasPeer = names.includes(flashmq.name)
   const rows = scenariosOf(entries).map((scenario) => {
     const cells = names.map((name) => {
       const entry = find(entries, scenario.name, name)
       return entry === undefined ? '' : figure(medianOf(entry, brokerUsOf))
     })
     const ours = find(entries, scenario.name, 'noctule')
-    const ratio = ours === undefined ? undefined : ratioOf(entries, ours)
-    return [scenario.name, ...cells, ratio === undefined ? '' : `${ratio.toFixed(2)} x`]
+    const peer = find(entries, scenario.name, flashmq.name)
+    const toRelay = ours && ratioOf(ours, baseOf(entries, ours))
+    const toPeer = ours && ratioOf(ours, peer)
+    return [scenario.name, ...cells, factor(toRelay), ...(hasPeer ? [factor(toPeer)] : [])]
   })
-  return markdownTable([['', ...names, 'noctule / relay'], ...rows])
+  const ratios = ['noctule / relay', ...(hasPeer ? [`noctule / ${flashmq.name}`] : [])]
+  return markdownTable([['', ...names, ...ratios], ...rows])
 }
 
 /** All that was measured in one scenario. */
@@ -96,7 +100,7 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
       .map(brokerUsOf)
       .filter((value) => value !== undefined)
     const of = (read: (outcome: Outcome) => number | undefined) => medianOf(entry, read)
-    const ratio = ratioOf(entries, entry)
+    const ratio = ratioOf(entry, baseOf(entries, entry))
     return [
       entry.contestant.name,
       figure(of(brokerUsOf)),
@@ -131,13 +135,19 @@ export function scenariosOf(entries: readonly Entry[]): Scenario[] {
   return [...new Map(entries.map(({ scenario }) => [scenario.name, scenario])).values()]
 }
 
-/** To the relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
-function ratioOf(entries: readonly Entry[], entry: Entry): number | undefined {
-  const { name, load } = entry.scenario
-  const base = find(entries, name, relay.name) ?? pairsLike(entries, load)
+/** The relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
+function baseOf(entries: readonly Entry[], { scenario }: Entry): Entry | undefined {
+  return find(entries, scenario.name, relay.name) ?? pairsLike(entries, scenario.load)
+}
+
+function ratioOf(entry: Entry, base: Entry | undefined): number | undefined {
   const baseUs = base && medianOf(base, brokerUsOf)
   const ownUs = medianOf(entry, brokerUsOf)
   return baseUs === undefined || ownUs === undefined ? undefined : ownUs / baseUs
+}
+
+function factor(ratio: number | undefined): string {
+  return ratio === undefined ? '' : `${ratio.toFixed(2)} x`
 }
 
 /** What waits in a queue, or travels alone, does not cost what it costs in a stream. */

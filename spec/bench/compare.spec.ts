@@ -9,7 +9,7 @@ import { requireProgram } from '../support/programs.ts'
 import { shrunk } from './small-loads.ts'
 
 const ours = contestants.find(({ name }) => name === 'noctule') as Contestant
-const peers = contestants.filter(({ name }) => ['mosquitto', 'aedes'].includes(name))
+const peers = contestants.filter(({ name }) => ['flashmq', 'mosquitto', 'aedes'].includes(name))
 const few = scenarios
   .filter(({ name }) => ['qos0-pairs', 'qos1-pairs', 'idle'].includes(name))
   .map((scenario) => ({ ...scenario, load: shrunk(scenario.load) }))
