@@ -21,7 +21,7 @@ import {
   isFailure,
   toDecision,
 } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import { whoJudgesPublish } from '../security/client-acl.ts'
 import {
   type AcknowledgementType,
   OwedAcknowledgements,
@@ -191,7 +191,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   if (context.budget.level >= MemoryLevel.PauseReaders && session.inFlightCount === 0) {
     connection.pause(Pause.Memory)
   }
-  const asked = whoIsAsked('authorizePublish', context.hooks, connection.client as ClientInfo)
+  const asked = whoJudgesPublish(context.hooks, connection.client as ClientInfo)
   if (asked.authorizePublish === undefined) {
     accept(connection, session, message, packetIdentifier)
     return undefined

@@ -15,7 +15,7 @@ import {
   type Eventually,
   toDecision,
 } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import { whoJudgesSubscribe } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 
@@ -40,7 +40,7 @@ export function judgeSubscribe(
   qos: Qos,
 ): Eventually<Decision> {
   const client = connection.client as ClientInfo
-  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  const asked = whoJudgesSubscribe(connection.context.hooks, client)
   if (asked.authorizeSubscribe === undefined) return ALLOWED
   const answer = asked.authorizeSubscribe(client, { topicFilter, qos })
   return answer instanceof Promise
@@ -63,7 +63,7 @@ export function filterReceived(connection: Connection, session: Session): void {
 /** Where nobody can tell of a message, it may be received if a subscription that was allowed matches it. */
 function mayReceive(connection: Connection, session: Session, topic: string, qos: Qos): boolean {
   const client = connection.client as ClientInfo
-  const asked = whoIsAsked('authorizeSubscribe', connection.context.hooks, client)
+  const asked = whoJudgesSubscribe(connection.context.hooks, client)
   if (asked.authorizeSubscribe === undefined) return true
   if (asked.authorizeReceive === undefined) return isSubscribed(session, topic)
   return toDecision(asked.authorizeReceive(client, { topic, qos })).isAllowed

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import { type ClientInfo, isFailure } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import { whoJudgesSubscribe } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { reportEnded } from './log.ts'
@@ -28,7 +28,7 @@ export async function recheckSubscriptions(
 ): Promise<void> {
   const { hooks, registry, store, observers } = connection.context
   const client = connection.client as ClientInfo
-  if (whoIsAsked('authorizeSubscribe', hooks, client).authorizeSubscribe === undefined) return
+  if (whoJudgesSubscribe(hooks, client).authorizeSubscribe === undefined) return
   const ended: string[] = []
   let count = 0
   for (const { topicFilter, qos } of session.subscriptions.values()) {

@@ -8,7 +8,7 @@ import {
   type PublishRequest,
   toDecision,
 } from '../security/access.ts'
-import { whoIsAsked } from '../security/client-acl.ts'
+import { whoJudgesPublish } from '../security/client-acl.ts'
 import type { Session } from '../session/session.ts'
 import { willMessage } from '../session/will.ts'
 import type { Connection } from './connection.ts'
@@ -19,7 +19,7 @@ export async function authorizeWill(
   will: PublishRequest,
 ): Promise<Decision> {
   const client = connection.client as ClientInfo
-  const asked = whoIsAsked('authorizePublish', connection.context.hooks, client)
+  const asked = whoJudgesPublish(connection.context.hooks, client)
   if (asked.authorizePublish === undefined) return { isAllowed: true }
   return toDecision(await asked.authorizePublish(client, will))
 }

@@ -86,11 +86,12 @@ export function clientAclAmong(asked: readonly AccessHooks[]): AccessHooks {
   return Object.fromEntries(own)
 }
 
-/** Who is asked about `client`: all who answer, or, if nobody does, the rules it has for itself. */
-export function whoIsAsked(
-  question: Question,
-  hooks: AccessHooks,
-  client: ClientInfo,
-): AccessHooks {
-  return hooks[question] === undefined && client.acl !== undefined ? clientAcl : hooks
+/** Who is asked what `client` may publish: all who answer, or, if nobody does, the rules it has for itself. */
+export function whoJudgesPublish(hooks: AccessHooks, client: ClientInfo): AccessHooks {
+  return hooks.authorizePublish === undefined && client.acl !== undefined ? clientAcl : hooks
+}
+
+/** As `whoJudgesPublish`, of what `client` may subscribe to and receive. */
+export function whoJudgesSubscribe(hooks: AccessHooks, client: ClientInfo): AccessHooks {
+  return hooks.authorizeSubscribe === undefined && client.acl !== undefined ? clientAcl : hooks
 }

@@ -27,6 +27,8 @@ export type Flight = (typeof Flight)[keyof typeof Flight]
 const flights: readonly Flight[] = Object.values(Flight)
 
 const CAPACITY_MIN = 16
+/** As much is kept when nothing is in flight: usual windows do not shrink and grow all the time. */
+const CAPACITY_KEPT_MAX = 64
 const NO_STATES = new Uint8Array(0)
 
 export class InFlight {
@@ -101,7 +103,7 @@ export class InFlight {
     this.count--
     if (this.count === 0) {
       this.lowWaterMark = this.#last
-      if (this.#states.length > CAPACITY_MIN) this.#states = NO_STATES
+      if (this.#states.length > CAPACITY_KEPT_MAX) this.#states = NO_STATES
       return
     }
     while (this.#states[(this.lowWaterMark + 1) & mask] === Flight.None) this.lowWaterMark++
