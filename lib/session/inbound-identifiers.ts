@@ -4,20 +4,22 @@
  */
 
 import type { Publication } from '../router/publication.ts'
+import { PacketIdentifierSet } from './packet-identifier-set.ts'
 
 export class InboundIdentifiers {
-  #known: Set<number> | undefined
+  #known: PacketIdentifierSet | undefined
   /** Those whose message is on its way into the store. */
   #pending: Map<number, Publication> | undefined
 
   constructor(stored: readonly number[] | undefined) {
-    this.#known = stored === undefined || stored.length === 0 ? undefined : new Set(stored)
+    this.#known = undefined
     this.#pending = undefined
+    for (const packetIdentifier of stored ?? []) this.add(packetIdentifier)
   }
 
   /** Those whose message is where it has to be. */
   get settled(): number[] {
-    return [...(this.#known ?? [])].filter((each) => this.pendingOf(each) === undefined)
+    return (this.#known?.values() ?? []).filter((each) => this.pendingOf(each) === undefined)
   }
 
   has(packetIdentifier: number): boolean {
@@ -25,7 +27,7 @@ export class InboundIdentifiers {
   }
 
   add(packetIdentifier: number): void {
-    this.#known ??= new Set()
+    this.#known ??= new PacketIdentifierSet()
     this.#known.add(packetIdentifier)
   }
 
