@@ -196,7 +196,7 @@ export class Connection implements TransportEvents {
   #work(): void {
     try {
       const { clock } = this.context
-      const sliceEnd = clock.now() + SLICE_MS
+      const sliceEnd = this.receivedAt + SLICE_MS
       for (let i = 1; !this.isPaused && this.state !== 'closed'; i++) {
         const type = this.decoder.next()
         if (type === 0) return

@@ -184,7 +184,7 @@ export class ConnectionOutlet implements Outlet {
     const size = isLong ? 5 : 4
     const at = this.#outbox.reserve(size)
     const block = this.#outbox.block
-    const first = firstBytes[type]
+    const first = acknowledgementByteOf(type)
     block[at] = first
     block[at + 1] = size - 2
     block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
@@ -272,5 +272,19 @@ export class ConnectionOutlet implements Outlet {
     this.#isServing = false
     this.#meter?.stop()
     this.#outbox.close()
+  }
+}
+
+/** From `firstBytes`, by a name in each place: a key that is another with each call is looked up anew each time. */
+function acknowledgementByteOf(type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp'): number {
+  switch (type) {
+    case 'puback':
+      return firstBytes.puback
+    case 'pubrec':
+      return firstBytes.pubrec
+    case 'pubrel':
+      return firstBytes.pubrel
+    case 'pubcomp':
+      return firstBytes.pubcomp
   }
 }

@@ -52,8 +52,9 @@ export class Outbox {
   #source: Buffer | undefined
   #sourceAt: number
   #sourceEnd: number
-  /** How many bytes of `source` were appended one behind the other. */
+  /** How many bytes of `source` were appended one behind the other, and of what was the source before. */
   #runBytes: number
+  #lastRunBytes: number
   /** The piece behind what was gathered: `piece` from `pieceStart` to `pieceEnd`. There is no `source` then. */
   #piece: Buffer | undefined
   #pieceStart: number
@@ -74,6 +75,7 @@ export class Outbox {
     this.#sourceAt = 0
     this.#sourceEnd = 0
     this.#runBytes = 0
+    this.#lastRunBytes = 0
     this.#piece = undefined
     this.#pieceStart = 0
     this.#pieceEnd = 0
@@ -159,13 +161,20 @@ export class Outbox {
     return at
   }
 
-  /** Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. */
+  /**
+   * Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. The first of a
+   * row expects as many as there were in the last one, so that in the long run no more is copied in vain than is sent.
+   */
   #copyAhead(bytes: Buffer, start: number, end: number): void {
     if (this.#piece !== undefined) this.#endPiece(false)
     const isNext = bytes === this.#source && start === this.#sourceAt
-    if (!isNext) this.#runBytes = 0
+    if (!isNext) {
+      this.#lastRunBytes = this.#runBytes
+      this.#runBytes = 0
+    }
     const used = this.#end - this.#start
-    let size = Math.min(end - start + this.#runBytes, bytes.length - start)
+    const wanted = isNext ? end - start + this.#runBytes : Math.max(end - start, this.#lastRunBytes)
+    let size = Math.min(wanted, bytes.length - start)
     if (used + size > FLUSH_BYTES) size = end - start
     if (this.#end + size > this.#limit) this.#makeRoom(size)
     bytes.copy(this.#block, this.#end, start, start + size)
