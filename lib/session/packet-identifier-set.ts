@@ -12,8 +12,9 @@ const WORDS_KEPT_MAX = 16
 
 export class PacketIdentifierSet {
   #size = 0
-  /** All in the set stand less than the length of the ring behind it; one of them, if there is any. */
+  /** One of the set, if there is any; all others stand behind it, none behind `#last`. */
   #first = 0
+  #last = 0
   /** The bit of an identifier stands at the identifier modulo the length of the ring, a power of two. */
   #bits: Uint32Array = NO_BITS
 
@@ -22,9 +23,8 @@ export class PacketIdentifierSet {
   }
 
   add(packetIdentifier: number): void {
-    if (this.#size === 0) this.#first = packetIdentifier
-    if (!this.#isInRing(packetIdentifier)) this.#grow(packetIdentifier)
-    else if (this.has(packetIdentifier)) return
+    if (this.has(packetIdentifier)) return
+    this.#reach(packetIdentifier)
     this.#size++
     this.#flip(packetIdentifier)
   }
@@ -44,8 +44,12 @@ export class PacketIdentifierSet {
 
   /** In the order in which they are given out. */
   values(): number[] {
+    return this.#valuesFrom(this.#first)
+  }
+
+  #valuesFrom(first: number): number[] {
     const values: number[] = []
-    for (let at = this.#first; values.length < this.#size; at = behind(at)) {
+    for (let at = first; values.length < this.#size; at = behind(at)) {
       at = this.#nextOf(at)
       values.push(at)
     }
@@ -53,7 +57,7 @@ export class PacketIdentifierSet {
   }
 
   #isInRing(packetIdentifier: number): boolean {
-    return ((packetIdentifier - this.#first) & TWO_BYTE_INTEGER_MAX) < this.#bits.length * 32
+    return distance(this.#first, packetIdentifier) < this.#bits.length * 32
   }
 
   /** The bits from that of the identifier, which stands lowest, to the end of its word. */
@@ -78,14 +82,37 @@ export class PacketIdentifierSet {
     return next + 31 - Math.clz32(word & -word)
   }
 
-  #grow(packetIdentifier: number): void {
-    const span = 1 + ((packetIdentifier - this.#first) & TWO_BYTE_INTEGER_MAX)
-    const values = this.values()
+  /** Makes the identifier part of the span, at the end where the span stays the shorter. */
+  #reach(packetIdentifier: number): void {
+    if (this.#size === 0) {
+      this.#first = packetIdentifier
+      this.#last = packetIdentifier
+    }
+    const first = this.#first
+    const span = distance(this.#first, this.#last)
+    const behindFirst = distance(this.#first, packetIdentifier)
+    const beforeLast = distance(packetIdentifier, this.#last)
+    if (behindFirst > span) {
+      if (behindFirst <= beforeLast) this.#last = packetIdentifier
+      else this.#first = packetIdentifier
+    }
+    const needed = 1 + distance(this.#first, this.#last)
+    if (needed > this.#bits.length * 32) this.#grow(needed, first)
+  }
+
+  /** Moves what is in the set, which begins with `first`, to a ring that is long enough for `span`. */
+  #grow(span: number, first: number): void {
+    const values = this.#valuesFrom(first)
     let words = Math.max(WORDS_MIN, this.#bits.length)
     while (words * 32 < span) words *= 2
     this.#bits = new Uint32Array(words)
     for (const value of values) this.#flip(value)
   }
+}
+
+/** How far `to` stands behind `from`, in the order in which identifiers are given out. */
+function distance(from: number, to: number): number {
+  return (to - from) & TWO_BYTE_INTEGER_MAX
 }
 
 function behind(packetIdentifier: number): number {

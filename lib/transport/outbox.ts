@@ -34,6 +34,12 @@ export const REFERENCE_MIN_BYTES: number = 16 * 1024
  */
 const REGION_BYTES = 512
 
+/**
+ * The first packet of a row is copied with at most so much behind it: what comes in one chunk mostly is no more, and a
+ * message for thousands of receivers opens as many rows in one turn.
+ */
+const ROW_AHEAD_BYTES_MAX = 2048
+
 const NO_BLOCK = Buffer.alloc(0)
 
 export class Outbox {
@@ -163,13 +169,13 @@ export class Outbox {
 
   /**
    * Copies at least `bytes` from `start` to `end`, and as much behind it as came in a row before it. The first of a
-   * row expects as many as there were in the last one, so that in the long run no more is copied in vain than is sent.
+   * row expects as much as there was in the last one.
    */
   #copyAhead(bytes: Buffer, start: number, end: number): void {
     if (this.#piece !== undefined) this.#endPiece(false)
     const isNext = bytes === this.#source && start === this.#sourceAt
     if (!isNext) {
-      this.#lastRunBytes = this.#runBytes
+      this.#lastRunBytes = Math.min(this.#runBytes, ROW_AHEAD_BYTES_MAX)
       this.#runBytes = 0
     }
     const used = this.#end - this.#start

@@ -39,9 +39,9 @@ export class SocketTransport implements Transport {
   #isBlocked: boolean
   #error: string | undefined
   #closeTimer: NodeJS.Timeout | undefined
-  readonly #written: () => void
+  readonly #written: (error?: Error | null) => void
   /** The callback of each write: TLS takes none at once. */
-  readonly #eachWritten: (() => void) | undefined
+  readonly #eachWritten: ((error?: Error | null) => void) | undefined
 
   constructor(socket: Socket, peer: Peer) {
     this.peer = peer
@@ -51,7 +51,9 @@ export class SocketTransport implements Transport {
     this.#isBlocked = false
     this.#error = undefined
     this.#closeTimer = undefined
-    this.#written = () => this.#reportDrained()
+    this.#written = (error) => {
+      if (error === undefined || error === null) this.#reportDrained()
+    }
     this.#eachWritten = socket instanceof TLSSocket ? this.#written : undefined
 
     socket.on('data', onData)

@@ -3,6 +3,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { PacketIdentifierSet } from '../../lib/session/packet-identifier-set.ts'
+import { seededRandom } from '../../lib/util/random.ts'
 
 const LAST = 65_535
 
@@ -66,4 +67,25 @@ test('all identifiers there are fit', (t) => {
   t.false(set.has(0))
   for (let identifier = 1; identifier <= LAST; identifier++) set.delete(identifier)
   t.deepEqual(set.values(), [])
+})
+
+test('a client that takes the lowest identifier that is free finds all of them', (t) => {
+  const set = new PacketIdentifierSet()
+  const inUse = new Set<number>()
+  const random = seededRandom(1)
+  let wrong = 0
+  for (let i = 0; i < 20_000; i++) {
+    let identifier = 1
+    while (inUse.has(identifier)) identifier++
+    inUse.add(identifier)
+    set.add(identifier)
+    if (inUse.size < 20) continue
+    const released = [...inUse][random.below(inUse.size)] as number
+    inUse.delete(released)
+    if (!set.delete(released)) wrong++
+    if (set.values().some((each) => !inUse.has(each))) wrong++
+  }
+
+  t.is(wrong, 0)
+  t.is(set.values().length, inUse.size)
 })
