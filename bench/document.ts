@@ -63,7 +63,7 @@ const CAVEATS = [
   'All of it ran on one machine over its loopback device: there was no network, with its latency, its losses and its interrupts, and the kernel’s share of the work is smaller than on a real interface.',
   'Broker and generator had a core each but shared caches and memory, and a virtual machine shares more than that with strangers; compare the columns of one table, not figures of different days.',
   'Under full load many messages travel in one read and one write, which makes each of them cheap; `trickle` and `one-at-a-time` show what a message costs that travels alone. Latencies under full load are the time spent in queues that the generator itself fills; only those of `trickle` say how fast a broker answers.',
-  'Peers ran as they are packaged, with the settings that `bench/contestants.ts` shows; who knows them well may get more out of them. A broker that uses several cores would move more messages than one core allows, at no lower price for each.',
+  'Peers ran as they are packaged, with the settings that `bench/contestants.ts` shows; who knows them well may get more out of them. FlashMQ logs each connection, which `churn` and `idle` pay for: without that it does not say when it is ready. A broker that uses several cores would move more messages than one core allows, at no lower price for each.',
   'Redis ran on the same machine and synced each write to its disk; what that takes depends on the disk. Memory is what the system counts as resident at the end of a run, with what a garbage collector has not yet given back.',
   'Nothing here says what survives a crash: that is in [stores.md](stores.md).',
 ].join(' ')
