@@ -7,6 +7,7 @@ import type { ExecutionContext } from 'ava'
 import { StoreError } from '../../lib/storage/storage.ts'
 import { seededRandom } from '../../lib/util/random.ts'
 import { certificates } from '../support/certificates.ts'
+import { ManualClock } from '../support/clock.ts'
 import { freePort, temporaryDirectory } from '../support/processes.ts'
 import { Program } from '../support/programs.ts'
 import { RedisProxy } from '../support/redis-proxy.ts'
@@ -345,7 +346,9 @@ redisTest(
     const server = await startServer(t)
     const keyPrefix = freshPrefix()
     const { events, lost } = listen()
-    const first = await openStore(t, server.url, { keyPrefix, events })
+    // Its time stands: it would learn of it from its lease as well, as soon as it renews that.
+    const clock = new ManualClock()
+    const first = await openStore(t, server.url, { keyPrefix, events, clock })
     const { ref } = await claim(first)
     await server.command('DEL', `${keyPrefix}node`)
     const second = await openStore(t, server.url, { keyPrefix })
