@@ -115,11 +115,11 @@ const aedes: Contestant = {
   name: 'aedes',
   version: packageVersion('aedes'),
   isOurs: false,
-  takes: ({ transport, load, isGuarded }) =>
-    transport === undefined &&
-    isGuarded !== true &&
-    load.protocolVersion === 4 &&
-    load.topology !== 'shared',
+  takes: (scenario) =>
+    isOverTcp(scenario) &&
+    scenario.isGuarded !== true &&
+    scenario.load.protocolVersion === 4 &&
+    scenario.load.topology !== 'shared',
   start: (cores) => startProgram(cores, process.execPath, [here('aedes-broker.js')]),
 }
 
@@ -220,9 +220,8 @@ async function startConfigured(
   const file = join(directory, 'settings.conf')
   writeFileSync(file, settings.join('\n'))
   writeFileSync(join(directory, RULES_FILE), MOSQUITTO_RULES.join('\n'))
-  const command = findProgram(name) as string
   const server = await ServerProcess.start({
-    command,
+    command: findProgram(name) as string,
     args: [option, file],
     ready,
     core,

@@ -4,10 +4,9 @@
  *
  * The socket knows its transport by a symbol, so that the four listeners are shared by all connections.
  *
- * What Node's streams do around each read and each write costs more than the rest of them: a tick of its own to
- * see whether more is to be read, and one for the callback of a write. Both are left out where nothing depends
- * on them: what a flowing socket reads does not go through its stream, and a write that leaves at once has no
- * callback.
+ * Node's streams spend a tick on each read, to see whether more is to be read, and one on the callback of each
+ * write. Both are left out where nothing depends on them: what a flowing socket reads does not go through its
+ * stream, and a write that leaves at once has no callback.
  */
 
 import { Buffer } from 'node:buffer'

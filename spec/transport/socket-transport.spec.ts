@@ -49,12 +49,15 @@ async function overTls(t: ExecutionContext): Promise<Pair> {
   return { client, transport }
 }
 
-/** Mostly what a few packets take, at times more than a socket takes at once. */
-function pieceOf(random: Random, left: number): Buffer {
-  const most = random.below(4) === 0 ? 400_000 : 2_000
-  const size = Math.min(left, 1 + random.below(most))
-  const at = random.below(NOISE.length - size)
-  return NOISE.subarray(at, at + size)
+/** All that is sent in a test. Mostly what a few packets take, at times more than a socket takes at once. */
+function* pieces(random: Random): Generator<Buffer> {
+  for (let left = BYTES; left > 0; ) {
+    const most = random.below(4) === 0 ? 400_000 : 2_000
+    const size = Math.min(left, 1 + random.below(most))
+    const at = random.below(NOISE.length - size)
+    yield NOISE.subarray(at, at + size)
+    left -= size
+  }
 }
 
 /** Reads with pauses, which it begins while it is given bytes or between. */
@@ -149,10 +152,8 @@ for (const [name, open] of [
       const reader = new PausingReader(transport, random)
       const sent: Buffer[] = []
 
-      for (let left = BYTES; left > 0; ) {
-        const piece = pieceOf(random, left)
+      for (const piece of pieces(random)) {
         sent.push(piece)
-        left -= piece.length
         client.write(piece)
         // oxlint-disable-next-line no-await-in-loop -- One behind the other is what is tested.
         await turns(random.below(3))
@@ -173,10 +174,8 @@ for (const [name, open] of [
       client.pause()
       const sent: Buffer[] = []
 
-      for (let left = BYTES; left > 0; ) {
-        const piece = pieceOf(random, left)
+      for (const piece of pieces(random)) {
         sent.push(piece)
-        left -= piece.length
         watch.write(piece)
         // oxlint-disable-next-line no-await-in-loop -- One behind the other is what is tested.
         if (random.below(4) === 0) await turns(random.below(3))
