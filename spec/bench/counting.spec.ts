@@ -68,3 +68,21 @@ test('at a rate, all messages are late that were due while nothing went on', asy
   t.true(counts.sent >= 90)
   t.true((latency?.p99Us ?? 0) > 0.8 * STANDSTILL_MS * 1000)
 })
+
+for (const { qos, underWay, window, burst } of [
+  { qos: 0, underWay: 9, window: 1, burst: 4 },
+  { qos: 1, underWay: 9, window: 3, burst: 3 },
+] as const) {
+  test(`QoS ${qos}: messages are sent in bursts of ${burst}`, async (t) => {
+    const broker = await startFaultyBroker(t, 'none')
+    const changes = { qos, underWayMessages: underWay, windowMessages: window, burstMessages: 4 }
+    const load = loadOf('qos0-pairs', { ...pairs, publishers: 1, subscribers: 1, ...changes })
+    const run = new Run(jobOf(load, broker.port))
+
+    const { counts } = await Promise.race([runMessages(run), run.failed])
+
+    t.true(counts.sent > 0)
+    t.is(counts.sent % burst, 0)
+    t.is(counts.lost, 0)
+  })
+}

@@ -24,6 +24,8 @@ export interface Load {
   readonly windowMessages: number
   /** Messages of one publisher that have not reached all their receivers yet, at most; to 1,024; 0: any number. */
   readonly underWayMessages: number
+  /** So many messages, or as many as its windows take, a publisher sends at once or none; 1: as soon as it may. */
+  readonly burstMessages: number
   /** Messages a second, of all publishers together, whether the broker keeps up or not; 0: as fast as it goes. */
   readonly ratePerSecond: number
   /** Sessions of subscribers outlive their connections. */

@@ -41,12 +41,13 @@ export class Publisher extends Client {
   #template: PublishTemplate
   #batch: Chunk
   readonly #batchMessages: number
+  readonly #burstMessages: number
   #undelivered = 0
   #number = 0
 
   constructor(around: Surroundings, index: number, routes: Routes, ledger: Ledger) {
     super(around, `publisher ${index}`)
-    const { windowMessages, underWayMessages } = around.load
+    const { qos, windowMessages, underWayMessages, burstMessages } = around.load
     this.#index = index
     this.#routes = routes
     this.#ledger = ledger
@@ -58,6 +59,7 @@ export class Publisher extends Client {
     const fitting = Math.floor(BATCH_BYTES_MAX / this.#template.bytes.length)
     const wanted = underWayMessages === 0 ? windowMessages : underWayMessages
     this.#batchMessages = Math.max(1, Math.min(fitting, wanted))
+    this.#burstMessages = Math.min(burstMessages, wanted, qos === 0 ? Infinity : windowMessages)
     this.#batch = this.#makeBatch()
     // Everybody begins somewhere else.
     this.#number = Math.imul(index + 1, 0x9e3779b1) >>> 0
@@ -94,8 +96,9 @@ export class Publisher extends Client {
 
   override flush(): void {
     if (this.link !== undefined) this.#releases.flush(this.link)
-    let room = Math.min(this.#room(), this.quota)
-    this.quota -= Math.max(room, 0)
+    const bursts = Math.floor(Math.min(this.#room(), this.quota) / this.#burstMessages)
+    let room = Math.max(bursts, 0) * this.#burstMessages
+    this.quota -= room
     for (; room > 0; room -= this.#batchMessages) {
       const count = Math.min(room, this.#batchMessages)
       const stamp = stampNow()
