@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Cores, findProgram } from '../lib/cli/bench/cores.ts'
 import { startOwnBroker } from '../lib/cli/bench/own-broker.ts'
-import type { Scenario } from '../lib/cli/bench/scenarios.ts'
+import { type Scenario, scenarios } from '../lib/cli/bench/scenarios.ts'
 import { ServerProcess } from '../lib/cli/bench/server-process.ts'
 import { localTarget, type Subject, watchedOn } from '../lib/cli/bench/subject.ts'
 import { VERSION } from '../lib/util/version.ts'
@@ -22,6 +22,8 @@ export interface Contestant {
   /** What a failure of it means: ours must run. */
   readonly isOurs: boolean
   takes(scenario: Scenario): boolean
+  /** What it does beside a scenario that it cannot do itself, to set a scale; undefined: nothing. */
+  standIn?(scenario: Scenario): Scenario | undefined
   /** Starts a fresh one. */
   start(cores: Cores, scenario: Scenario): Promise<Subject>
 }
@@ -76,7 +78,9 @@ const redis: Contestant = {
     ),
 }
 
-/** It knows exact topics and QoS 0, and QoS 1 as far as nothing gets lost. Streams at QoS 1 are set against QoS 0. */
+const plainPairs = (scenarios.find(({ name }) => name === 'qos0-pairs') as Scenario).load
+
+/** It knows exact topics and QoS 0, and QoS 1 as far as nothing gets lost. Beside other streams it does plain pairs. */
 export const relay: Contestant = {
   name: 'bare relay',
   version: `Node ${process.versions.node}`,
@@ -91,6 +95,13 @@ export const relay: Contestant = {
     load.topics === 1 &&
     load.deadSubscribers === 0 &&
     load.deliveriesPerResubscribe === 0,
+  standIn: ({ name, load }) => {
+    // What waits in a queue, or travels alone, does not cost what it costs in a stream.
+    if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
+    const { payloadBytes } = load
+    const title = `QoS 0, 50 to 50, ${payloadBytes} B`
+    return { name, title, load: { ...plainPairs, payloadBytes } }
+  },
   start: (cores) => startProgram(cores, process.execPath, [here('relay.js')]),
 }
 

@@ -3,7 +3,7 @@
 import { cpus, release, totalmem, type } from 'node:os'
 import { chooseCores } from '../lib/cli/bench/cores.ts'
 import { byteFigure, figure } from '../lib/cli/bench/text-table.ts'
-import type { Entry } from './compare.ts'
+import type { Entry, Extent } from './compare.ts'
 import type { Contestant } from './contestants.ts'
 import { type Curve, curves } from './curves.ts'
 import {
@@ -22,18 +22,16 @@ export interface Measured {
   readonly contestants: readonly Contestant[]
   readonly entries: readonly Entry[]
   readonly curveEntries: readonly Entry[]
-  readonly rounds: number
-  readonly warmupSeconds: number
-  readonly durationSeconds: number
+  readonly extent: Extent
 }
 
 export function benchmarksDocument(measured: Measured): string {
-  const { entries, curveEntries, rounds, warmupSeconds, durationSeconds } = measured
+  const { entries, curveEntries, extent } = measured
   const parts = [
     '# Benchmarks',
     'Written by `npm run bench -- --write`; nobody edits it by hand.',
     '## What is measured',
-    `The headline is **CPU microseconds of the broker for each message delivered**: the CPU time of all its threads over the measured time, divided by the deliveries in it. Of all figures it depends least on what else a machine does. Each broker is started afresh for each run${pinning()}, and all take turns: every scenario with every broker, ${rounds === 1 ? 'once' : `${rounds} times over`}, ${warmupSeconds} s to warm up and ${durationSeconds} s that count. Shown are medians over the runs that were *quiet*, which means that others used less than ${100 * QUIET_SHARE} % of the broker's core (over all runs where none was), and the range from the lowest to the highest. *Bare relay* is \`bench/relay.ts\`: the least a program on Node can do to move messages, without any check; it sets the scale.`,
+    `The headline is **CPU microseconds of the broker for each message delivered**: the CPU time of all its threads over the measured time, divided by the deliveries in it. Of all figures it depends least on what else a machine does. ${procedure(extent)} Shown are medians over the runs that were *quiet*, which means that others used less than ${100 * QUIET_SHARE} % of the broker's core (over all runs where none was), and the range from the lowest to the highest. *Bare relay* is \`bench/relay.ts\`: the least a program on Node can do to move messages, without any check; it sets the scale.`,
     'A message is counted as lost, doubled, out of order or damaged by what it says about itself, and every one is looked at. Where nothing is said, there was no such message.',
     machine(measured),
     '```console\n$ npm run bench -- --write        # this page\n$ npm run bench -- --quick        # what matters most, in two minutes\n$ BENCH_NODE=PATH npm run bench -- --write    # with another Node as well\n$ npx noctule bench --list        # the scenarios\n$ npx noctule bench --url mqtt://HOST --pid PID -s qos1-pairs    # any broker\n```',
@@ -73,9 +71,12 @@ function areMostQuiet(entries: readonly Entry[]): boolean {
   return outcomes.filter(isQuiet).length * 2 >= outcomes.length
 }
 
-function pinning(): string {
-  const { broker } = chooseCores()
-  return broker === undefined ? '' : ', on a core of its own with the generator on another'
+function procedure({ rounds, turns, timing }: Extent): string {
+  const place =
+    chooseCores().broker === undefined ? '' : ', on one core with the generator on another'
+  const inAll = rounds === 1 ? '' : `, and all that ${rounds} times over`
+  const { warmupMs, durationMs } = timing
+  return `For each scenario all brokers are started afresh${place}, and take turns, as the pace of a machine may change from one second to the next: ${warmupMs / 1000} s to warm up, ${durationMs / 1000} s that count, then the next broker, ${turns} times in turn${inAll}. Only \`idle\` starts them anew for each turn.`
 }
 
 function machine({ contestants }: Measured): string {
@@ -96,7 +97,7 @@ function drawCurve({ name, title, points }: Curve, entries: readonly Entry[]): s
   const valuesOf = (contestant: string) =>
     points.map(({ scenario }) => {
       const entry = entries.find(
-        (one) => one.scenario.name === scenario.name && one.contestant.name === contestant,
+        (one) => one.measured === scenario && one.contestant.name === contestant,
       )
       return entry && medianOf(entry, brokerUsOf)
     })

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { scenarios } from '../lib/cli/bench/scenarios.ts'
 import { onStopSignal } from '../lib/cli/ending.ts'
-import { type ComparisonOptions, compare, hasFailed } from './compare.ts'
+import { type ComparisonOptions, compare, type Extent, hasFailed } from './compare.ts'
 import { contestants } from './contestants.ts'
 import { curves } from './curves.ts'
 import { benchmarksDocument } from './document.ts'
@@ -14,7 +14,7 @@ const DOCUMENT = 'docs/benchmarks.md'
 
 /** With what is under way then, a quick look ends within two minutes. */
 const QUICK_LIMIT_MS = 100_000
-const QUICK_TIMING = { warmupMs: 500, durationMs: 700 }
+const QUICK = { rounds: 1, turns: 1, timing: { warmupMs: 500, durationMs: 700 } }
 
 /** Whose costs are followed as they grow. */
 const FOLLOWED: readonly string[] = ['bare relay', 'noctule', 'mosquitto']
@@ -26,21 +26,25 @@ const flags = await yargs(process.argv.slice(2))
     write: { type: 'boolean', describe: `Everything, into ${DOCUMENT}` },
     scenario: { type: 'string', array: true, describe: 'Only these [all]' },
     broker: { type: 'string', array: true, describe: 'Only these [all that are there]' },
-    rounds: { type: 'number', default: 3, describe: 'How often each is measured' },
-    duration: { type: 'number', default: 2, describe: 'Seconds to measure each' },
-    warmup: { type: 'number', default: 1, describe: 'Seconds before that' },
+    rounds: { type: 'number', default: 2, describe: 'How often each is started' },
+    turns: { type: 'number', default: 3, describe: 'How often each is measured then' },
+    duration: { type: 'number', default: 1, describe: 'Seconds to measure each' },
+    warmup: { type: 'number', default: 1.5, describe: 'Seconds before the first time' },
   })
   .conflicts('write', ['quick', 'scenario', 'broker'])
   .strict()
   .parseAsync()
 
-const { quick, write, scenario: wantedScenarios, broker: wantedBrokers, rounds } = flags
-const timing = quick
-  ? QUICK_TIMING
-  : { warmupMs: flags.warmup * 1000, durationMs: flags.duration * 1000 }
+const { quick, write, scenario: wantedScenarios, broker: wantedBrokers } = flags
+const extent: Extent = quick
+  ? QUICK
+  : {
+      rounds: flags.rounds,
+      turns: flags.turns,
+      timing: { warmupMs: flags.warmup * 1000, durationMs: flags.duration * 1000 },
+    }
 const common: Omit<ComparisonOptions, 'scenarios' | 'contestants'> = {
-  rounds,
-  timing,
+  ...extent,
   limitMs: quick ? QUICK_LIMIT_MS : Infinity,
   tell: (line) => console.error(line),
 }
@@ -72,15 +76,7 @@ async function writeDocument(): Promise<number> {
     scenarios: curves.flatMap(({ points }) => points.map(({ scenario }) => scenario)),
     contestants: contestants.filter(({ name }) => FOLLOWED.includes(name)),
   })
-  const measured = {
-    contestants,
-    entries,
-    curveEntries,
-    rounds,
-    warmupSeconds: flags.warmup,
-    durationSeconds: flags.duration,
-  }
-  writeFileSync(DOCUMENT, benchmarksDocument(measured))
+  writeFileSync(DOCUMENT, benchmarksDocument({ contestants, entries, curveEntries, extent }))
   console.error(`Written: ${DOCUMENT}`)
   return hasFailed([...entries, ...curveEntries]) ? 1 : 0
 }

@@ -10,6 +10,7 @@ import { createServer, type Socket } from 'node:net'
 const CONNACK = Buffer.from([0x20, 2, 0, 0])
 
 class Receiver {
+  readonly topics: string[] = []
   readonly #socket: Socket
   #parts: Buffer[] = []
 
@@ -38,6 +39,15 @@ function flushAll(): void {
   for (const receiver of flushed) receiver.flush()
 }
 
+/** Nobody comes back to a subscription. */
+function forget(own: Receiver): void {
+  for (const topic of own.topics) {
+    const others = (receivers.get(topic) ?? []).filter((receiver) => receiver !== own)
+    if (others.length > 0) receivers.set(topic, others)
+    else receivers.delete(topic)
+  }
+}
+
 /** The answer to a packet whose Packet Identifier stands at `at`, with what else it says. */
 function acknowledgement(type: number, bytes: Buffer, at: number, ...rest: number[]): Buffer {
   return Buffer.from([type, 2 + rest.length, bytes[at] as number, bytes[at + 1] as number, ...rest])
@@ -60,6 +70,7 @@ function takePacket(own: Receiver, bytes: Buffer, at: number, start: number, end
     case 8: {
       const topic = bytes.toString('latin1', start + 4, start + 4 + bytes.readUInt16BE(start + 2))
       receivers.set(topic, [...(receivers.get(topic) ?? []), own])
+      own.topics.push(topic)
       // The QoS that was asked for stands at the end.
       own.put(acknowledgement(0x90, bytes, start, bytes[end - 1] as number))
       return
@@ -92,6 +103,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   const own = new Receiver(socket)
   let begun: Buffer | undefined
   socket.on('error', () => socket.destroy())
+  socket.on('close', () => forget(own))
   socket.on('data', (chunk: Buffer) => {
     const bytes = begun === undefined ? chunk : Buffer.concat([begun, chunk])
     const at = walk(own, bytes)

@@ -64,16 +64,23 @@ export function overview(entries: readonly Entry[]): string {
   const rows = scenariosOf(entries).map((scenario) => {
     const cells = names.map((name) => {
       const entry = find(entries, scenario.name, name)
-      return entry === undefined ? '' : figure(medianOf(entry, brokerUsOf))
+      if (entry === undefined) return ''
+      const value = figure(medianOf(entry, brokerUsOf))
+      return isStandIn(entry) ? `(${value})` : value
     })
     const ours = find(entries, scenario.name, 'noctule')
     const peer = find(entries, scenario.name, flashmq.name)
-    const toRelay = ours && ratioOf(ours, baseOf(entries, ours))
+    const toRelay = ours && ratioOf(ours, find(entries, scenario.name, relay.name))
     const toPeer = ours && ratioOf(ours, peer)
     return [scenario.name, ...cells, factor(toRelay), ...(hasPeer ? [factor(toPeer)] : [])]
   })
   const ratios = ['noctule / relay', ...(hasPeer ? [`noctule / ${flashmq.name}`] : [])]
   return markdownTable([['', ...names, ...ratios], ...rows])
+}
+
+/** Whether it did not do the scenario, but something to compare with. */
+export function isStandIn({ scenario, measured }: Entry): boolean {
+  return measured !== scenario
 }
 
 /** All that was measured in one scenario. */
@@ -100,9 +107,9 @@ export function details(entries: readonly Entry[], scenario: Scenario): string {
       .map(brokerUsOf)
       .filter((value) => value !== undefined)
     const of = (read: (outcome: Outcome) => number | undefined) => medianOf(entry, read)
-    const ratio = ratioOf(entry, baseOf(entries, entry))
+    const ratio = ratioOf(entry, find(entries, scenario.name, relay.name))
     return [
-      entry.contestant.name,
+      isStandIn(entry) ? `${entry.contestant.name} (pairs)` : entry.contestant.name,
       figure(of(brokerUsOf)),
       spread.length === 0 ? '-' : `${figure(Math.min(...spread))}..${figure(Math.max(...spread))}`,
       `${entry.outcomes.filter(isQuiet).length}/${entry.outcomes.length}`,
@@ -135,11 +142,6 @@ export function scenariosOf(entries: readonly Entry[]): Scenario[] {
   return [...new Map(entries.map(({ scenario }) => [scenario.name, scenario])).values()]
 }
 
-/** The relay in the same scenario, or in pairs with the same payload where the relay cannot do that. */
-function baseOf(entries: readonly Entry[], { scenario }: Entry): Entry | undefined {
-  return find(entries, scenario.name, relay.name) ?? pairsLike(entries, scenario.load)
-}
-
 function ratioOf(entry: Entry, base: Entry | undefined): number | undefined {
   const baseUs = base && medianOf(base, brokerUsOf)
   const ownUs = medianOf(entry, brokerUsOf)
@@ -148,21 +150,6 @@ function ratioOf(entry: Entry, base: Entry | undefined): number | undefined {
 
 function factor(ratio: number | undefined): string {
   return ratio === undefined ? '' : `${ratio.toFixed(2)} x`
-}
-
-/** What waits in a queue, or travels alone, does not cost what it costs in a stream. */
-function pairsLike(
-  entries: readonly Entry[],
-  { shape, ratePerSecond, payloadBytes }: Entry['scenario']['load'],
-): Entry | undefined {
-  if (shape !== 'messages' || ratePerSecond > 0) return undefined
-  return entries.find(
-    ({ contestant, scenario: { load } }) =>
-      contestant === relay &&
-      load.topology === 'pairs' &&
-      load.ratePerSecond === 0 &&
-      load.payloadBytes === payloadBytes,
-  )
 }
 
 function find(entries: readonly Entry[], scenario: string, contestant: string): Entry | undefined {
@@ -175,14 +162,14 @@ function bytesEach({ grownBytes, span }: Outcome): number | undefined {
   return grownBytes === undefined ? undefined : grownBytes / span.operations
 }
 
-function remarksOn({ contestant, outcomes, failures, scenario }: Entry): string[] {
-  const isBound = outcomes.some((outcome) => isGeneratorBound(outcome, scenario.load))
+function remarksOn({ contestant, outcomes, failures, measured }: Entry): string[] {
+  const isBound = outcomes.some((outcome) => isGeneratorBound(outcome, measured.load))
   const fillings = outcomes.flatMap(({ filling }) =>
     filling === undefined ? [] : [figuresOf(filling)],
   )
   const fillingUs = median(fillings.flatMap(({ brokerUs }) => brokerUs ?? []))
   const remarks = [
-    ...outcomes.flatMap((outcome) => faultsOf(outcome, scenario.load)),
+    ...outcomes.flatMap((outcome) => faultsOf(outcome, measured.load)),
     ...outcomes.flatMap(({ notes }) => notes),
     ...failures,
     ...(fillingUs === undefined ? [] : [`${figure(fillingUs)} µs to take each message before`]),

@@ -14,7 +14,8 @@ const few = scenarios
   .filter(({ name }) => ['qos0-pairs', 'qos1-pairs', 'idle'].includes(name))
   .map((scenario) => ({ ...scenario, load: shrunk(scenario.load) }))
 
-const quickly = { rounds: 1, timing: { warmupMs: 50, durationMs: 100 }, limitMs: Infinity }
+const extent = { rounds: 1, turns: 2, timing: { warmupMs: 50, durationMs: 100 } }
+const quickly = { ...extent, limitMs: Infinity }
 
 test('a comparison measures all who take part, and becomes a page', async (t) => {
   t.timeout(120_000)
@@ -28,7 +29,8 @@ test('a comparison measures all who take part, and becomes a page', async (t) =>
   })
 
   t.false(hasFailed(entries))
-  t.is(told.length, entries.length)
+  t.is(told.length, 2 * entries.length)
+  for (const { outcomes } of entries) t.is(outcomes.length, 2)
   t.regex(overview(entries), /^\| qos0-pairs +\|.* x \|$/m)
   t.regex(overview(entries), /^\| idle +\|/m)
   for (const scenario of few) t.regex(details(entries, scenario), /^\| noctule +\|/m)
@@ -37,13 +39,28 @@ test('a comparison measures all who take part, and becomes a page', async (t) =>
     contestants,
     entries,
     curveEntries: [],
-    rounds: 1,
-    warmupSeconds: 0.05,
-    durationSeconds: 0.1,
+    extent,
   })
   for (const { title } of curves) t.true(page.includes(`### ${title}`))
   t.regex(page, /What these figures do not show/)
   t.notRegex(page, /undefined|NaN/)
+})
+
+test('the relay does plain pairs beside what it cannot do, and nothing beside queues', async (t) => {
+  const names = ['fan-in', 'drain-20k']
+  const beyond = scenarios
+    .filter(({ name }) => names.includes(name))
+    .map((scenario) => ({ ...scenario, load: shrunk(scenario.load) }))
+  const options = { ...quickly, turns: 1, scenarios: beyond, tell: () => {} }
+
+  const entries = await compare({ ...options, contestants: [relay] })
+
+  t.deepEqual(
+    entries.map(({ scenario, measured }) => [scenario.name, measured.load.topology]),
+    [['fan-in', 'pairs']],
+  )
+  t.regex(overview(entries), /^\| fan-in +\| +\(\d\.?\d*\) \|/m)
+  t.regex(details(entries, beyond[0]!), /^\| bare relay \(pairs\) \|/m)
 })
 
 test('a store that is a process of its own is measured apart', async (t) => {
