@@ -100,6 +100,11 @@ export class Decoder {
     return type
   }
 
+  /** Leaves out `count` packets that stand behind the current one and have its size. */
+  passOver(count: number): void {
+    this.#at = this.end + count * (this.end - this.start)
+  }
+
   /** Reads a Remaining Length of two to four bytes at `at`; returns its size, 0 if it is not all there. */
   #readRemainingLength(bytes: Buffer, at: number): number {
     let value = 0

@@ -6,13 +6,11 @@
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
+import { chunkViewOf, newViewOf, WORDS_MIN_BYTES } from './chunk-view.ts'
 import { PropertyCursor } from './property-cursor.ts'
 
 /** Longer blocks are checked each time: each connection keeps one. */
 const KNOWN_BYTES_MAX = 128
-
-/** From this length on, four bytes are compared at once. */
-const WORDS_MIN_BYTES = 8
 
 const PAYLOAD_FORMAT_INDICATOR = 0x01
 const MESSAGE_EXPIRY_INTERVAL = 0x02
@@ -20,14 +18,6 @@ const SUBSCRIPTION_IDENTIFIER = 0x0b
 const TOPIC_ALIAS = 0x23
 
 const cursor = new PropertyCursor()
-
-/** The chunk that was looked at last. All connections share it, so that no more than one is kept alive. */
-let viewed: Buffer = Buffer.alloc(0)
-let view = viewOf(viewed)
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length)
-}
 
 /** One object serves every packet of a connection. All offsets count from the Property Length. */
 export class PublishProperties {
@@ -43,7 +33,7 @@ export class PublishProperties {
   topicAlias = 0
   aliasAt = -1
   readonly #known = Buffer.allocUnsafeSlow(KNOWN_BYTES_MAX)
-  readonly #knownView = viewOf(this.#known)
+  readonly #knownView = newViewOf(this.#known)
   #knownLength = 0
 
   /** Reads the block whose length stands at `at`. Throws `ProtocolError` for what a client must not send. */
@@ -62,10 +52,7 @@ export class PublishProperties {
     // From behind: what differs mostly does so in the last value.
     let left = length
     if (length >= WORDS_MIN_BYTES) {
-      if (bytes !== viewed) {
-        viewed = bytes
-        view = viewOf(bytes)
-      }
+      const view = chunkViewOf(bytes)
       const known = this.#knownView
       for (; left >= 4; left -= 4) {
         if (view.getInt32(at + left - 4) !== known.getInt32(left - 4)) return false

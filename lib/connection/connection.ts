@@ -174,6 +174,11 @@ export class Connection implements TransportEvents {
     return this.#inlet.isPaused
   }
 
+  /** Whether something limits how much it may send. */
+  get isMetered(): boolean {
+    return this.#meter !== undefined
+  }
+
   /** Works on nothing more for a reason, until `unpause` with the same. */
   pause(reason: Pause): void {
     this.#inlet.pause(reason)

@@ -9,6 +9,7 @@ import type { Buffer } from 'node:buffer'
 import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
 import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
 import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
@@ -121,6 +122,26 @@ export class ConnectionOutlet implements Outlet {
     if (context.observers.delivered !== undefined && this.#connection.client !== undefined) {
       context.observers.delivered(message, qos, this.#connection.client)
     }
+    return true
+  }
+
+  sendRun({ first, count }: MessageRun): boolean {
+    if (!this.#isServing || this.#meter !== undefined || this.#outbox.blockedBytes > 0) return false
+    const { context, receivedAt } = this.#connection
+    const alias = this.#aliases === undefined ? 0 : this.#aliases.get(first.topic)
+    if (alias === 0 && this.#aliases !== undefined && this.#aliases.next !== 0) return false
+    shape.version = this.#version
+    shape.qos = 0
+    shape.retain = false
+    shape.subscriptionIdentifiers = undefined
+    shape.topicAlias = alias
+    shape.isTopicSent = alias === 0
+    const { bytes, start, size, isVerbatim } = context.encoder.encode(first, shape, receivedAt)
+    if (!isVerbatim || size > this.#maximumPacketSize) return false
+    this.#outbox.append(bytes, start, start + count * size)
+    context.counters.packetsSent[PacketType.Publish]! += count
+    context.counters.publishBytesSent += count * first.payloadLength
+    context.counters.bytesSent += count * size
     return true
   }
 

@@ -35,6 +35,7 @@ import { reportDenied } from './log.ts'
 import { NamesAhead } from './names-ahead.ts'
 import type { Negotiated } from './negotiated.ts'
 import { Pause } from './pause.ts'
+import { takeRun } from './publish-run.ts'
 import { findFullRetained } from './retained-room.ts'
 import { InboundAliases } from './topic-aliases.ts'
 
@@ -193,7 +194,9 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   }
   const asked = whoJudgesPublish(context.hooks, connection.client as ClientInfo)
   if (asked.authorizePublish === undefined) {
-    accept(connection, session, message, packetIdentifier)
+    const run = message.qos > 0 || isPayloadUtf8 ? undefined : takeRun(connection, message)
+    if (run === undefined) accept(connection, session, message, packetIdentifier)
+    else context.router.routeRun(run, session)
     return undefined
   }
   return authorize(connection, session, message, packetIdentifier, asked)

@@ -80,6 +80,23 @@ export class Message {
     return message
   }
 
+  /** The message whose packet stands `offset` bytes behind, and which is the same but for its payload. */
+  behind(offset: number): Message {
+    const { bytes, propertyBytes } = this
+    const message = new Message(this.#topic, this.qos, this.retain, this.expiresAt, bytes)
+    const propertiesOffset = propertyBytes === bytes ? offset : 0
+    message.topicStart = this.topicStart === -1 ? -1 : this.topicStart + offset
+    message.payloadStart = this.payloadStart + offset
+    message.payloadEnd = this.payloadEnd + offset
+    message.propertyBytes = propertyBytes
+    message.propertiesStart = this.propertiesStart + propertiesOffset
+    message.propertiesEnd = this.propertiesEnd + propertiesOffset
+    message.frameShape = this.frameShape
+    message.frameStart = this.frameStart + offset
+    message.aliasAt = this.aliasAt === -1 ? -1 : this.aliasAt + offset
+    return message
+  }
+
   /** Topic Name. Set once more when a Topic Alias stands for it. */
   get topic(): string {
     this.#topic ??= this.bytes.toString('utf8', 2, topicEndOf(this.bytes))

@@ -8,6 +8,7 @@
  */
 
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { lowerQos } from '../protocol/qos.ts'
 import type { Subscription } from '../protocol/subscription.ts'
@@ -231,12 +232,30 @@ export class Router implements Sink {
     return this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
 
-  #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
+  /** As `route` with each of its messages. */
+  routeRun(run: MessageRun, publisher: Subscriber): void {
+    const receivers = this.#receiversOf(run.first.topic, publisher)
+    if (!takesRuns(receivers)) {
+      for (const message of run.messages) this.route(message, publisher)
+      return
+    }
+    for (const receiver of receivers.single) {
+      const wanted = receiver.subscriber === publisher ? receiver.own : receiver // [MQTT-3.8.3-3]
+      wanted?.subscriber.deliverRun?.(run, wanted.identifiers)
+    }
+  }
+
+  #receiversOf(topicName: string, publisher: Subscriber | undefined): KnownReceivers {
     const last = publisher?.lastReceivers as KnownReceivers | undefined
-    const receivers = this.#cache.receiversOf(message.topic, last) // [MQTT-3.3.2-3]
+    const receivers = this.#cache.receiversOf(topicName, last) // [MQTT-3.3.2-3]
     // What is not remembered would be kept as long as the publisher, whatever becomes of the receivers.
     const known = receivers.topic === undefined ? undefined : receivers
     if (known !== last && publisher !== undefined) publisher.lastReceivers = known
+    return receivers
+  }
+
+  #deliverToAll(message: Message, publisher: Subscriber | undefined): number {
+    const receivers = this.#receiversOf(message.topic, publisher)
     const { only, single, groups } = receivers
     if (only !== undefined) return this.#deliverToOne(only, message, publisher)
     let count = 0
@@ -332,4 +351,11 @@ export class Router implements Sink {
     }
     return now + retainedExpirySeconds * 1000
   }
+}
+
+/** A group chooses anew for each message. */
+function takesRuns({ single, groups }: KnownReceivers): boolean {
+  return (
+    groups.length === 0 && single.every(({ subscriber }) => subscriber.deliverRun !== undefined)
+  )
 }

@@ -1,6 +1,7 @@
 /** What the router asks of a receiver. Sessions and the host program's own subscriptions implement it. */
 
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Seq, SessionRef } from '../storage/storage.ts'
 
@@ -30,6 +31,12 @@ export interface Subscriber {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void
+
+  /**
+   * Takes several messages at QoS 0 at once. Without it each comes by itself: whoever lacks it may change who gets
+   * the next one.
+   */
+  deliverRun?(run: MessageRun, identifiers: readonly number[] | undefined): void
 
   /** Asks, before a durable delivery is written, whether the queue's bounds and policy allow it. */
   admits(message: Message): boolean

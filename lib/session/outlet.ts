@@ -1,6 +1,7 @@
 /** What a session asks of the connection it sits on. `connection/` implements it. */
 
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { Qos } from '../protocol/packets.ts'
 
 export interface Outlet {
@@ -25,6 +26,9 @@ export interface Outlet {
     packetIdentifier: number,
     identifiers: readonly number[] | undefined,
   ): boolean
+
+  /** Sends a whole run as `sendPublish` would each of its messages; false: it sent nothing, and each has to be looked at. */
+  sendRun(run: MessageRun): boolean
 
   sendPubrel(packetIdentifier: number, reasonCode: number): void
 

@@ -6,9 +6,9 @@
  */
 
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
-import { countLevels } from '../protocol/topics.ts'
 import type { Share, Subscriber } from '../router/subscriber.ts'
 import type { Left, QueueEntry, Seq, SessionRef, StoredSession } from '../storage/storage.ts'
 import type { DropReason } from '../util/counters.ts'
@@ -17,17 +17,13 @@ import { SmallMap } from '../util/small-map.ts'
 import type { Delivery } from './delivery.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
+import { sessionBytes, subscriptionBytes } from './kept-bytes.ts'
 import type { Outlet } from './outlet.ts'
 import { RetainedCursor } from './retained-cursor.ts'
 import { Sender } from './sender.ts'
 import type { MayReceive, SessionParts } from './session-parts.ts'
 import type { SharedDeliveries } from './shared-deliveries.ts'
 import type { Will } from './will.ts'
-
-/** What a session and a subscription cost beside the bytes of their names: objects, maps, tree nodes. */
-const SESSION_BYTES = 1_024
-const SUBSCRIPTION_BYTES = 256
-const LEVEL_BYTES = 160
 
 export class Session implements Subscriber {
   readonly clientIdentifier: string
@@ -59,7 +55,7 @@ export class Session implements Subscriber {
   constructor(clientIdentifier: string, parts: SessionParts, stored: StoredSession | undefined) {
     this.clientIdentifier = clientIdentifier
     this.#parts = parts
-    this.#hold(SESSION_BYTES + 2 * clientIdentifier.length)
+    this.#hold(sessionBytes(clientIdentifier))
     if (stored !== undefined) this.#sender = this.#makeSender(stored)
     this.inbound = new InboundIdentifiers(stored?.inbound)
     this.expirySeconds = stored?.expirySeconds ?? 0
@@ -269,6 +265,12 @@ export class Session implements Subscriber {
       this.#drop(message, this.#outlet?.isSlowed === true ? 'rate limit' : 'socket blocked')
   }
 
+  deliverRun(run: MessageRun, identifiers: readonly number[] | undefined): void {
+    const isJudged = identifiers !== undefined || this.#sender?.mayReceive !== undefined
+    if (!isJudged && this.#outlet?.sendRun(run)) this.#cursor?.noteLive(run.first.topic)
+    else for (const message of run.messages) this.deliver(message, 0, false, identifiers, undefined)
+  }
+
   admits(message: Message): boolean {
     const { budget, limits } = this.#parts
     const isFull =
@@ -389,9 +391,4 @@ export class Session implements Subscriber {
   shrink(): void {
     this.#sender?.shrink()
   }
-}
-
-/** A filter is kept by the session, the store and, level by level, the router. */
-function subscriptionBytes(topicFilter: string): number {
-  return SUBSCRIPTION_BYTES + 2 * topicFilter.length + LEVEL_BYTES * countLevels(topicFilter)
 }

@@ -78,6 +78,10 @@ class Client implements Outlet {
     return true
   }
 
+  sendRun(): boolean {
+    return false
+  }
+
   sendPubrel(packetIdentifier: number): void {
     this.released.add(packetIdentifier)
   }

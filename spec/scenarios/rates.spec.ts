@@ -150,7 +150,7 @@ test('retained messages come at the rate that may leave, all of them', async (t)
 
 test('a rate that is not used up reads no clock: it costs a subtraction', async (t) => {
   const chunk = Buffer.concat(
-    Array.from({ length: 1000 }, () => Buffer.from([0x30, 4, 0, 1, 0x61, 0])),
+    Array.from({ length: 1000 }, (_, i) => Buffer.from([0x30, 4, 0, 1, 0x61 + (i % 2), 0])),
   )
   const readings: number[] = []
   for (const perClient of [

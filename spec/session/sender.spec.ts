@@ -51,6 +51,10 @@ class Client implements Outlet {
     return true
   }
 
+  sendRun(): boolean {
+    return false
+  }
+
   sendPubrel(): void {}
   endFor(): void {}
 

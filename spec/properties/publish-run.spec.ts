@@ -1,0 +1,213 @@
+/**
+ * Packets that come in one chunk, some of them alike, and the same packets one by one: every receiver is sent the same
+ * bytes, and everything is counted the same.
+ */
+
+import assert from 'node:assert/strict'
+import { Buffer } from 'node:buffer'
+import test, { type ExecutionContext } from 'ava'
+import fc from 'fast-check'
+import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
+import { startBroker } from '../support/broker.ts'
+import { connectClient, type MemoryClient, type Version } from '../support/client.ts'
+import { recordFrames } from '../support/frames.ts'
+import { nextTurn } from '../support/turns.ts'
+
+const TOPICS = ['a', 'a/b', 'site/1/temperature/7', '$x/1']
+const PAYLOAD_BYTES = [0, 9, 64, 2000]
+
+/** PUBLISH packets of one publisher that differ in their payload alone. */
+interface Row {
+  readonly from: 0 | 1
+  readonly topic: number
+  readonly size: number
+  readonly count: number
+  readonly qos: 0 | 1
+  readonly retain: boolean
+  readonly kind: 'plain' | 'user property' | 'expiry' | 'UTF-8' | 'alias' | 'only alias'
+}
+
+const row: fc.Arbitrary<Row> = fc.record({
+  from: fc.constantFrom(0, 1),
+  topic: fc.nat(TOPICS.length - 1),
+  size: fc.nat(PAYLOAD_BYTES.length - 1),
+  count: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.constant(150)),
+  qos: fc.oneof({ weight: 5, arbitrary: fc.constant(0 as const) }, fc.constant(1 as const)),
+  retain: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.constant(true)),
+  kind: fc.constantFrom(
+    'plain',
+    'plain',
+    'user property',
+    'expiry',
+    'UTF-8',
+    'alias',
+    'only alias',
+  ),
+})
+
+const PUBLISHER_VERSIONS: readonly Version[] = [4, 5]
+
+function packetOf({ from, topic, size, qos, retain, kind }: Row, number: number): Buffer {
+  const payload = Buffer.alloc(PAYLOAD_BYTES[size]!, 'p')
+  if (payload.length > 0) payload.write(`${number} `)
+  if (kind === 'UTF-8' && number % 40 === 39) payload.fill(0xff)
+  const protocolVersion = PUBLISHER_VERSIONS[from]!
+  const packet: IPublishPacket = {
+    cmd: 'publish',
+    topic: kind === 'only alias' && protocolVersion === 5 ? '' : TOPICS[topic]!,
+    payload,
+    qos,
+    retain,
+    dup: false,
+    messageId: (number % 0xffff) + 1,
+    properties: {
+      ...(kind === 'user property' && { userProperties: { unit: 'celsius' } }),
+      ...(kind === 'expiry' && { messageExpiryInterval: 60 }),
+      ...(kind === 'UTF-8' && { payloadFormatIndicator: true }),
+      ...((kind === 'alias' || kind === 'only alias') && { topicAlias: topic + 1 }),
+    },
+  }
+  return mqttPacket.generate(packet, { protocolVersion })
+}
+
+/** Returns what each receiver was sent, and what the broker counted. */
+async function play(
+  t: ExecutionContext,
+  rows: readonly Row[],
+  write: (client: MemoryClient, packets: readonly Buffer[]) => void,
+): Promise<unknown> {
+  const { broker, clock } = await startBroker(t)
+  const open = async (
+    clientId: string,
+    version: Version,
+    filters: readonly object[],
+    properties = {},
+    asked = {},
+  ) => {
+    const client = await connectClient(t, broker, { clientId, version, properties })
+    const subscriptions = filters.map((filter) => ({ qos: 0, ...filter }))
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions, properties: asked })
+    await client.expect(t, 'suback')
+    return client
+  }
+  const all = { topic: '#' }
+  const publishers = [
+    await open('from 4', 4, [{ topic: 'a' }]),
+    await open('from 5', 5, [{ ...all, nl: true }]),
+  ]
+  for (const topic of TOPICS.keys()) publishers[1]!.sendBytes(packetOf({ ...ALIASED, topic }, 1))
+  for (let i = 0; i < 4; i++) await nextTurn()
+  const receivers = [
+    await open('plain 4', 4, [all]),
+    await open('exact 4', 4, [{ topic: 'a' }, { topic: 'a/b' }]),
+    await open('plain 5', 5, [all, { topic: '$x/+' }]),
+    await open('identifier', 5, [{ topic: 'site/#' }], {}, { subscriptionIdentifier: 7 }),
+    await open('overlap', 5, [all, { topic: 'a', qos: 1 }]),
+    await open('aliases', 5, [all], { topicAliasMaximum: 3 }),
+    await open('small', 5, [all], { maximumPacketSize: 60 }),
+    await open('as published', 5, [{ ...all, rap: true }]),
+    await open('shared 1', 4, [{ topic: '$share/g/$x/1' }]),
+    await open('shared 2', 5, [{ topic: '$share/g/$x/1' }]),
+  ]
+  const local: string[] = []
+  const subscription = broker.subscribe('a', ({ payload }) => {
+    local.push(payload.toString())
+    if (local.length === 3) subscription.unsubscribe()
+  })
+  for (let i = 0; i < 8; i++) await nextTurn()
+  const everybody = [...receivers, ...publishers]
+  const recorded = everybody.map(recordFrames)
+
+  let number = 0
+  for (const from of [0, 1]) {
+    const packets = rows
+      .filter((one) => one.from === from)
+      .flatMap((one) => Array.from({ length: one.count }, () => packetOf(one, number++)))
+    write(publishers[from]!, packets)
+    for (let i = 0; i < 8; i++) await nextTurn()
+  }
+  const frames = recorded.map((ask) => ask().map((frame) => frame.toString('latin1')))
+  const watcher = await open('watcher', 4, [
+    { topic: '$SYS/broker/publish/#' },
+    { topic: '$SYS/broker/messages/+' },
+    { topic: '$SYS/broker/bytes/sent' },
+  ])
+  await clock.advance(60_000)
+  const counts = (await watcher.settled())
+    .filter(({ retain }) => retain === false)
+    .map(({ topic, payload }) => `${topic} ${payload}`)
+  return { frames, counts: counts.toSorted(), local }
+}
+
+const ALIASED: Row = {
+  from: 1,
+  topic: 0,
+  size: 1,
+  count: 1,
+  qos: 0,
+  retain: false,
+  kind: 'alias',
+}
+
+test('receivers see no difference between one chunk and packets one by one', async (t) => {
+  t.timeout(120_000)
+  const property = fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 8 }), async (rows) => {
+    const inOneChunk = await play(t, rows, (client, packets) => {
+      if (packets.length > 0) client.sendBytes(Buffer.concat(packets))
+    })
+    const oneByOne = await play(t, rows, (client, packets) => {
+      for (const packet of packets) client.sendBytes(packet)
+    })
+    assert.deepStrictEqual(inOneChunk, oneByOne)
+  })
+  await t.notThrowsAsync(fc.assert(property, { numRuns: 60 }))
+})
+
+const alike = (count: number): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, i) => packetOf({ ...ALIASED, from: 0 }, i)))
+
+test('events tell of each of the messages that came in one chunk', async (t) => {
+  const { broker } = await startBroker(t)
+  const told: string[] = []
+  broker.on('published', ({ payload }) => told.push(`published ${String(payload)}`))
+  broker.on('delivered', ({ payload }) => told.push(`delivered ${String(payload)}`))
+  const subscriber = await connectClient(t, broker, { version: 4 })
+  await subscriber.subscribe(t, 'a')
+  const publisher = await connectClient(t, broker, { version: 4 })
+
+  publisher.sendBytes(alike(5))
+  await publisher.settled()
+
+  t.is(told.filter((word) => word.startsWith('published')).length, 5)
+  t.is(new Set(told).size, 10)
+})
+
+test('of messages that come in one chunk no more are taken than the rate allows', async (t) => {
+  const { broker } = await startBroker(t, {
+    limits: { burstSeconds: 1 },
+    perClient: { messagesInPerSecond: 10 },
+  })
+  const subscriber = await connectClient(t, broker, { version: 4 })
+  await subscriber.subscribe(t, 'a')
+  const publisher = await connectClient(t, broker, { version: 4 })
+
+  publisher.sendBytes(alike(30))
+  for (let i = 0; i < 8; i++) await nextTurn()
+
+  t.is((await subscriber.settled()).length, 10)
+})
+
+test('a client that may be sent few messages a second is not sent a row of them', async (t) => {
+  const { broker } = await startBroker(t, {
+    limits: { burstSeconds: 1 },
+    perClient: { messagesOutPerSecond: 10 },
+  })
+  const subscriber = await connectClient(t, broker, { version: 4 })
+  await subscriber.subscribe(t, 'a')
+  const publisher = await connectClient(t, broker, { version: 4 })
+
+  publisher.sendBytes(alike(30))
+  await publisher.settled()
+
+  t.is((await subscriber.settled()).length, 10)
+})
