@@ -55,11 +55,8 @@ export async function compare(options: ComparisonOptions): Promise<Entry[]> {
   for (let round = 1; round <= rounds; round++) {
     for (const scenario of scenarios) {
       const own = entries.filter((entry) => entry.scenario === scenario)
-      const groups = isMeasuredFresh(scenario)
-        ? Array.from({ length: turns }, () => own.map((entry) => [entry])).flat()
-        : [own]
-      const turnsEach = isMeasuredFresh(scenario) ? 1 : turns
-      for (const group of groups) await takeTurns(group, `round ${round}`, turnsEach, measuring)
+      if (!isMeasuredFresh(scenario)) await takeTurns(own, `round ${round}`, turns, measuring)
+      else await takeFreshTurns(own, `round ${round}`, turns, measuring)
     }
   }
   return entries
@@ -72,7 +69,7 @@ function entryOf(scenario: Scenario, contestant: Contestant): Entry | undefined 
   return measured && { scenario, contestant, measured, outcomes: [], failures: [] }
 }
 
-/** Memory by which a broker grows is seen once in its life. */
+/** Memory by which a broker grows is seen once in its life. Before that it warms up for as long as two turns. */
 function isMeasuredFresh({ load }: Scenario): boolean {
   return load.shape === 'idle'
 }
@@ -109,6 +106,20 @@ async function takeTurns(
     }
   } finally {
     for (const [, subject] of started) await subject.stop()
+  }
+}
+
+/** As `takeTurns`, but each of them is started for each turn. */
+async function takeFreshTurns(
+  entries: readonly Entry[],
+  round: string,
+  turns: number,
+  measuring: Measuring,
+): Promise<void> {
+  const { timing } = measuring
+  const longer = { ...measuring, timing: { ...timing, warmupMs: 2 * timing.warmupMs } }
+  for (let turn = 1; turn <= turns; turn++) {
+    for (const entry of entries) await takeTurns([entry], round, 1, longer)
   }
 }
 

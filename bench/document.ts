@@ -76,7 +76,7 @@ function procedure({ rounds, turns, timing }: Extent): string {
     chooseCores().broker === undefined ? '' : ', on one core with the generator on another'
   const inAll = rounds === 1 ? '' : `, and all that ${rounds} times over`
   const { warmupMs, durationMs } = timing
-  return `For each scenario all brokers are started afresh${place}, and take turns, as the pace of a machine may change from one second to the next: ${warmupMs / 1000} s to warm up, ${durationMs / 1000} s that count, then the next broker, ${turns} times in turn${inAll}. Only \`idle\` starts them anew for each turn.`
+  return `For each scenario all brokers are started afresh${place}, and take turns, as the pace of a machine may change from one second to the next: ${warmupMs / 1000} s to warm up, ${durationMs / 1000} s that count, then the next broker, ${turns} times in turn${inAll}. Only \`idle\` starts them anew for each turn, and warms them up twice as long.`
 }
 
 function machine({ contestants }: Measured): string {
