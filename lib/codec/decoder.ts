@@ -23,6 +23,8 @@ export class Decoder {
   start = 0
   bodyStart = 0
   end = 0
+  /** The current packet, and those that were passed over behind it. */
+  packets = 0
   /** Up to here in `bytes` somebody has looked ahead. */
   aheadEnd = 0
 
@@ -96,6 +98,7 @@ export class Decoder {
     this.start = at
     this.bodyStart = bodyStart
     this.end = end
+    this.packets = 1
     this.#at = end
     return type
   }
@@ -103,6 +106,7 @@ export class Decoder {
   /** Leaves out `count` packets that stand behind the current one and have its size. */
   passOver(count: number): void {
     this.#at = this.end + count * (this.end - this.start)
+    this.packets += count
   }
 
   /** Reads a Remaining Length of two to four bytes at `at`; returns its size, 0 if it is not all there. */

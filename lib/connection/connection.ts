@@ -202,12 +202,17 @@ export class Connection implements TransportEvents {
     try {
       const { clock } = this.context
       const sliceEnd = this.receivedAt + SLICE_MS
-      for (let i = 1; !this.isPaused && this.state !== 'closed'; i++) {
+      let packets = 0
+      while (!this.isPaused && this.state !== 'closed') {
         const type = this.decoder.next()
         if (type === 0) return
-        if (i % SLICE_CHECK_PACKETS === 0 && clock.now() > sliceEnd) this.#yieldTurn()
+        if (packets >= SLICE_CHECK_PACKETS) {
+          packets = 0
+          if (clock.now() > sliceEnd) this.#yieldTurn()
+        }
         const waiting = this.#dispatch(type)
         if (waiting !== undefined) this.#waitFor(waiting)
+        packets += this.decoder.packets
       }
     } catch (error) {
       this.fail(error)

@@ -127,6 +127,7 @@ export class ConnectionOutlet implements Outlet {
 
   sendRun({ first, count }: MessageRun): boolean {
     if (!this.#isServing || this.#meter !== undefined || this.#outbox.blockedBytes > 0) return false
+    if (first.frameShape !== (this.#version === 5 ? 5 : 4)) return false
     const { context, receivedAt } = this.#connection
     const alias = this.#aliases === undefined ? 0 : this.#aliases.get(first.topic)
     if (alias === 0 && this.#aliases !== undefined && this.#aliases.next !== 0) return false

@@ -11,8 +11,8 @@ import { PacketType } from '../protocol/packets.ts'
 import { FLUSH_BYTES } from '../transport/outbox.ts'
 import type { Connection } from './connection.ts'
 
-/** Others have their turn between runs. */
-const RUN_PACKETS_MAX = 64
+/** Receivers may need each by itself, and only between runs others can have their turn. */
+const RUN_PACKETS_MAX = 32
 
 /**
  * The run that begins with `message`, the packet that is decoded and has been found to be in order; undefined where

@@ -239,10 +239,12 @@ export class Router implements Sink {
       for (const message of run.messages) this.route(message, publisher)
       return
     }
+    const others: Receiver<Subscriber>[] = []
     for (const receiver of receivers.single) {
       const wanted = receiver.subscriber === publisher ? receiver.own : receiver // [MQTT-3.8.3-3]
-      wanted?.subscriber.deliverRun?.(run, wanted.identifiers)
+      if (wanted?.subscriber.deliverRun?.(run, wanted.identifiers) === false) others.push(wanted)
     }
+    if (others.length > 0) deliverEach(run, others)
   }
 
   #receiversOf(topicName: string, publisher: Subscriber | undefined): KnownReceivers {
@@ -350,6 +352,15 @@ export class Router implements Sink {
       return message.expiresAt
     }
     return now + retainedExpirySeconds * 1000
+  }
+}
+
+/** All get one message before anybody gets the next, as it is encoded once for all that are alike. */
+function deliverEach(run: MessageRun, receivers: readonly Receiver<Subscriber>[]): void {
+  for (const message of run.messages) {
+    for (const { subscriber, identifiers } of receivers) {
+      subscriber.deliver(message, 0, false, identifiers, undefined)
+    }
   }
 }
 

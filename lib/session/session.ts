@@ -265,10 +265,12 @@ export class Session implements Subscriber {
       this.#drop(message, this.#outlet?.isSlowed === true ? 'rate limit' : 'socket blocked')
   }
 
-  deliverRun(run: MessageRun, identifiers: readonly number[] | undefined): void {
-    const isJudged = identifiers !== undefined || this.#sender?.mayReceive !== undefined
-    if (!isJudged && this.#outlet?.sendRun(run)) this.#cursor?.noteLive(run.first.topic)
-    else for (const message of run.messages) this.deliver(message, 0, false, identifiers, undefined)
+  deliverRun(run: MessageRun, identifiers: readonly number[] | undefined): boolean {
+    if (this.#outlet === undefined) return true
+    if (identifiers !== undefined || this.#sender?.mayReceive !== undefined) return false
+    if (!this.#outlet.sendRun(run)) return false
+    this.#cursor?.noteLive(run.first.topic)
+    return true
   }
 
   admits(message: Message): boolean {

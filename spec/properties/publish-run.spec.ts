@@ -10,6 +10,7 @@ import fc from 'fast-check'
 import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, type MemoryClient, type Version } from '../support/client.ts'
+import { ManualClock } from '../support/clock.ts'
 import { recordFrames } from '../support/frames.ts'
 import { nextTurn } from '../support/turns.ts'
 
@@ -210,4 +211,46 @@ test('a client that may be sent few messages a second is not sent a row of them'
   await publisher.settled()
 
   t.is((await subscriber.settled()).length, 10)
+})
+
+test('who sends a row of messages has its turn ended as if each came by itself', async (t) => {
+  const manual = new ManualClock()
+  let readings = 0
+  const clock = {
+    now: () => (readings++, manual.now()),
+    after: (ms: number, callback: () => void) => manual.after(ms, callback),
+  }
+  const { broker } = await startBroker(t, { clock })
+  const subscriber = await connectClient(t, broker, { version: 5 })
+  await subscriber.subscribe(t, 'a')
+  const publisher = await connectClient(t, broker, { version: 4 })
+  await publisher.settled()
+  readings = 0
+
+  publisher.sendBytes(alike(960))
+  await publisher.settled()
+
+  t.true(readings >= 960 / 48, `the clock was read ${readings} times`)
+  t.is((await subscriber.settled()).length, 960)
+})
+
+test('a receiver whose messages are judged is sent none of those it may not have', async (t) => {
+  const { broker } = await startBroker(t, {
+    hooks: {
+      authenticate: () => true,
+      authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
+      authorizeReceive: (_, { topic }) => topic !== 'a',
+    },
+  })
+  const subscriber = await connectClient(t, broker, { version: 4 })
+  await subscriber.subscribe(t, '#')
+  const publisher = await connectClient(t, broker, { version: 4 })
+
+  publisher.sendBytes(Buffer.concat([alike(5), packetOf({ ...ALIASED, from: 0, topic: 1 }, 0)]))
+  await publisher.settled()
+
+  t.deepEqual(
+    (await subscriber.settled()).map(({ topic }) => topic),
+    ['a/b'],
+  )
 })
