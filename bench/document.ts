@@ -46,7 +46,7 @@ export function benchmarksDocument(measured: Measured): string {
       details(entries, scenario),
     ]),
     '## How cost grows',
-    'One number at a time, the rest as in the scenario of that kind. CPU microseconds of the broker for each message delivered, the mean of two turns.',
+    'One number at a time, the rest as in the scenario of that kind. CPU microseconds of the broker for each message delivered, measured once in each round.',
     ...curves.map((curve) => drawCurve(curve, curveEntries)),
     '## What these figures do not show',
     CAVEATS,

@@ -16,8 +16,8 @@ const DOCUMENT = 'docs/benchmarks.md'
 const QUICK_LIMIT_MS = 100_000
 const QUICK = { rounds: 1, turns: 1, timing: { warmupMs: 500, durationMs: 700 } }
 
-/** How often a point of a curve is measured, at most: what counts there is the line. */
-const CURVE_TURNS_MAX = 2
+/** How often a point of a curve is measured in a round: what counts there is the line. */
+const CURVE_TURNS = 1
 
 /** Whose costs are followed as they grow. */
 const FOLLOWED: readonly string[] = ['bare relay', 'noctule', 'mosquitto']
@@ -76,7 +76,7 @@ async function writeDocument(): Promise<number> {
   const entries = await compare({ ...common, scenarios, contestants })
   const curveEntries = await compare({
     ...common,
-    turns: Math.min(common.turns, CURVE_TURNS_MAX),
+    turns: CURVE_TURNS,
     scenarios: curves.flatMap(({ points }) => points.map(({ scenario }) => scenario)),
     contestants: contestants.filter(({ name }) => FOLLOWED.includes(name)),
   })

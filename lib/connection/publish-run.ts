@@ -8,7 +8,7 @@ import { countAlike } from '../codec/alike-packets.ts'
 import type { Message } from '../protocol/message.ts'
 import { MessageRun } from '../protocol/message-run.ts'
 import { PacketType } from '../protocol/packets.ts'
-import { FLUSH_BYTES } from '../transport/outbox.ts'
+import { REFERENCE_MIN_BYTES } from '../transport/outbox.ts'
 import type { Connection } from './connection.ts'
 
 /** Receivers may need each by itself, and only between runs others can have their turn. */
@@ -24,7 +24,8 @@ export function takeRun(connection: Connection, message: Message): MessageRun | 
   if (message.retain || connection.isMetered || connection.isPaused) return undefined
   if (observers.published !== undefined || observers.delivered !== undefined) return undefined
   const { bytes, start, end } = decoder
-  const max = Math.min(RUN_PACKETS_MAX, Math.floor(FLUSH_BYTES / (end - start)))
+  // A larger piece is written at once, not with what follows in the turn.
+  const max = Math.min(RUN_PACKETS_MAX, Math.floor((REFERENCE_MIN_BYTES - 1) / (end - start)))
   const count = countAlike(bytes, start, end - message.payloadLength, end, max)
   if (count < 2) return undefined
   decoder.passOver(count - 1)
