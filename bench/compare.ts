@@ -55,8 +55,8 @@ export async function compare(options: ComparisonOptions): Promise<Entry[]> {
   for (let round = 1; round <= rounds; round++) {
     for (const scenario of scenarios) {
       const own = entries.filter((entry) => entry.scenario === scenario)
-      if (!isMeasuredFresh(scenario)) await takeTurns(own, `round ${round}`, turns, measuring)
-      else await takeFreshTurns(own, `round ${round}`, turns, measuring)
+      const take = isMeasuredFresh(scenario) ? takeFreshTurns : takeTurns
+      await take(own, turns, measuring)
     }
   }
   return entries
@@ -69,7 +69,7 @@ function entryOf(scenario: Scenario, contestant: Contestant): Entry | undefined 
   return measured && { scenario, contestant, measured, outcomes: [], failures: [] }
 }
 
-/** Memory by which a broker grows is seen once in its life. Before that it warms up for as long as two turns. */
+/** Memory by which a broker grows is seen once in its life. */
 function isMeasuredFresh({ load }: Scenario): boolean {
   return load.shape === 'idle'
 }
@@ -84,7 +84,6 @@ interface Measuring {
 /** Starts all of them, measures them in turn, and stops them. */
 async function takeTurns(
   entries: readonly Entry[],
-  round: string,
   turns: number,
   measuring: Measuring,
 ): Promise<void> {
@@ -100,7 +99,8 @@ async function takeTurns(
       const turnTiming = turn === 1 ? timing : { ...timing, warmupMs }
       for (const [entry, subject] of started) {
         if (performance.now() > end) return
-        const name = `${round}.${turn}  ${entry.scenario.name}  ${entry.contestant.name}`
+        const run = entry.outcomes.length + entry.failures.length + 1
+        const name = `run ${run}  ${entry.scenario.name}  ${entry.contestant.name}`
         tell(`${name}: ${await measureOnce(entry, subject, turnTiming, cores)}`)
       }
     }
@@ -109,17 +109,16 @@ async function takeTurns(
   }
 }
 
-/** As `takeTurns`, but each of them is started for each turn. */
+/** As `takeTurns`, but each of them is started for each turn, and has twice the time to warm up. */
 async function takeFreshTurns(
   entries: readonly Entry[],
-  round: string,
   turns: number,
   measuring: Measuring,
 ): Promise<void> {
   const { timing } = measuring
   const longer = { ...measuring, timing: { ...timing, warmupMs: 2 * timing.warmupMs } }
   for (let turn = 1; turn <= turns; turn++) {
-    for (const entry of entries) await takeTurns([entry], round, 1, longer)
+    for (const entry of entries) await takeTurns([entry], 1, longer)
   }
 }
 

@@ -151,6 +151,11 @@ export class PublishEncoder {
   }
 }
 
+/** Whether a receiver of `shape` may be sent the very bytes that came in. */
+export function leavesVerbatim(message: Message, shape: PublishShape): boolean {
+  return isVerbatim(message, shape) && mayPassOn(message, shape)
+}
+
 /** Not a byte is to be replaced: no flag, Packet Identifier or Topic Alias. */
 function isVerbatim(message: Message, { qos, retain, topicAlias }: PublishShape): boolean {
   if (qos !== 0 || retain !== message.retain) return false

@@ -6,8 +6,8 @@
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
-import { chunkViewOf, newViewOf, WORDS_MIN_BYTES } from './chunk-view.ts'
 import { PropertyCursor } from './property-cursor.ts'
+import { isSame, viewOf } from './same-bytes.ts'
 
 /** Longer blocks are checked each time: each connection keeps one. */
 const KNOWN_BYTES_MAX = 128
@@ -33,7 +33,7 @@ export class PublishProperties {
   topicAlias = 0
   aliasAt = -1
   readonly #known = Buffer.allocUnsafeSlow(KNOWN_BYTES_MAX)
-  readonly #knownView = newViewOf(this.#known)
+  readonly #knownView = viewOf(this.#known)
   #knownLength = 0
 
   /** Reads the block whose length stands at `at`. Throws `ProtocolError` for what a client must not send. */
@@ -49,18 +49,7 @@ export class PublishProperties {
   #isKnown(bytes: Buffer, at: number, end: number): boolean {
     const length = this.#knownLength
     if (length === 0 || at + length > end) return false
-    // From behind: what differs mostly does so in the last value.
-    let left = length
-    if (length >= WORDS_MIN_BYTES) {
-      const view = chunkViewOf(bytes)
-      const known = this.#knownView
-      for (; left >= 4; left -= 4) {
-        if (view.getInt32(at + left - 4) !== known.getInt32(left - 4)) return false
-      }
-    }
-    const known = this.#known
-    while (left-- > 0) if (bytes[at + left] !== known[left]) return false
-    return true
+    return isSame(bytes, at, length, this.#known, 0, this.#knownView)
   }
 
   #check(bytes: Buffer, at: number, end: number): void {

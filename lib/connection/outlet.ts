@@ -7,7 +7,7 @@
 
 import type { Buffer } from 'node:buffer'
 import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
-import type { PublishFrame, PublishShape } from '../codec/publish-encoder.ts'
+import { leavesVerbatim, type PublishFrame, type PublishShape } from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
 import type { MessageRun } from '../protocol/message-run.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
@@ -96,14 +96,7 @@ export class ConnectionOutlet implements Outlet {
     const { context, receivedAt } = this.#connection
     const now = message.expiresAt === Number.POSITIVE_INFINITY ? receivedAt : context.clock.now()
     if (qos === 0 && message.isExpired(now)) return false
-    const alias = this.#aliases === undefined ? 0 : this.#aliases.get(message.topic)
-    let newAlias = this.#aliases === undefined || alias !== 0 ? 0 : this.#aliases.next
-    shape.version = this.#version
-    shape.qos = qos
-    shape.retain = retain
-    shape.subscriptionIdentifiers = this.#version === 5 ? identifiers : undefined
-    shape.topicAlias = alias === 0 ? newAlias : alias
-    shape.isTopicSent = alias === 0
+    let newAlias = this.#shape(message, qos, retain, identifiers)
     let frame = context.encoder.encode(message, shape, now)
     if (frame.size > this.#maximumPacketSize && shape.topicAlias !== 0) {
       // A message must not be lost to the three bytes of an alias, which may be more than its topic has.
@@ -116,8 +109,7 @@ export class ConnectionOutlet implements Outlet {
 
     this.#writeFrame(frame, message, isDuplicate, packetIdentifier)
     if (newAlias !== 0) this.#aliases?.learn(message.topic)
-    context.counters.packetsSent[PacketType.Publish]!++
-    context.counters.publishBytesSent += message.payloadLength
+    this.#countPublish(1, frame.size, message.payloadLength)
     if (this.#meter !== undefined) this.#meter.take(1, frame.size)
     if (context.observers.delivered !== undefined && this.#connection.client !== undefined) {
       context.observers.delivered(message, qos, this.#connection.client)
@@ -125,25 +117,40 @@ export class ConnectionOutlet implements Outlet {
     return true
   }
 
-  sendRun({ first, count }: MessageRun): boolean {
+  sendRun({ first, count, packetBytes }: MessageRun): boolean {
     if (!this.#isServing || this.#meter !== undefined || this.#outbox.blockedBytes > 0) return false
-    if (first.frameShape !== (this.#version === 5 ? 5 : 4)) return false
-    const { context, receivedAt } = this.#connection
-    const alias = this.#aliases === undefined ? 0 : this.#aliases.get(first.topic)
-    if (alias === 0 && this.#aliases !== undefined && this.#aliases.next !== 0) return false
-    shape.version = this.#version
-    shape.qos = 0
-    shape.retain = false
-    shape.subscriptionIdentifiers = undefined
-    shape.topicAlias = alias
-    shape.isTopicSent = alias === 0
-    const { bytes, start, size, isVerbatim } = context.encoder.encode(first, shape, receivedAt)
-    if (!isVerbatim || size > this.#maximumPacketSize) return false
-    this.#outbox.append(bytes, start, start + count * size)
-    context.counters.packetsSent[PacketType.Publish]! += count
-    context.counters.publishBytesSent += count * first.payloadLength
-    context.counters.bytesSent += count * size
+    const newAlias = this.#shape(first, 0, false, undefined)
+    if (newAlias !== 0 || packetBytes > this.#maximumPacketSize) return false
+    if (!leavesVerbatim(first, shape)) return false
+    const { bytes, frameStart } = first
+    this.#outbox.append(bytes, frameStart, frameStart + count * packetBytes)
+    this.#countPublish(count, packetBytes, first.payloadLength)
     return true
+  }
+
+  /** Makes `shape` what this client gets of a message; returns the alias that it learns thereby, 0 if none. */
+  #shape(
+    message: Message,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): number {
+    const alias = this.#aliases === undefined ? 0 : this.#aliases.get(message.topic)
+    const newAlias = this.#aliases === undefined || alias !== 0 ? 0 : this.#aliases.next
+    shape.version = this.#version
+    shape.qos = qos
+    shape.retain = retain
+    shape.subscriptionIdentifiers = this.#version === 5 ? identifiers : undefined
+    shape.topicAlias = alias === 0 ? newAlias : alias
+    shape.isTopicSent = alias === 0
+    return newAlias
+  }
+
+  #countPublish(count: number, packetBytes: number, payloadLength: number): void {
+    const { counters } = this.#connection.context
+    counters.packetsSent[PacketType.Publish]! += count
+    counters.publishBytesSent += count * payloadLength
+    counters.bytesSent += count * packetBytes
   }
 
   #writeFrame(
@@ -153,7 +160,6 @@ export class ConnectionOutlet implements Outlet {
     packetIdentifier: number,
   ): void {
     const outbox = this.#outbox
-    this.#connection.context.counters.bytesSent += frame.size
     if (frame.isVerbatim) {
       outbox.append(frame.bytes, frame.start, frame.end)
       return

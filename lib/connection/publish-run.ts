@@ -19,9 +19,11 @@ const RUN_PACKETS_MAX = 32
  * there is none, or where something is to be judged of each of its messages.
  */
 export function takeRun(connection: Connection, message: Message): MessageRun | undefined {
-  const { context, decoder } = connection
+  if (message.qos > 0 || message.retain) return undefined
+  const { context, decoder, inboundFlow } = connection
   const { counters, observers } = context
-  if (message.retain || connection.isMetered || connection.isPaused) return undefined
+  if (inboundFlow.header.isPayloadUtf8 || connection.isMetered || connection.isPaused)
+    return undefined
   if (observers.published !== undefined || observers.delivered !== undefined) return undefined
   const { bytes, start, end } = decoder
   // A larger piece is written at once, not with what follows in the turn.

@@ -194,7 +194,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   }
   const asked = whoJudgesPublish(context.hooks, connection.client as ClientInfo)
   if (asked.authorizePublish === undefined) {
-    const run = message.qos > 0 || isPayloadUtf8 ? undefined : takeRun(connection, message)
+    const run = takeRun(connection, message)
     if (run === undefined) accept(connection, session, message, packetIdentifier)
     else context.router.routeRun(run, session)
     return undefined

@@ -42,7 +42,7 @@ export interface RouterParts {
 type KnownReceivers = Receivers<Subscriber, SharedGroup>
 
 export class Router implements Sink {
-  /** Receivers that the last routed message had. */
+  /** Receivers that the last message had that `route` was given. */
   lastMatchCount = 0
   readonly #options: RouterOptions
   readonly #parts: RouterParts

@@ -8,11 +8,14 @@ import { Buffer } from 'node:buffer'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import mqttPacket, { type IPublishPacket } from 'mqtt-packet'
+import type { CreateBrokerOptions } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, type MemoryClient, type Version } from '../support/client.ts'
-import { ManualClock } from '../support/clock.ts'
+import { CountingClock } from '../support/clock.ts'
+import { turns } from '../support/deferred.ts'
 import { recordFrames } from '../support/frames.ts'
-import { nextTurn } from '../support/turns.ts'
+
+type Hooks = NonNullable<CreateBrokerOptions['hooks']>
 
 const TOPICS = ['a', 'a/b', 'site/1/temperature/7', '$x/1']
 const PAYLOAD_BYTES = [0, 9, 64, 2000]
@@ -97,7 +100,7 @@ async function play(
     await open('from 5', 5, [{ ...all, nl: true }]),
   ]
   for (const topic of TOPICS.keys()) publishers[1]!.sendBytes(packetOf({ ...ALIASED, topic }, 1))
-  for (let i = 0; i < 4; i++) await nextTurn()
+  await turns(4)
   const receivers = [
     await open('plain 4', 4, [all]),
     await open('exact 4', 4, [{ topic: 'a' }, { topic: 'a/b' }]),
@@ -115,7 +118,7 @@ async function play(
     local.push(payload.toString())
     if (local.length === 3) subscription.unsubscribe()
   })
-  for (let i = 0; i < 8; i++) await nextTurn()
+  await turns(8)
   const everybody = [...receivers, ...publishers]
   const recorded = everybody.map(recordFrames)
 
@@ -125,7 +128,7 @@ async function play(
       .filter((one) => one.from === from)
       .flatMap((one) => Array.from({ length: one.count }, () => packetOf(one, number++)))
     write(publishers[from]!, packets)
-    for (let i = 0; i < 8; i++) await nextTurn()
+    await turns(8)
   }
   const frames = recorded.map((ask) => ask().map((frame) => frame.toString('latin1')))
   const watcher = await open('watcher', 4, [
@@ -167,14 +170,24 @@ test('receivers see no difference between one chunk and packets one by one', asy
 const alike = (count: number): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, i) => packetOf({ ...ALIASED, from: 0 }, i)))
 
+/** A client that may be sent what another publishes, which is of MQTT 3.1.1. */
+async function startRoom(
+  t: ExecutionContext,
+  options: CreateBrokerOptions,
+  { version = 4, filter = 'a' }: { readonly version?: Version; readonly filter?: string } = {},
+) {
+  const { broker } = await startBroker(t, options)
+  const subscriber = await connectClient(t, broker, { version })
+  await subscriber.subscribe(t, filter)
+  const publisher = await connectClient(t, broker, { version: 4 })
+  return { broker, subscriber, publisher }
+}
+
 test('events tell of each of the messages that came in one chunk', async (t) => {
-  const { broker } = await startBroker(t)
+  const { broker, publisher } = await startRoom(t, {})
   const told: string[] = []
   broker.on('published', ({ payload }) => told.push(`published ${String(payload)}`))
   broker.on('delivered', ({ payload }) => told.push(`delivered ${String(payload)}`))
-  const subscriber = await connectClient(t, broker, { version: 4 })
-  await subscriber.subscribe(t, 'a')
-  const publisher = await connectClient(t, broker, { version: 4 })
 
   publisher.sendBytes(alike(5))
   await publisher.settled()
@@ -183,29 +196,21 @@ test('events tell of each of the messages that came in one chunk', async (t) => 
   t.is(new Set(told).size, 10)
 })
 
+const limits = { burstSeconds: 1 }
+
 test('of messages that come in one chunk no more are taken than the rate allows', async (t) => {
-  const { broker } = await startBroker(t, {
-    limits: { burstSeconds: 1 },
-    perClient: { messagesInPerSecond: 10 },
-  })
-  const subscriber = await connectClient(t, broker, { version: 4 })
-  await subscriber.subscribe(t, 'a')
-  const publisher = await connectClient(t, broker, { version: 4 })
+  const perClient = { messagesInPerSecond: 10 }
+  const { publisher, subscriber } = await startRoom(t, { limits, perClient })
 
   publisher.sendBytes(alike(30))
-  for (let i = 0; i < 8; i++) await nextTurn()
+  await turns(8)
 
   t.is((await subscriber.settled()).length, 10)
 })
 
 test('a client that may be sent few messages a second is not sent a row of them', async (t) => {
-  const { broker } = await startBroker(t, {
-    limits: { burstSeconds: 1 },
-    perClient: { messagesOutPerSecond: 10 },
-  })
-  const subscriber = await connectClient(t, broker, { version: 4 })
-  await subscriber.subscribe(t, 'a')
-  const publisher = await connectClient(t, broker, { version: 4 })
+  const perClient = { messagesOutPerSecond: 10 }
+  const { publisher, subscriber } = await startRoom(t, { limits, perClient })
 
   publisher.sendBytes(alike(30))
   await publisher.settled()
@@ -214,37 +219,26 @@ test('a client that may be sent few messages a second is not sent a row of them'
 })
 
 test('who sends a row of messages has its turn ended as if each came by itself', async (t) => {
-  const manual = new ManualClock()
-  let readings = 0
-  const clock = {
-    now: () => (readings++, manual.now()),
-    after: (ms: number, callback: () => void) => manual.after(ms, callback),
-  }
-  const { broker } = await startBroker(t, { clock })
-  const subscriber = await connectClient(t, broker, { version: 5 })
-  await subscriber.subscribe(t, 'a')
-  const publisher = await connectClient(t, broker, { version: 4 })
+  const clock = new CountingClock()
+  const { publisher, subscriber } = await startRoom(t, { clock }, { version: 5 })
   await publisher.settled()
-  readings = 0
+  clock.readings = 0
 
   publisher.sendBytes(alike(960))
   await publisher.settled()
 
-  t.true(readings >= 960 / 48, `the clock was read ${readings} times`)
+  // Looked at when 16 packets have come since the last time, and a row is no more than 32.
+  t.true(clock.readings >= 960 / 48, `the clock was read ${clock.readings} times`)
   t.is((await subscriber.settled()).length, 960)
 })
 
 test('a receiver whose messages are judged is sent none of those it may not have', async (t) => {
-  const { broker } = await startBroker(t, {
-    hooks: {
-      authenticate: () => true,
-      authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
-      authorizeReceive: (_, { topic }) => topic !== 'a',
-    },
-  })
-  const subscriber = await connectClient(t, broker, { version: 4 })
-  await subscriber.subscribe(t, '#')
-  const publisher = await connectClient(t, broker, { version: 4 })
+  const hooks: Hooks = {
+    authenticate: () => true,
+    authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
+    authorizeReceive: (_, { topic }) => topic !== 'a',
+  }
+  const { publisher, subscriber } = await startRoom(t, { hooks }, { filter: '#' })
 
   publisher.sendBytes(Buffer.concat([alike(5), packetOf({ ...ALIASED, from: 0, topic: 1 }, 0)]))
   await publisher.settled()

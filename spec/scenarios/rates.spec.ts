@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import test from 'ava'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
-import { ManualClock } from '../support/clock.ts'
+import { CountingClock } from '../support/clock.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 import { nextTurn, until } from '../support/turns.ts'
 
@@ -157,21 +157,16 @@ test('a rate that is not used up reads no clock: it costs a subtraction', async 
     {},
     { messagesInPerSecond: 1_000_000, bytesInPerSecond: 1_000_000_000 },
   ]) {
-    const manual = new ManualClock()
-    let count = 0
-    const clock = {
-      now: () => (count++, manual.now()),
-      after: (ms: number, callback: () => void) => manual.after(ms, callback),
-    }
+    const clock = new CountingClock()
     const { broker } = await startBroker(t, { clock, perClient })
     const client = await connectClient(t, broker)
     await client.settled()
-    count = 0
+    clock.readings = 0
 
     client.sendBytes(chunk)
     await client.settled()
 
-    readings.push(count)
+    readings.push(clock.readings)
     t.is(broker.counters.packetsReceived[3], 1000)
   }
 

@@ -38,3 +38,13 @@ export class ManualClock implements Clock {
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
+
+/** One that counts how often it is read. */
+export class CountingClock extends ManualClock {
+  readings = 0
+
+  override now(): number {
+    this.readings++
+    return super.now()
+  }
+}
