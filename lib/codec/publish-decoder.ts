@@ -14,7 +14,10 @@ import { isWellFormedString } from './utf8.ts'
 
 /** Knows Topic Names by their bytes: they have been checked, and need not be made again. */
 export interface TopicNames {
-  nameOf(bytes: Buffer, start: number, end: number): string | undefined
+  /** Whether `nameOf` has looked already for what stands at `at`. */
+  isExpected(bytes: Buffer, at: number): boolean
+  /** Returns the Topic Name from `start` to `end`, of the packet at `packetStart`, if it is known. */
+  nameOf(bytes: Buffer, start: number, end: number, packetStart: number): string | undefined
 }
 
 /**
@@ -28,7 +31,7 @@ export class PublishHeader {
   topicAlias = 0
   /** Payload Format Indicator 1: the payload says it is UTF-8. */
   isPayloadUtf8 = false
-  /** The last Topic Name if it was short and ASCII. Most clients publish on one topic, or on it again. */
+  /** The last Topic Name if it was short. Most clients publish on one topic, or on it again. Empty: not noted. */
   lastTopic = ''
   /** Made with the first PUBLISH of MQTT 5.0. */
   properties: PublishProperties | undefined = undefined
@@ -70,7 +73,7 @@ export function decodePublish(
   const { lastTopic } = header
   const topic = isAscii(bytes, bodyStart + 2, topicEnd, lastTopic)
     ? lastTopic
-    : readTopicName(bytes, bodyStart + 2, topicEnd, header)
+    : topicNameOf(bytes, bodyStart + 2, topicEnd, start, header)
 
   let at = topicEnd
   header.packetIdentifier = 0
@@ -181,13 +184,23 @@ function copyProperties(message: Message, expiryAt: number, aliasAt: number): vo
   message.propertiesEnd = message.propertyBytes.length
 }
 
+function topicNameOf(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  packetStart: number,
+  header: PublishHeader,
+): string {
+  const { names } = header
+  const isExpected = names !== undefined && names.isExpected(bytes, start)
+  const topic = names?.nameOf(bytes, start, end, packetStart) ?? readTopicName(bytes, start, end)
+  // One among many is not noted: to compare it with the next would be to fetch it from memory, and for nothing.
+  header.lastTopic = isExpected || topic.length > LAST_TOPIC_LENGTH_MAX ? '' : topic
+  return topic
+}
+
 /** Checks and decodes a Topic Name in one pass when it is ASCII, as nearly all are. */
-function readTopicName(bytes: Buffer, start: number, end: number, header: PublishHeader): string {
-  const known = header.names?.nameOf(bytes, start, end)
-  if (known !== undefined) {
-    if (known.length <= LAST_TOPIC_LENGTH_MAX) header.lastTopic = known
-    return known
-  }
+function readTopicName(bytes: Buffer, start: number, end: number): string {
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
     if (byte === 0x2b || byte === 0x23) {
@@ -195,9 +208,7 @@ function readTopicName(bytes: Buffer, start: number, end: number, header: Publis
     }
     if (byte === 0 || byte >= 0x80) return readUnicodeTopicName(bytes, start, end)
   }
-  const topic = bytes.toString('latin1', start, end)
-  if (topic.length <= LAST_TOPIC_LENGTH_MAX) header.lastTopic = topic
-  return topic
+  return bytes.toString('latin1', start, end)
 }
 
 function readUnicodeTopicName(bytes: Buffer, start: number, end: number): string {

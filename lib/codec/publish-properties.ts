@@ -6,8 +6,9 @@
 import { Buffer } from 'node:buffer'
 import { ProtocolError } from '../protocol/errors.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
+import { wordsOf } from '../util/words.ts'
 import { PropertyCursor } from './property-cursor.ts'
-import { isSame, viewOf } from './same-bytes.ts'
+import { isSame } from './same-bytes.ts'
 
 /** Longer blocks are checked each time: each connection keeps one. */
 const KNOWN_BYTES_MAX = 128
@@ -33,7 +34,7 @@ export class PublishProperties {
   topicAlias = 0
   aliasAt = -1
   readonly #known = Buffer.allocUnsafeSlow(KNOWN_BYTES_MAX)
-  readonly #knownView = viewOf(this.#known)
+  readonly #knownView = wordsOf(this.#known)
   #knownLength = 0
 
   /** Reads the block whose length stands at `at`. Throws `ProtocolError` for what a client must not send. */

@@ -4,32 +4,25 @@
  */
 
 import type { Buffer } from 'node:buffer'
-import type { Decoder } from '../codec/decoder.ts'
 import type { TopicNames } from '../codec/publish-decoder.ts'
-import { TopicsAhead } from '../codec/topics-ahead.ts'
-import { type RememberedNames, TOPIC_LENGTH_MAX } from '../router/match-cache.ts'
-
-const ahead = new TopicsAhead(TOPIC_LENGTH_MAX)
+import type { RememberedNames } from '../router/match-cache.ts'
 
 export class NamesAhead implements TopicNames {
-  readonly #decoder: Decoder
   readonly #names: RememberedNames
   /** Topics that never come again are not worth a look ahead. */
   #wasKnown = true
 
-  constructor(decoder: Decoder, names: RememberedNames) {
-    this.#decoder = decoder
+  constructor(names: RememberedNames) {
     this.#names = names
   }
 
+  isExpected(bytes: Buffer, at: number): boolean {
+    return this.#names.isExpected(bytes, at)
+  }
+
   /** Asked where a packet has not the topic of the one before: neither will have the next. */
-  nameOf(bytes: Buffer, start: number, end: number): string | undefined {
-    const decoder = this.#decoder
-    if (this.#wasKnown && decoder.start >= decoder.aheadEnd && this.#names.isWide) {
-      ahead.find(bytes, decoder.start)
-      decoder.aheadEnd = ahead.end
-      this.#names.expect(bytes, ahead)
-    }
+  nameOf(bytes: Buffer, start: number, end: number, packetStart: number): string | undefined {
+    if (this.#wasKnown && !this.isExpected(bytes, start)) this.#names.expect(bytes, packetStart)
     const name = this.#names.nameOf(bytes, start, end)
     this.#wasKnown = name !== undefined
     return name

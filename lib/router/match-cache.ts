@@ -6,7 +6,7 @@
  * ended is not kept in memory by topics that nobody publishes any more.
  */
 
-import type { TopicsAhead } from '../codec/topics-ahead.ts'
+import { TOPICS_AHEAD_MAX, TopicsAhead } from '../codec/topics-ahead.ts'
 import type { Qos } from '../protocol/packets.ts'
 import type { Subscription } from '../protocol/subscription.ts'
 import { hasWildcard, isTopicName } from '../protocol/topics.ts'
@@ -30,9 +30,6 @@ export const TOPIC_LENGTH_MAX = 256
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536
 
-/** From here on what is remembered is more than a processor has at hand: some hundred bytes for each topic. */
-const WIDE_ENTRIES = 4096
-
 const NOBODY: readonly never[] = []
 const NO_RECEIVER: Receiver<undefined> = {
   subscriber: undefined,
@@ -46,10 +43,13 @@ const NO_RECEIVER: Receiver<undefined> = {
 export interface RememberedNames {
   /** Returns the Topic Name that stands in `bytes` from `start` to `end`, if it is remembered. */
   nameOf(bytes: Uint8Array, start: number, end: number): string | undefined
-  /** Whether `expect` is worth its time. */
-  readonly isWide: boolean
-  /** Tells what will be asked for next. Changes no answer, only how long it takes. */
-  expect(bytes: Uint8Array, topics: TopicsAhead): void
+  /**
+   * Tells that `nameOf` will be asked for the topics of the packets from `start` on, and looks for the next of them
+   * together. Changes no answer, only how long it takes.
+   */
+  expect(bytes: Uint8Array, start: number): void
+  /** Whether it has looked for what stands at `at`. */
+  isExpected(bytes: Uint8Array, at: number): boolean
 }
 
 /**
@@ -60,17 +60,17 @@ class Entry<S, G> implements Receivers<S, G>, Receiver<S>, KnownTopic {
   // In the order in which a message looks at them, to be side by side in memory.
   /** Empty when void, which no topic is. */
   topic: string
-  readonly hash: number
   only: Entry<S, G> | undefined
   /** Undefined when void, or there is not one receiver: nobody asks then. */
   subscriber: S
   qos: Qos
-  retainAsPublished: boolean
   identifiers: readonly number[] | undefined
+  retainAsPublished: boolean
   own: Receiver<S> | undefined
   single: readonly Receiver<S>[]
   groups: readonly G[]
   readonly references: number
+  readonly hash: number
   place = 0
   /** Its neighbours in its branch. */
   readonly branch: Branch<S, G>
@@ -97,6 +97,10 @@ class Entry<S, G> implements Receivers<S, G>, Receiver<S>, KnownTopic {
     this.retainAsPublished = only.retainAsPublished
     this.identifiers = only.identifiers
     this.own = only.own as Receiver<S> | undefined
+  }
+
+  get isVoid(): boolean {
+    return this.topic === ''
   }
 
   empty(): void {
@@ -144,6 +148,11 @@ export class MatchCache<S, G> implements RememberedNames {
   /** Hash of the last topic seen per slot. Two topics of one hash only cost an entry taken too early. */
   readonly #sightings = new Int32Array(SIGHTINGS)
   #references = 0
+  /** Topics that were looked for together, as `expect` was told of them, and which of them is probably next. */
+  readonly #ahead = new TopicsAhead(TOPIC_LENGTH_MAX)
+  readonly #expected: (Entry<S, G> | undefined)[] = Array.from({ length: TOPICS_AHEAD_MAX })
+  #aheadBytes: Uint8Array | undefined
+  #nextAhead = 0
   /** What `nameOf` was asked for last, as that is what `receiversOf` is probably asked for next. */
   #named: Entry<S, G> | undefined
 
@@ -163,19 +172,35 @@ export class MatchCache<S, G> implements RememberedNames {
     return this.#references
   }
 
-  get isWide(): boolean {
-    return this.#entries.count >= WIDE_ENTRIES
+  expect(bytes: Uint8Array, start: number): void {
+    const topics = this.#ahead
+    topics.find(bytes, start)
+    this.#entries.findAll(bytes, topics, this.#expected)
+    this.#aheadBytes = bytes
+    this.#nextAhead = 0
   }
 
-  expect(bytes: Uint8Array, topics: TopicsAhead): void {
-    this.#entries.expect(bytes, topics)
+  isExpected(bytes: Uint8Array, at: number): boolean {
+    return bytes === this.#aheadBytes && at < this.#ahead.end
   }
 
   nameOf(bytes: Uint8Array, start: number, end: number): string | undefined {
-    const entry =
-      end - start > TOPIC_LENGTH_MAX ? undefined : this.#entries.findBytes(bytes, start, end)
+    if (end - start > TOPIC_LENGTH_MAX) return undefined
+    const entry = this.#expectedAt(bytes, start) ?? this.#entries.findBytes(bytes, start, end)
     this.#named = entry
     return entry?.topic
+  }
+
+  /** What `expect` found, if it has not become void. */
+  #expectedAt(bytes: Uint8Array, start: number): Entry<S, G> | undefined {
+    if (bytes !== this.#aheadBytes) return undefined
+    const { starts, count } = this.#ahead
+    let i = this.#nextAhead
+    while (i < count && starts[i]! < start) i++
+    this.#nextAhead = i
+    if (i === count || starts[i] !== start) return undefined
+    const entry = this.#expected[i]
+    return entry === undefined || entry.isVoid ? undefined : entry
   }
 
   /**
@@ -183,8 +208,12 @@ export class MatchCache<S, G> implements RememberedNames {
    * was returned for a topic that is probably the same.
    */
   receiversOf(topicName: string, last?: Receivers<S, G>): Receivers<S, G> {
+    const named = this.#named
+    if (named !== undefined) {
+      this.#named = undefined
+      if (named.topic === topicName) return named
+    }
     if (last?.topic === topicName) return last
-    if (this.#named?.topic === topicName) return this.#named
     if (topicName.length > TOPIC_LENGTH_MAX) return this.#trie.match(topicName)
     const hash = hashOf(topicName)
     const entry = this.#entries.find(topicName, hash)

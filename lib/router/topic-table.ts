@@ -1,14 +1,15 @@
 /**
  * Finds what is known of a topic, where there may be many. Then what takes the time is memory that is in no cache:
  * a `Map` looks at six places for one topic of 100,000, this at three. Eight bits of each hash stand side by side,
- * so few as to be in a cache, and a topic is looked at only where they fit.
+ * so few as to be in a cache, and a topic is looked at only where they fit. Whether it is the one that some bytes
+ * spell is told by its *head*, words of four bytes that are compared with words.
  *
  * A topic has its place in a bucket of eight. The table doubles when it is half full, or a bucket is full, up to a
  * size at which a full bucket is one by chance or by malice: then the newcomer takes another's place.
  */
 
 import { TOPICS_AHEAD_MAX, type TopicsAhead } from '../codec/topics-ahead.ts'
-import { isAscii } from '../util/ascii.ts'
+import { chunkWordsOf } from '../util/words.ts'
 
 /** What is kept of a topic. `place` is the table's. */
 export interface KnownTopic {
@@ -21,16 +22,27 @@ export interface KnownTopic {
 const BUCKET = 8
 const SIZE_MIN = 64
 
+/** A head is the length of the topic and its first 28 bytes. */
+const HEAD_WORDS = 8
+const HEAD_BYTES = 4 * (HEAD_WORDS - 1)
+
+/** In place of the length where no bytes may fit: nobody is there, or a topic that is not ASCII. */
+const FITS_NONE = -1
+
 export class TopicTable<T extends KnownTopic> {
   readonly #sizeMax: number
   #size = SIZE_MIN
   /** 0: nobody has the place. */
   #tags = new Uint8Array(SIZE_MIN)
+  #heads = emptyHeads(SIZE_MIN)
   #topics: (T | undefined)[] = Array.from({ length: SIZE_MIN })
   #count = 0
   #hand = 0
+  /** Of those that are looked for, each in its row: hash, head, and the place that it probably has. */
   readonly #hashes = new Int32Array(TOPICS_AHEAD_MAX)
-  /** What `expect` looked at comes to something, else the compiler would leave the looking out. */
+  readonly #wanted = new Int32Array(HEAD_WORDS * TOPICS_AHEAD_MAX)
+  readonly #places = new Int32Array(TOPICS_AHEAD_MAX)
+  /** What `findAll` looked at comes to something, else the compiler would leave the looking out. */
   seen = 0
 
   /** Has room for `countMax` topics, and more than twice as many places. */
@@ -44,9 +56,10 @@ export class TopicTable<T extends KnownTopic> {
 
   /** `hash` is the topic's `hashOf`. */
   find(topic: string, hash: number): T | undefined {
-    const first = bucketOf(hash, this.#size)
-    for (let i = this.#next(hash, first, 0); i < BUCKET; i = this.#next(hash, first, i + 1)) {
-      const known = this.#topics[first + i]!
+    for (let i = 0; i < BUCKET; i++) {
+      const place = this.#placeFrom(hash, i)
+      if (this.#tags[place] !== tagOf(hash)) continue
+      const known = this.#topics[place]!
       if (known.topic === topic) return known
     }
     return undefined
@@ -54,40 +67,77 @@ export class TopicTable<T extends KnownTopic> {
 
   /** As `find` with the text of `bytes` from `start` to `end`, of which none is found but ASCII. */
   findBytes(bytes: Uint8Array, start: number, end: number): T | undefined {
-    const hash = hashOfBytes(bytes, start, end)
-    const first = bucketOf(hash, this.#size)
-    for (let i = this.#next(hash, first, 0); i < BUCKET; i = this.#next(hash, first, i + 1)) {
-      const known = this.#topics[first + i]!
-      if (isAscii(bytes, start, end, known.topic)) return known
+    this.#hashes[0] = readHead(bytes, start, end, this.#wanted, 0)
+    return this.#findRow(0, bytes, start, end)
+  }
+
+  /**
+   * As `findBytes` with each of `topics`; what it finds stands in `found`. What one of them needs from memory does not
+   * depend on the others, so that the processor has it all brought at the same time, where else each would wait for its
+   * own: the less there is to do between two looks, the more of them are under way.
+   */
+  findAll(bytes: Uint8Array, topics: TopicsAhead, found: (T | undefined)[]): void {
+    const { starts, ends, count } = topics
+    const hashes = this.#hashes
+    const places = this.#places
+    for (let row = 0; row < count; row++) {
+      hashes[row] = readHead(bytes, starts[row]!, ends[row]!, this.#wanted, row)
+    }
+    const heads = this.#heads
+    const known = this.#topics
+    for (let row = 0; row < count; row++) places[row] = this.#firstWithTag(hashes[row]!)
+    let seen = 0
+    for (let row = 0; row < count; row++) seen += heads[HEAD_WORDS * places[row]!]!
+    for (let row = 0; row < count; row++) found[row] = known[places[row]!]
+    for (let row = 0; row < count; row++) seen += found[row]?.topic.length ?? 0
+    this.seen = seen
+    for (let row = 0; row < count; row++) {
+      const start = starts[row]!
+      const end = ends[row]!
+      if (this.#isAt(places[row]!, row, bytes, start, end)) continue
+      found[row] = this.#findRow(row, bytes, start, end)
+    }
+  }
+
+  #findRow(row: number, bytes: Uint8Array, start: number, end: number): T | undefined {
+    const hash = this.#hashes[row]!
+    for (let i = 0; i < BUCKET; i++) {
+      const place = this.#placeFrom(hash, i)
+      if (this.#tags[place] === tagOf(hash) && this.#isAt(place, row, bytes, start, end)) {
+        return this.#topics[place]
+      }
     }
     return undefined
   }
 
-  /**
-   * Looks at what `findBytes` will look at for each of `topics`. What one of them needs from memory does not depend on
-   * the others, so that the processor has it all brought at the same time, where else each would wait for its own. All
-   * hashes come first: the less there is to do between two looks, the more of them are under way.
-   */
-  expect(bytes: Uint8Array, { starts, ends, count }: TopicsAhead): void {
-    const hashes = this.#hashes
-    for (let i = 0; i < count; i++) hashes[i] = hashOfBytes(bytes, starts[i]!, ends[i]!)
-    let seen = 0
-    for (let i = 0; i < count; i++) {
-      const hash = hashes[i]!
-      const first = bucketOf(hash, this.#size)
-      const found = this.#next(hash, first, 0)
-      if (found < BUCKET) seen += this.#topics[first + found]!.topic.charCodeAt(0)
+  /** Where a topic with this hash probably is; any place if it is nowhere. */
+  #firstWithTag(hash: number): number {
+    for (let i = 0; i < BUCKET; i++) {
+      const place = this.#placeFrom(hash, i)
+      if (this.#tags[place] === tagOf(hash)) return place
     }
-    this.seen = seen
+    return 0
   }
 
-  /** Which of the places of the bucket, from the one at `from` on, is that of a topic with this hash; BUCKET: none. */
-  #next(hash: number, first: number, from: number): number {
-    const tag = tagOf(hash)
-    for (let i = from; i < BUCKET; i++) {
-      if (this.#tags[first + i] === tag && this.#topics[first + i]!.hash === hash) return i
+  /** The places of a bucket, from `i` 0 on in the order in which this topic looks at them. */
+  #placeFrom(hash: number, i: number): number {
+    return (hash & (this.#size - BUCKET)) + ((hash + i) & (BUCKET - 1))
+  }
+
+  /** Whether the topic at `place` is the one that `bytes` spell, whose head stands in `row`. */
+  #isAt(place: number, row: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const heads = this.#heads
+    const wanted = this.#wanted
+    const words = 1 + ((Math.min(end - start, HEAD_BYTES) + 3) >> 2)
+    for (let i = 0; i < words; i++) {
+      if (heads[HEAD_WORDS * place + i] !== wanted[HEAD_WORDS * row + i]) return false
     }
-    return BUCKET
+    if (end - start <= HEAD_BYTES) return true
+    const { topic } = this.#topics[place]!
+    for (let i = HEAD_BYTES; i < end - start; i++) {
+      if (topic.charCodeAt(i) !== bytes[start + i]) return false
+    }
+    return true
   }
 
   /** Adds a topic that is not there; returns the one whose place it took, if it did. */
@@ -99,7 +149,7 @@ export class TopicTable<T extends KnownTopic> {
       this.#put(topic, place)
       return undefined
     }
-    const other = this.#topics[bucketOf(topic.hash, this.#size) + ((topic.hash >>> 20) % BUCKET)]!
+    const other = this.#topics[this.#placeFrom(topic.hash, topic.hash >>> 20)]!
     this.remove(other)
     this.#put(topic, other.place)
     return other
@@ -108,6 +158,7 @@ export class TopicTable<T extends KnownTopic> {
   remove(topic: T): void {
     this.#topics[topic.place] = undefined
     this.#tags[topic.place] = 0
+    this.#heads[HEAD_WORDS * topic.place] = FITS_NONE
     this.#count--
   }
 
@@ -123,8 +174,8 @@ export class TopicTable<T extends KnownTopic> {
 
   /** The first place for it that nobody has. */
   #freePlace(hash: number): number | undefined {
-    const first = bucketOf(hash, this.#size)
-    for (let place = first; place < first + BUCKET; place++) {
+    for (let i = 0; i < BUCKET; i++) {
+      const place = this.#placeFrom(hash, i)
       if (this.#tags[place] === 0) return place
     }
     return undefined
@@ -134,6 +185,7 @@ export class TopicTable<T extends KnownTopic> {
     topic.place = place
     this.#topics[place] = topic
     this.#tags[place] = tagOf(topic.hash)
+    writeHead(topic.topic, this.#heads, place)
     this.#count++
   }
 
@@ -143,6 +195,7 @@ export class TopicTable<T extends KnownTopic> {
     const topics = this.#topics
     this.#size *= 2
     this.#tags = new Uint8Array(this.#size)
+    this.#heads = emptyHeads(this.#size)
     this.#topics = Array.from({ length: this.#size })
     this.#count = 0
     for (const topic of topics) {
@@ -152,23 +205,69 @@ export class TopicTable<T extends KnownTopic> {
   }
 }
 
-/** FNV-1a over UTF-16 units, folded: any of its bits will do to find a place. */
+/** Over words of four UTF-16 units, of eight bits each if they are ASCII. Any of its bits will do to find a place. */
 export function hashOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash ^ (hash >>> 16)
+  const { length } = text
+  let hash = length
+  for (let i = 0; i < length; i += 4) hash = mixed(hash, wordOf(text, i))
+  return mixed(hash, 0)
 }
 
-/** As `hashOf` of the text that the bytes are, if they are ASCII. */
-function hashOfBytes(bytes: Uint8Array, start: number, end: number): number {
-  let hash = 0x811c9dc5
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
-  return hash ^ (hash >>> 16)
+/** Returns the `hashOf` the text that the bytes are, if they are ASCII; notes its head in `row` of `heads`. */
+function readHead(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  heads: Int32Array,
+  row: number,
+): number {
+  const length = end - start
+  let hash = length
+  let word = HEAD_WORDS * row
+  const wordEnd = word + HEAD_WORDS
+  heads[word++] = length
+  const view = chunkWordsOf(bytes)
+  let at = start
+  for (; at + 4 <= end; at += 4) {
+    const four = view.getInt32(at, true)
+    hash = mixed(hash, four)
+    if (word < wordEnd) heads[word++] = four
+  }
+  if (at === end) return mixed(hash, 0)
+  let last = 0
+  for (let i = at; i < end; i++) last |= bytes[i]! << (8 * (i - at))
+  if (word < wordEnd) heads[word] = last
+  return mixed(mixed(hash, last), 0)
 }
 
-/** The first place of the bucket that a topic belongs to, in a table of `size` places, a power of two. */
-function bucketOf(hash: number, size: number): number {
-  return hash & (size - BUCKET)
+function emptyHeads(size: number): Int32Array {
+  return new Int32Array(HEAD_WORDS * size).fill(FITS_NONE)
+}
+
+/** Writes the head of a topic to its `row`. */
+function writeHead(text: string, heads: Int32Array, row: number): void {
+  const first = HEAD_WORDS * row
+  heads[first] = isAsciiText(text) ? text.length : FITS_NONE
+  for (let i = 0; i < HEAD_WORDS - 1; i++) heads[first + 1 + i] = wordOf(text, 4 * i)
+}
+
+function isAsciiText(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false
+  return true
+}
+
+/** Four units from `at` on; nothing behind the end. */
+function wordOf(text: string, at: number): number {
+  let word = 0
+  for (let i = Math.min(at + 4, text.length) - 1; i >= at; i--) {
+    word |= text.charCodeAt(i) << (8 * (i - at))
+  }
+  return word
+}
+
+function mixed(hash: number, word: number): number {
+  const product = Math.imul(hash ^ word, 0x9e3779b1)
+  return product ^ (product >>> 15)
 }
 
 /** What the bucket does not tell of the hash; never 0. */

@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
+import { PacketType } from '../../lib/protocol/packets.ts'
 import { MatchCache, type MatchCacheLimits } from '../../lib/router/match-cache.ts'
 import { TopicTrie } from '../../lib/router/topic-trie.ts'
 import { memoryInUse } from '../support/memory.ts'
+import { frame, text } from '../support/raw-packets.ts'
 
 /** A trie that counts how often it is asked. */
 class CountingTrie extends TopicTrie<string, string> {
@@ -187,11 +189,41 @@ test('a topic that is remembered is known by its bytes, until it is forgotten', 
   t.deepEqual(cache.receiversOf('a/b').single, [])
 })
 
+test('topics that are looked for together are known as far as they still are when they come', (t) => {
+  const { cache, subscribe } = setUp()
+  subscribe('a/#', 'client')
+  subscribe('b/#', 'client')
+  const topics = ['a/1', 'b/1', 'unknown', 'a/2', 'b/2']
+  for (const topic of topics) if (topic !== 'unknown') cache.receiversOf(topic)
+  const packets = topics.map((topic) => frame(PacketType.Publish, 0, text(topic)))
+  const bytes = Buffer.concat(packets)
+  const ask = (i: number) => {
+    const start = packets.slice(0, i).reduce((sum, { length }) => sum + length, 4)
+    t.true(cache.isExpected(bytes, start))
+    return cache.nameOf(bytes, start, start + (topics[i] as string).length)
+  }
+
+  cache.expect(bytes, 0)
+  t.false(cache.isExpected(Buffer.from(bytes), 4))
+  t.false(cache.isExpected(bytes, bytes.length + 4))
+  t.is(ask(0), 'a/1')
+  t.deepEqual(cache.receiversOf('a/1').single.length, 1)
+  t.is(ask(2), undefined)
+  cache.unsubscribe('a/#', 'client')
+  t.is(ask(3), undefined)
+  t.deepEqual(cache.receiversOf('a/2').single, [])
+  t.is(ask(4), 'b/2')
+  // Whoever asks out of order, or for what has become known since, is told the same.
+  t.is(ask(1), 'b/1')
+  cache.receiversOf('unknown')
+  t.is(ask(2), 'unknown')
+})
+
 test('what is no Topic Name is never taken for one that was checked', (t) => {
   const { cache } = setUp()
-  for (const text of ['a/+', 'a/#', 'a\0b', '']) {
-    cache.receiversOf(text)
-    const bytes = Buffer.from(text)
+  for (const name of ['a/+', 'a/#', 'a\0b', '']) {
+    cache.receiversOf(name)
+    const bytes = Buffer.from(name)
     t.is(cache.nameOf(bytes, 0, bytes.length), undefined)
   }
 })

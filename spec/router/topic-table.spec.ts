@@ -1,7 +1,10 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import fc from 'fast-check'
+import { TOPICS_AHEAD_MAX, TopicsAhead } from '../../lib/codec/topics-ahead.ts'
+import { PacketType } from '../../lib/protocol/packets.ts'
 import { hashOf, type KnownTopic, TopicTable } from '../../lib/router/topic-table.ts'
+import { frame, text } from '../support/raw-packets.ts'
 
 function known(topic: string): KnownTopic {
   return { topic, hash: hashOf(topic), place: 0 }
@@ -9,6 +12,19 @@ function known(topic: string): KnownTopic {
 
 function find(table: TopicTable<KnownTopic>, topic: string): KnownTopic | undefined {
   return table.find(topic, hashOf(topic))
+}
+
+/** Asks for topics together, as many as that may be. */
+function findAll(
+  table: TopicTable<KnownTopic>,
+  asked: readonly string[],
+): (KnownTopic | undefined)[] {
+  const bytes = Buffer.concat(asked.map((topic) => frame(PacketType.Publish, 0, text(topic))))
+  const topics = new TopicsAhead(1000)
+  const found: (KnownTopic | undefined)[] = []
+  topics.find(bytes, 0)
+  table.findAll(bytes, topics, found)
+  return found
 }
 
 test('topics are found while they are there, in a table that grows', (t) => {
@@ -73,6 +89,65 @@ test('a topic is found by its bytes where it is found by its name, if it is ASCI
       }
     }),
   )
+})
+
+test('topics that are looked for together are found as one by one', (t) => {
+  // Topics of all lengths around what is compared as words, many with a beginning in common.
+  const name = fc
+    .tuple(fc.constantFrom('t', 'a', 'site/1/', 'x'.repeat(27), 'y'.repeat(40)), fc.nat(40))
+    .map(([start, number]) => `${start}${number}`)
+  const names = fc.array(
+    fc.oneof(name, fc.string({ unit: 'binary', minLength: 1, maxLength: 40 })),
+    {
+      minLength: 1,
+      maxLength: TOPICS_AHEAD_MAX,
+    },
+  )
+
+  fc.assert(
+    fc.property(
+      fc.array(names, { maxLength: 20 }),
+      fc.array(fc.nat()),
+      names,
+      (some, gone, asked) => {
+        const table = new TopicTable(100)
+        const there = [...new Set(some.flat())].map(known)
+        for (const topic of there) table.add(topic)
+        for (const i of new Set(gone.map((number) => number % there.length))) {
+          const topic = there[i]
+          if (topic !== undefined && find(table, topic.topic) === topic) table.remove(topic)
+        }
+        const each = asked.map((topic) => {
+          const bytes = Buffer.from(topic)
+          return table.findBytes(bytes, 0, bytes.length)
+        })
+        t.deepEqual(findAll(table, asked), each)
+      },
+    ),
+  )
+})
+
+test('a topic that has gone is not found, whatever it leaves where it was', (t) => {
+  for (let length = 1; length < 500; length++) {
+    const table = new TopicTable(100)
+    const topic = known('t'.repeat(length))
+    table.add(topic)
+    table.remove(topic)
+    t.deepEqual(findAll(table, [topic.topic]), [undefined])
+  }
+})
+
+test('topics that differ in one byte are told apart, wherever it stands', (t) => {
+  const characters = Array.from({ length: 90 }, (_, i) => String.fromCharCode(0x24 + i))
+  // Often enough for two of them to have the same bits of the hash, for each place.
+  for (const filler of characters.slice(0, 30)) {
+    for (let at = 0; at < 40; at++) {
+      const topics = characters.map((one) => `${filler.repeat(at)}${one}${filler.repeat(40 - at)}`)
+      const table = new TopicTable(50)
+      for (const topic of topics.slice(45)) table.add(known(topic))
+      for (const topic of topics) t.is(findAll(table, [topic])[0], find(table, topic))
+    }
+  }
 })
 
 test('bytes of UTF-8 are not taken for the characters that have their numbers', (t) => {
