@@ -1,6 +1,7 @@
 /** Many small packets to few writes: the buffers of connections, before a transport that takes everything. */
 
-import { Flusher, Outbox } from '../../lib/transport/outbox.ts'
+import { Flusher } from '../../lib/transport/flusher.ts'
+import { Outbox } from '../../lib/transport/outbox.ts'
 import type { Transport } from '../../lib/transport/transport.ts'
 import { packetWith } from './decode.ts'
 import type { MicroCase } from './harness.ts'

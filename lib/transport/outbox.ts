@@ -20,10 +20,9 @@
 
 import { Buffer } from 'node:buffer'
 import type { MemoryBudget } from '../util/memory-budget.ts'
+import { FLUSH_BYTES, type Flusher } from './flusher.ts'
+import { copyWords, SMALL_COPY_BYTES_MAX } from './small-copy.ts'
 import type { Transport } from './transport.ts'
-
-/** As much is written without waiting for the turn to end. Also the size of a slab. */
-export const FLUSH_BYTES: number = 64 * 1024
 
 /** Pieces from this size on are not copied for what stands before or behind them. */
 export const REFERENCE_MIN_BYTES: number = 16 * 1024
@@ -47,9 +46,13 @@ export class Outbox {
   readonly #flusher: Flusher
   readonly #budget: MemoryBudget | undefined
   #block: Buffer
+  /** The block as words, if it is a slab. */
+  #words: DataView | undefined
   #start: number
   #end: number
   #limit: number
+  /** How many bytes of a region were written last. */
+  #lastBytes: number
   /** The flusher will call `flush` when the turn ends. */
   #isListed: boolean
   /** What the transport has not taken, as far as the budget knows. */
@@ -72,9 +75,11 @@ export class Outbox {
     this.#flusher = flusher
     this.#budget = budget
     this.#block = NO_BLOCK
+    this.#words = undefined
     this.#start = 0
     this.#end = 0
     this.#limit = 0
+    this.#lastBytes = 0
     this.#isListed = false
     this.#heldBytes = 0
     this.#source = undefined
@@ -152,7 +157,11 @@ export class Outbox {
    */
   copy(bytes: Buffer, start: number, end: number): number {
     const at = this.reserve(end - start)
-    bytes.copy(this.#block, at, start, end)
+    const target = this.#words
+    const isSmall = target !== undefined && end - start <= SMALL_COPY_BYTES_MAX
+    const source = isSmall ? this.#flusher.wordsAgain(bytes) : undefined
+    if (source === undefined) bytes.copy(this.#block, at, start, end)
+    else copyWords(source, start, end, target!, at)
     return at
   }
 
@@ -216,7 +225,9 @@ export class Outbox {
     const end = this.#end
     const limit = this.#limit
     if (end === start) return
+    this.#lastBytes = end - start
     this.#block = NO_BLOCK
+    this.#words = undefined
     this.#start = 0
     this.#end = 0
     this.#limit = 0
@@ -265,23 +276,24 @@ export class Outbox {
     const used = this.#end - this.#start
     const needed = used + size
     if (needed > FLUSH_BYTES) {
-      this.#use(Buffer.allocUnsafeSlow(needed), 0, needed)
+      this.#use(Buffer.allocUnsafeSlow(needed), undefined, 0, needed)
       return
     }
     const flusher = this.#flusher
-    const wanted = Math.max(needed, 2 * used, REGION_BYTES)
+    const wanted = Math.max(needed, 2 * used, REGION_BYTES, this.#lastBytes)
     if (flusher.extend(this.#block, this.#limit, this.#start + needed, this.#start + wanted)) {
       this.#limit = flusher.slabUsed
     } else {
       const start = flusher.carve(needed, wanted)
-      this.#use(flusher.slab, start, flusher.slabUsed)
+      this.#use(flusher.slab, flusher.slabWords, start, flusher.slabUsed)
     }
   }
 
   /** Moves what was gathered to another region. */
-  #use(block: Buffer, start: number, limit: number): void {
+  #use(block: Buffer, words: DataView | undefined, start: number, limit: number): void {
     const used = this.#block.copy(block, start, this.#start, this.#end)
     this.#block = block
+    this.#words = words
     this.#start = start
     this.#end = start + used
     this.#limit = limit
@@ -292,78 +304,4 @@ function copyOf(bytes: Buffer, start: number, end: number): Buffer {
   const copy = Buffer.allocUnsafeSlow(end - start)
   bytes.copy(copy, 0, start, end)
   return copy
-}
-
-/** Flushes all outboxes of a broker, once at the end of each turn in which any of them got something. */
-export class Flusher {
-  /** The slab that regions are carved from; its first `slabUsed` bytes are given away. */
-  slab: Buffer = NO_BLOCK
-  slabUsed = 0
-  readonly #schedule: (flush: () => void) => void
-  readonly #flush: () => void
-  #outboxes: Outbox[] = []
-  #isScheduled = false
-  /** The last view, which stands at `viewStart` of `viewed`. */
-  #view: Buffer = NO_BLOCK
-  #viewed: Buffer = NO_BLOCK
-  #viewStart = 0
-
-  constructor(schedule: (flush: () => void) => void = setImmediate) {
-    this.#schedule = schedule
-    this.#flush = () => {
-      this.#isScheduled = false
-      this.flushNow()
-    }
-  }
-
-  /** Flushes what was gathered so far. What comes while it does so waits for the next turn. */
-  flushNow(): void {
-    const outboxes = this.#outboxes
-    this.#outboxes = []
-    for (const outbox of outboxes) outbox.endTurn()
-    this.#view = NO_BLOCK
-    this.#viewed = NO_BLOCK
-  }
-
-  /** Returns `bytes` from `start` to `end`, to all who ask for the same the same view. */
-  viewOf(bytes: Buffer, start: number, end: number): Buffer {
-    const isSame = bytes === this.#viewed && start === this.#viewStart
-    if (!isSame || end - start !== this.#view.length) {
-      this.#view = bytes.subarray(start, end)
-      this.#viewed = bytes
-      this.#viewStart = start
-    }
-    return this.#view
-  }
-
-  add(outbox: Outbox): void {
-    this.#outboxes.push(outbox)
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#schedule(this.#flush)
-  }
-
-  /** Returns the start of a new region of at least `needed` bytes; it ends at `slabUsed`. */
-  carve(needed: number, wanted: number): number {
-    if (this.slabUsed + needed > this.slab.length) {
-      this.slab = Buffer.allocUnsafeSlow(FLUSH_BYTES)
-      this.slabUsed = 0
-    }
-    const start = this.slabUsed
-    this.slabUsed = Math.min(start + wanted, FLUSH_BYTES)
-    return start
-  }
-
-  /** Says whether the region that ends at `limit` could grow where it is: it is the last of its slab. */
-  extend(block: Buffer, limit: number, neededLimit: number, wantedLimit: number): boolean {
-    const isLast = block === this.slab && limit === this.slabUsed && limit > 0
-    if (!isLast || neededLimit > FLUSH_BYTES) return false
-    this.slabUsed = Math.min(wantedLimit, FLUSH_BYTES)
-    return true
-  }
-
-  /** Takes back the end of a region, from `from` on, if it is the last of its slab. */
-  giveBack(block: Buffer, from: number, limit: number): void {
-    if (block === this.slab && limit === this.slabUsed) this.slabUsed = from
-  }
 }

@@ -3,7 +3,8 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import * as fc from 'fast-check'
-import { FLUSH_BYTES, Flusher, Outbox, REFERENCE_MIN_BYTES } from '../../lib/transport/outbox.ts'
+import { FLUSH_BYTES, Flusher } from '../../lib/transport/flusher.ts'
+import { Outbox, REFERENCE_MIN_BYTES } from '../../lib/transport/outbox.ts'
 import { peerOf } from '../../lib/transport/peer.ts'
 import { NO_EVENTS } from '../../lib/transport/socket-transport.ts'
 import type { Transport } from '../../lib/transport/transport.ts'
@@ -257,6 +258,21 @@ test('a single connection that writes little in each turn fills its slab to the 
   }
 
   t.is(new Set(sink.writes.map(({ buffer }) => buffer)).size, 1)
+})
+
+test('who is sent about as much as in the turn before has room for it at once', (t) => {
+  const { flusher, endTurn } = manualFlusher()
+  const sinks = [new Sink(), new Sink()] as const
+  const outboxes = sinks.map((sink) => new Outbox(sink, flusher))
+
+  for (let turn = 0; turn < 16; turn++) {
+    for (let i = 0; i < 30; i++) for (const outbox of outboxes) reserveText(outbox, 'x'.repeat(100))
+    endTurn()
+  }
+
+  // 3000 bytes for each in a turn; regions that grew by moving would take more than twice as much.
+  const slabs = new Set(sinks.flatMap(({ writes }) => writes.map(({ buffer }) => buffer)))
+  t.true(slabs.size * FLUSH_BYTES < 2 * 2 * 16 * 3000)
 })
 
 test('a blocked connection is given memory of its own size', (t) => {
