@@ -57,9 +57,9 @@ export type CreateBrokerOptions = BrokerOptionsInput & BrokerParts
  * ```
  */
 export async function createBroker(options: CreateBrokerOptions = {}): Promise<Broker> {
-  const { hooks, logger, clock, random, load, storage, ...configuration } = options
+  const { hooks, logger, clock, random, load, collectYoung, storage, ...configuration } = options
   if (hooks !== undefined) checkHooks(hooks)
-  const parts = { hooks, logger, clock, random, load, storage }
+  const parts = { hooks, logger, clock, random, load, collectYoung, storage }
   const checked = parseConfiguration(withoutFiles(configuration))
   const broker = new Broker(checked, parts, await loadStore(checked.store.url))
   await broker.start()

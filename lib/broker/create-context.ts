@@ -16,6 +16,7 @@ import type { Counters } from '../util/counters.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 import { MemoryBudget } from '../util/memory-budget.ts'
+import { OutsideMemory } from '../util/outside-memory.ts'
 import type { Random } from '../util/random.ts'
 import type { SystemLoad } from '../util/system-load.ts'
 import { Timers } from '../util/timers.ts'
@@ -38,6 +39,7 @@ export interface Ground
   readonly limitedLog: LimitedLog
   readonly tell: Tell
   readonly load: SystemLoad
+  readonly collectYoung: (() => void) | undefined
   /** Used instead of what `makeStore` makes. */
   readonly storage: Store | undefined
   readonly makeStore: MakeStore
@@ -76,7 +78,7 @@ export function createContext(ground: Ground): { context: ConnectionContext; ove
     ...base,
     router,
     registry: createRegistry(ground, base, router, protection.retainedOwners),
-    ...createWriting(),
+    ...createWriting(new OutsideMemory(ground.collectYoung)),
     protection,
   }
   return { context, overload }
@@ -118,13 +120,14 @@ function createRegistry(
 }
 
 /** With the turn ends what the encoder remembers: it would pin the chunk of the last message. */
-function createWriting(): Pick<ConnectionContext, 'encoder' | 'flusher'> {
+function createWriting(
+  outside: OutsideMemory,
+): Pick<ConnectionContext, 'encoder' | 'flusher' | 'outside'> {
   const encoder = new PublishEncoder()
-  const flusher = new Flusher((flush) =>
+  const endTurn = (flush: () => void) =>
     setImmediate(() => {
       encoder.release()
       flush()
-    }),
-  )
-  return { encoder, flusher }
+    })
+  return { encoder, flusher: new Flusher(endTurn, outside), outside }
 }

@@ -16,6 +16,7 @@ import { loadStore } from '../storage/load.ts'
 import { StoreError } from '../storage/storage.ts'
 import { ListenError } from '../transport/listen.ts'
 import { createLogger, type LeveledLogger } from '../util/logger.ts'
+import { youngCollector } from '../util/outside-memory.ts'
 import { ExitCode } from './exit-codes.ts'
 import { UsageError } from './failures.ts'
 import { makeFirstAdministrator } from './first-administrator.ts'
@@ -122,7 +123,8 @@ async function run(flags: StartArguments): Promise<number> {
   let broker: Broker
   try {
     await makeFirstAdministrator(configuration.security)
-    broker = new Broker(configuration, { logger }, await loadStore(configuration.store.url))
+    const parts = { logger, collectYoung: youngCollector() }
+    broker = new Broker(configuration, parts, await loadStore(configuration.store.url))
     await broker.start()
   } catch (error) {
     if (error instanceof ConfigurationError) {

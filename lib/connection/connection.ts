@@ -117,6 +117,7 @@ export class Connection implements TransportEvents {
   received(chunk: Buffer): void {
     if (this.state === 'closed') return
     this.context.counters.bytesReceived += chunk.length
+    this.context.outside.note(chunk.length)
     this.receivedAt = this.context.clock.now()
     this.decoder.push(chunk)
     if (!this.isPaused) return this.#work()

@@ -16,6 +16,7 @@ import type { Counters } from '../util/counters.ts'
 import type { LimitedLog } from '../util/limited-log.ts'
 import type { Logger } from '../util/logger.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
+import type { OutsideMemory } from '../util/outside-memory.ts'
 import type { Timers } from '../util/timers.ts'
 import type { ScopeLimits } from './account.ts'
 import type { Connection } from './connection.ts'
@@ -71,6 +72,8 @@ export interface ConnectionContext {
   readonly counters: Counters
   readonly budget: MemoryBudget
   readonly flusher: Flusher
+  /** What is allocated for chunks and slabs. */
+  readonly outside: OutsideMemory
   readonly encoder: PublishEncoder
   readonly log: Logger
   readonly limitedLog: LimitedLog

@@ -4,6 +4,7 @@
  */
 
 import { Buffer } from 'node:buffer'
+import { OutsideMemory } from '../util/outside-memory.ts'
 import { wordsOf } from '../util/words.ts'
 
 /** As much is written without waiting for the turn to end. Also the size of a slab. */
@@ -25,6 +26,7 @@ export class Flusher {
   slabUsed = 0
   readonly #schedule: (flush: () => void) => void
   readonly #flush: () => void
+  readonly #outside: OutsideMemory
   #outboxes: Flushed[] = []
   #isScheduled = false
   /** The last view, which stands at `viewStart` of `viewed`. */
@@ -35,8 +37,12 @@ export class Flusher {
   #source: Buffer = NO_BLOCK
   #sourceWords: DataView | undefined
 
-  constructor(schedule: (flush: () => void) => void = setImmediate) {
+  constructor(
+    schedule: (flush: () => void) => void = setImmediate,
+    outside: OutsideMemory = new OutsideMemory(),
+  ) {
     this.#schedule = schedule
+    this.#outside = outside
     this.#flush = () => {
       this.#isScheduled = false
       this.flushNow()
@@ -83,6 +89,7 @@ export class Flusher {
   /** Returns the start of a new region of at least `needed` bytes; it ends at `slabUsed`. */
   carve(needed: number, wanted: number): number {
     if (this.slabUsed + needed > this.slab.length) {
+      this.#outside.note(FLUSH_BYTES)
       this.slab = Buffer.allocUnsafeSlow(FLUSH_BYTES)
       this.slabWords = wordsOf(this.slab)
       this.slabUsed = 0
