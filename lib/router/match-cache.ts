@@ -255,12 +255,12 @@ export class MatchCache<S, G> implements RememberedNames {
    * again would only push others out. Never one that `nameOf` must not return.
    */
   #isWorthAPlace(topicName: string, hash: number): boolean {
-    if (!isTopicName(topicName) || topicName.includes('\0')) return false
-    if (this.#entries.count < this.#limits.entriesMax) return true
     const slot = hash & (SIGHTINGS - 1)
-    if (this.#sightings[slot] === hash) return true
-    this.#sightings[slot] = hash
-    return false
+    if (this.#entries.count >= this.#limits.entriesMax && this.#sightings[slot] !== hash) {
+      this.#sightings[slot] = hash
+      return false
+    }
+    return isTopicName(topicName) && !topicName.includes('\0')
   }
 
   /** Returns nothing for what has more receivers than there may be references in all. */

@@ -89,7 +89,7 @@ export class TopicTrie<S, G> {
       if (node.groups !== undefined) for (const group of node.groups) groups.push(group)
     }
     const single = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
-    matched.length = 0
+    empty(matched)
     const only = single.length === 1 && groups.length === 0 ? single[0] : undefined
     return { topic: undefined, single, groups, only }
   }
@@ -120,7 +120,7 @@ export class TopicTrie<S, G> {
       if (wildcards) this.#visit(node.plus, depth + 1)
       this.#visit(childAt(node.children, levels[depth]!), depth + 1)
     }
-    levels.length = 0
+    empty(levels)
   }
 
   #visit(node: FilterNode<S, G> | undefined, depth: number): void {
@@ -214,6 +214,11 @@ function merge<S, G>(matched: readonly FilterNode<S, G>[]): Receiver<S>[] {
     single.push(Array.isArray(part) ? mergeReceivers(part) : part)
   }
   return single
+}
+
+/** Unlike `length = 0`, it keeps the memory of the list, which the next match needs again. */
+function empty(list: unknown[]): void {
+  while (list.length > 0) list.pop()
 }
 
 function splitInto(levels: string[], topicName: string): void {
