@@ -6,7 +6,7 @@
  */
 
 import { childAt, type LevelMap, withChild, withoutChild } from '../util/level-map.ts'
-import type { Receiver } from './receivers.ts'
+import { type Receiver, type Receivers, receiversFrom } from './receivers.ts'
 
 export class FilterNode<S, G> {
   readonly level: string
@@ -15,12 +15,14 @@ export class FilterNode<S, G> {
   children: LevelMap<FilterNode<S, G>>
   plus: FilterNode<S, G> | undefined
   hash: FilterNode<S, G> | undefined
-  groups: Set<G> | undefined
+  #groups: Set<G> | undefined
   /** The levels behind this one, as in the filter; then the node has no children. */
   tail: string | undefined
   /** Most filters have one subscriber, which needs no map. */
   #lone: Receiver<S> | undefined
   #more: Map<S, Receiver<S>> | undefined
+  /** What `receivers` returned, until it changes. */
+  #receivers: Receivers<S, G> | undefined
 
   constructor(level: string, parent: FilterNode<S, G> | undefined, tail?: string) {
     this.level = level
@@ -28,14 +30,15 @@ export class FilterNode<S, G> {
     this.children = undefined
     this.plus = undefined
     this.hash = undefined
-    this.groups = undefined
+    this.#groups = undefined
     this.tail = tail
     this.#lone = undefined
     this.#more = undefined
+    this.#receivers = undefined
   }
 
   get isUsed(): boolean {
-    return this.#lone !== undefined || this.#more !== undefined || this.groups !== undefined
+    return this.#lone !== undefined || this.#more !== undefined || this.#groups !== undefined
   }
 
   get hasChildren(): boolean {
@@ -62,16 +65,18 @@ export class FilterNode<S, G> {
 
   /** Gives its subscribers to `other`, which has none. */
   moveSubscribersTo(other: FilterNode<S, G>): void {
-    other.groups = this.groups
+    other.#groups = this.#groups
     other.#lone = this.#lone
     other.#more = this.#more
-    this.groups = undefined
+    this.#groups = undefined
     this.#lone = undefined
     this.#more = undefined
+    this.#receivers = undefined
   }
 
   /** Sets the receiver of its subscriber; says whether there was one. */
   setReceiver(receiver: Receiver<S>): boolean {
+    this.#receivers = undefined
     const { subscriber } = receiver
     if (this.#more?.has(subscriber)) {
       this.#more.set(subscriber, receiver)
@@ -88,6 +93,7 @@ export class FilterNode<S, G> {
   }
 
   deleteReceiver(subscriber: S): boolean {
+    this.#receivers = undefined
     if (this.#lone?.subscriber === subscriber) {
       this.#lone = undefined
       return true
@@ -97,8 +103,27 @@ export class FilterNode<S, G> {
     return true
   }
 
-  /** Lists the receivers of this filter alone, in an array of its own. */
-  receivers(): Receiver<S>[] {
+  addGroup(group: G): void {
+    this.#receivers = undefined
+    this.#groups ??= new Set()
+    this.#groups.add(group)
+  }
+
+  /** Says whether it was there. */
+  deleteGroup(group: G): boolean {
+    this.#receivers = undefined
+    if (this.#groups?.delete(group) !== true) return false
+    if (this.#groups.size === 0) this.#groups = undefined
+    return true
+  }
+
+  /** Who gets messages that match this filter alone. The result never changes and may be kept. */
+  receivers(): Receivers<S, G> {
+    this.#receivers ??= receiversFrom(this.#listReceivers(), [...(this.#groups ?? [])])
+    return this.#receivers
+  }
+
+  #listReceivers(): Receiver<S>[] {
     const receivers = this.#more === undefined ? [] : [...this.#more.values()]
     if (this.#lone !== undefined) receivers.push(this.#lone)
     return receivers

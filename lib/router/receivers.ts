@@ -34,6 +34,15 @@ export interface Receivers<S, G> {
   readonly only: Receiver<S> | undefined
 }
 
+/** All that match one Topic Name, as far as nobody remembers them by it. */
+export function receiversFrom<S, G>(
+  single: readonly Receiver<S>[],
+  groups: readonly G[],
+): Receivers<S, G> {
+  const only = single.length === 1 && groups.length === 0 ? single[0] : undefined
+  return { topic: undefined, single, groups, only }
+}
+
 class MatchedReceiver<S> implements Receiver<S> {
   readonly subscriber: S
   readonly qos: Qos

@@ -16,14 +16,15 @@ import type { Subscription } from '../protocol/subscription.ts'
 import { childAt } from '../util/level-map.ts'
 import { ownString, StringPool } from '../util/own-string.ts'
 import { FilterNode } from './filter-node.ts'
-import { mergeReceivers, type Receiver, type Receivers, receiverOf } from './receivers.ts'
+import {
+  mergeReceivers,
+  type Receiver,
+  type Receivers,
+  receiverOf,
+  receiversFrom,
+} from './receivers.ts'
 
-const NO_RECEIVERS: Receivers<never, never> = {
-  topic: undefined,
-  single: [],
-  groups: [],
-  only: undefined,
-}
+const NO_RECEIVERS: Receivers<never, never> = receiversFrom([], [])
 
 export class TopicTrie<S, G> {
   readonly #root = new FilterNode<S, G>('', undefined)
@@ -65,16 +66,13 @@ export class TopicTrie<S, G> {
 
   /** Adds a shared group under the filter behind its share name. */
   addGroup(topicFilter: string, group: G): void {
-    const node = this.#reach(topicFilter)
-    node.groups ??= new Set()
-    node.groups.add(group)
+    this.#reach(topicFilter).addGroup(group)
   }
 
   /** Removes a shared group; says whether it was there. */
   removeGroup(topicFilter: string, group: G): boolean {
     const node = this.#find(topicFilter)
-    if (node?.groups === undefined || !node.groups.delete(group)) return false
-    if (node.groups.size === 0) node.groups = undefined
+    if (node === undefined || !node.deleteGroup(group)) return false
     this.#prune(node)
     return true
   }
@@ -84,14 +82,9 @@ export class TopicTrie<S, G> {
     this.#collect(topicName)
     const matched = this.#matched
     if (matched.length === 0) return NO_RECEIVERS
-    const groups: G[] = []
-    for (const node of matched) {
-      if (node.groups !== undefined) for (const group of node.groups) groups.push(group)
-    }
-    const single = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
+    const receivers = matched.length === 1 ? matched[0]!.receivers() : merge(matched)
     empty(matched)
-    const only = single.length === 1 && groups.length === 0 ? single[0] : undefined
-    return { topic: undefined, single, groups, only }
+    return receivers
   }
 
   /**
@@ -198,11 +191,12 @@ export class TopicTrie<S, G> {
   }
 }
 
-/** Lists the receivers of several filters, each subscriber once. */
-function merge<S, G>(matched: readonly FilterNode<S, G>[]): Receiver<S>[] {
+/** The receivers of several filters, each subscriber once. */
+function merge<S, G>(matched: readonly FilterNode<S, G>[]): Receivers<S, G> {
+  const all = matched.map((node) => node.receivers())
   const bySubscriber = new Map<S, Receiver<S> | Receiver<S>[]>()
-  for (const node of matched) {
-    for (const receiver of node.receivers()) {
+  for (const { single } of all) {
+    for (const receiver of single) {
       const before = bySubscriber.get(receiver.subscriber)
       if (before === undefined) bySubscriber.set(receiver.subscriber, receiver)
       else if (Array.isArray(before)) before.push(receiver)
@@ -213,7 +207,10 @@ function merge<S, G>(matched: readonly FilterNode<S, G>[]): Receiver<S>[] {
   for (const part of bySubscriber.values()) {
     single.push(Array.isArray(part) ? mergeReceivers(part) : part)
   }
-  return single
+  return receiversFrom(
+    single,
+    all.flatMap(({ groups }) => groups),
+  )
 }
 
 /** Unlike `length = 0`, it keeps the memory of the list, which the next match needs again. */

@@ -21,8 +21,41 @@ test('a node has one receiver per subscriber, whichever came first or left', (t)
   t.true(node.setReceiver(receiver('three', 1)))
   t.false(node.setReceiver(receiver('four')))
 
-  const held = node.receivers().map(({ subscriber, qos }) => `${subscriber} ${qos}`)
+  const held = node.receivers().single.map(({ subscriber, qos }) => `${subscriber} ${qos}`)
   t.deepEqual(held.toSorted(), ['four 0', 'three 1', 'two 0'])
+})
+
+test('what is said of a node is made once, stays as it is, and is made anew when somebody comes or goes', (t) => {
+  const node = new FilterNode<string, string>('a', undefined)
+  const said = () => {
+    const receivers = node.receivers()
+    t.is(node.receivers(), receivers)
+    const { single, groups, only } = receivers
+    return { names: single.map(({ subscriber }) => subscriber), groups, only: only?.subscriber }
+  }
+  t.deepEqual(said(), { names: [], groups: [], only: undefined })
+  node.setReceiver(receiver('one'))
+  const first = node.receivers()
+  t.deepEqual(said(), { names: ['one'], groups: [], only: 'one' })
+  node.addGroup('group')
+  t.deepEqual(said(), { names: ['one'], groups: ['group'], only: undefined })
+  node.addGroup('other')
+  t.deepEqual(said().groups, ['group', 'other'])
+  t.true(node.deleteGroup('group'))
+  t.false(node.deleteGroup('group'))
+  t.deepEqual(said().groups, ['other'])
+  t.true(node.deleteGroup('other'))
+  t.deepEqual(said().groups, [])
+  node.setReceiver(receiver('one', 1))
+  t.is(node.receivers().only?.qos, 1)
+  t.is(first.only?.qos, 0)
+
+  const child = new FilterNode<string, string>('b', node)
+  node.moveSubscribersTo(child)
+  t.deepEqual(said().names, [])
+  t.is(child.receivers().only?.subscriber, 'one')
+  child.deleteReceiver('one')
+  t.deepEqual(child.receivers().single, [])
 })
 
 test('a node without receivers and groups is not used', (t) => {
