@@ -20,6 +20,7 @@ import { OutsideMemory } from '../util/outside-memory.ts'
 import type { Random } from '../util/random.ts'
 import type { SystemLoad } from '../util/system-load.ts'
 import { Timers } from '../util/timers.ts'
+import { releaseChunk } from '../util/words.ts'
 import { DropReport } from './drop-report.ts'
 import type { Tell } from './events.ts'
 import { memoryBudgetBytes } from './limits.ts'
@@ -78,7 +79,7 @@ export function createContext(ground: Ground): { context: ConnectionContext; ove
     ...base,
     router,
     registry: createRegistry(ground, base, router, protection.retainedOwners),
-    ...createWriting(new OutsideMemory(ground.collectYoung)),
+    ...createWriting(router, new OutsideMemory(ground.collectYoung)),
     protection,
   }
   return { context, overload }
@@ -119,14 +120,17 @@ function createRegistry(
   })
 }
 
-/** With the turn ends what the encoder remembers: it would pin the chunk of the last message. */
+/** With the turn ends what encoder, router and codec remember: it would pin the chunk of the last message. */
 function createWriting(
+  router: Router,
   outside: OutsideMemory,
 ): Pick<ConnectionContext, 'encoder' | 'flusher' | 'outside'> {
   const encoder = new PublishEncoder()
   const endTurn = (flush: () => void) =>
     setImmediate(() => {
       encoder.release()
+      router.topicNames.release()
+      releaseChunk()
       flush()
     })
   return { encoder, flusher: new Flusher(endTurn, outside), outside }

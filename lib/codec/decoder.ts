@@ -25,6 +25,8 @@ export class Decoder {
   end = 0
   /** The current packet, and those that were passed over behind it. */
   packets = 0
+  /** Up to here in `bytes` somebody has looked ahead. */
+  aheadEnd = 0
 
   #at = 0
   /** What follows `bytes`, once those are consumed. */
@@ -56,6 +58,7 @@ export class Decoder {
       this.#addToPartial(this.#partial, chunk)
     }
     this.#at = 0
+    this.aheadEnd = 0
   }
 
   /**
@@ -67,6 +70,7 @@ export class Decoder {
       this.bytes = this.#rest
       this.#rest = undefined
       this.#at = 0
+      this.aheadEnd = 0
     }
     const bytes = this.bytes
     const at = this.#at

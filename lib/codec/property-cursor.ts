@@ -19,6 +19,8 @@ import { readTwoByteInteger } from './fields.ts'
 import { isWellFormedString } from './utf8.ts'
 import { readVariableByteInteger, variableByteIntegerSize } from './variable-byte-integer.ts'
 
+const NOTHING = Buffer.alloc(0)
+
 const RESPONSE_TOPIC = 0x08
 const SUBSCRIPTION_IDENTIFIER = 0x0b
 const AUTHENTICATION_METHOD_BIT = 1 << 0x15
@@ -62,7 +64,8 @@ export class PropertyCursor {
   /** The value of a numeric property; 0 for the others. */
   value = 0
 
-  #bytes: Buffer = Buffer.alloc(0)
+  /** Not longer than until the last property: one cursor serves all, and would pin the chunk of a client that has gone. */
+  #bytes: Buffer = NOTHING
   #place: PropertyPlace = 'connect'
   #placeBit = 0
   /** Bit n: identifier n was seen; `#seenHigh` has those from 32 on. */
@@ -92,6 +95,7 @@ export class PropertyCursor {
   next(): boolean {
     const at = this.propertyEnd
     if (at >= this.end) {
+      this.#bytes = NOTHING
       this.#checkAuthentication()
       return false
     }

@@ -14,10 +14,10 @@ import { isWellFormedString } from './utf8.ts'
 
 /** Knows Topic Names by their bytes: they have been checked, and need not be made again. */
 export interface TopicNames {
-  /** Whether `nameOf` has looked already for what stands at `at`. */
-  isExpected(bytes: Buffer, at: number): boolean
-  /** Returns the Topic Name from `start` to `end`, of the packet at `packetStart`, if it is known. */
-  nameOf(bytes: Buffer, start: number, end: number, packetStart: number): string | undefined
+  /** Whether what stands at `at` was looked for already, with a topic before it. */
+  isExpected(at: number): boolean
+  /** Returns the Topic Name from `start` to `end`, if it is known. */
+  nameOf(bytes: Buffer, start: number, end: number): string | undefined
 }
 
 /**
@@ -73,7 +73,7 @@ export function decodePublish(
   const { lastTopic } = header
   const topic = isAscii(bytes, bodyStart + 2, topicEnd, lastTopic)
     ? lastTopic
-    : topicNameOf(bytes, bodyStart + 2, topicEnd, start, header)
+    : topicNameOf(bytes, bodyStart + 2, topicEnd, header)
 
   let at = topicEnd
   header.packetIdentifier = 0
@@ -184,16 +184,10 @@ function copyProperties(message: Message, expiryAt: number, aliasAt: number): vo
   message.propertiesEnd = message.propertyBytes.length
 }
 
-function topicNameOf(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  packetStart: number,
-  header: PublishHeader,
-): string {
+function topicNameOf(bytes: Buffer, start: number, end: number, header: PublishHeader): string {
   const { names } = header
-  const isExpected = names !== undefined && names.isExpected(bytes, start)
-  const topic = names?.nameOf(bytes, start, end, packetStart) ?? readTopicName(bytes, start, end)
+  const isExpected = names !== undefined && names.isExpected(start)
+  const topic = names?.nameOf(bytes, start, end) ?? readTopicName(bytes, start, end)
   // One among many is not noted: to compare it with the next would be to fetch it from memory, and for nothing.
   header.lastTopic = isExpected || topic.length > LAST_TOPIC_LENGTH_MAX ? '' : topic
   return topic

@@ -4,25 +4,31 @@
  */
 
 import type { Buffer } from 'node:buffer'
+import type { Decoder } from '../codec/decoder.ts'
 import type { TopicNames } from '../codec/publish-decoder.ts'
 import type { RememberedNames } from '../router/match-cache.ts'
 
 export class NamesAhead implements TopicNames {
+  readonly #decoder: Decoder
   readonly #names: RememberedNames
   /** Topics that never come again are not worth a look ahead. */
   #wasKnown = true
 
-  constructor(names: RememberedNames) {
+  constructor(decoder: Decoder, names: RememberedNames) {
+    this.#decoder = decoder
     this.#names = names
   }
 
-  isExpected(bytes: Buffer, at: number): boolean {
-    return this.#names.isExpected(bytes, at)
+  isExpected(at: number): boolean {
+    return at < this.#decoder.aheadEnd
   }
 
   /** Asked where a packet has not the topic of the one before: neither will have the next. */
-  nameOf(bytes: Buffer, start: number, end: number, packetStart: number): string | undefined {
-    if (this.#wasKnown && !this.isExpected(bytes, start)) this.#names.expect(bytes, packetStart)
+  nameOf(bytes: Buffer, start: number, end: number): string | undefined {
+    const decoder = this.#decoder
+    if (this.#wasKnown && !this.isExpected(start)) {
+      decoder.aheadEnd = this.#names.expect(bytes, decoder.start)
+    }
     const name = this.#names.nameOf(bytes, start, end)
     this.#wasKnown = name !== undefined
     return name

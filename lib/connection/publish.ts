@@ -58,7 +58,9 @@ export class InboundFlow implements PublicationObserver {
 
   constructor(connection: Connection) {
     this.#connection = connection
-    this.header = new PublishHeader(new NamesAhead(connection.context.router.topicNames))
+    this.header = new PublishHeader(
+      new NamesAhead(connection.decoder, connection.context.router.topicNames),
+    )
     this.#version = (connection.negotiated as Negotiated).version
     this.#owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
       if (type === 'puback' || reasonCode >= 0x80) this.credit()

@@ -8,6 +8,8 @@
 import { childAt, type LevelMap, withChild, withoutChild } from '../util/level-map.ts'
 import { type Receiver, type Receivers, receiversFrom } from './receivers.ts'
 
+const NO_GROUPS: readonly never[] = []
+
 export class FilterNode<S, G> {
   readonly level: string
   readonly parent: FilterNode<S, G> | undefined
@@ -119,8 +121,12 @@ export class FilterNode<S, G> {
 
   /** Who gets messages that match this filter alone. The result never changes and may be kept. */
   receivers(): Receivers<S, G> {
-    this.#receivers ??= receiversFrom(this.#listReceivers(), [...(this.#groups ?? [])])
+    this.#receivers ??= receiversFrom(this.#listReceivers(), this.#listGroups())
     return this.#receivers
+  }
+
+  #listGroups(): readonly G[] {
+    return this.#groups === undefined ? NO_GROUPS : [...this.#groups]
   }
 
   #listReceivers(): Receiver<S>[] {

@@ -25,7 +25,7 @@ export interface MatchCacheLimits {
 const LIMITS: MatchCacheLimits = { entriesMax: 100_000, receiverReferencesMax: 1_000_000 }
 
 /** Longer topics are matched each time: a peer must not fill the cache with 64 KiB keys. */
-export const TOPIC_LENGTH_MAX = 256
+const TOPIC_LENGTH_MAX = 256
 
 /** A power of two, of the order of `entriesMax`: with fewer, topics in rotation would never be taken. */
 const SIGHTINGS = 65_536
@@ -45,11 +45,11 @@ export interface RememberedNames {
   nameOf(bytes: Uint8Array, start: number, end: number): string | undefined
   /**
    * Tells that `nameOf` will be asked for the topics of the packets from `start` on, and looks for the next of them
-   * together. Changes no answer, only how long it takes.
+   * together. Returns how far it has looked. Changes no answer, only how long it takes.
    */
-  expect(bytes: Uint8Array, start: number): void
-  /** Whether it has looked for what stands at `at`. */
-  isExpected(bytes: Uint8Array, at: number): boolean
+  expect(bytes: Uint8Array, start: number): number
+  /** Lets go of the chunk that it has looked into. */
+  release(): void
 }
 
 /**
@@ -172,16 +172,17 @@ export class MatchCache<S, G> implements RememberedNames {
     return this.#references
   }
 
-  expect(bytes: Uint8Array, start: number): void {
+  expect(bytes: Uint8Array, start: number): number {
     const topics = this.#ahead
     topics.find(bytes, start)
     this.#entries.findAll(bytes, topics, this.#expected)
     this.#aheadBytes = bytes
     this.#nextAhead = 0
+    return topics.end
   }
 
-  isExpected(bytes: Uint8Array, at: number): boolean {
-    return bytes === this.#aheadBytes && at < this.#ahead.end
+  release(): void {
+    this.#aheadBytes = undefined
   }
 
   nameOf(bytes: Uint8Array, start: number, end: number): string | undefined {

@@ -134,7 +134,8 @@ export class TopicTable<T extends KnownTopic> {
     }
     if (end - start <= HEAD_BYTES) return true
     const { topic } = this.#topics[place]!
-    for (let i = HEAD_BYTES; i < end - start; i++) {
+    // From behind: topics that begin alike mostly differ at their end.
+    for (let i = end - start - 1; i >= HEAD_BYTES; i--) {
       if (topic.charCodeAt(i) !== bytes[start + i]) return false
     }
     return true

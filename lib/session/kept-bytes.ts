@@ -3,7 +3,7 @@
 import { countLevels } from '../protocol/topics.ts'
 
 const SESSION_BYTES = 1_024
-const SUBSCRIPTION_BYTES = 256
+const SUBSCRIPTION_BYTES = 384
 const LEVEL_BYTES = 160
 
 export function sessionBytes(clientIdentifier: string): number {

@@ -28,16 +28,17 @@ import type { Transport } from './transport.ts'
 export const REFERENCE_MIN_BYTES: number = 16 * 1024
 
 /**
- * First size of a region. Small, since a message for thousands of receivers opens as many regions; one
+ * Least size of a region. Small, since a message for thousands of receivers opens as many regions; one
  * that fills grows in place if it is the last of the slab, else it moves to twice the size.
  */
 const REGION_BYTES = 512
 
 /**
- * The first packet of a row is copied with at most so much behind it: what comes in one chunk mostly is no more, and a
- * message for thousands of receivers opens as many rows in one turn.
+ * A region begins with room for what was written last, and the first packet of a row is copied with what probably
+ * follows, but for no more than this: what comes in one chunk mostly is no more, and a message for thousands of
+ * receivers begins as many in one turn.
  */
-const ROW_AHEAD_BYTES_MAX = 2048
+const AHEAD_BYTES_MAX = 2048
 
 const NO_BLOCK = Buffer.alloc(0)
 
@@ -184,7 +185,7 @@ export class Outbox {
     if (this.#piece !== undefined) this.#endPiece(false)
     const isNext = bytes === this.#source && start === this.#sourceAt
     if (!isNext) {
-      this.#lastRunBytes = Math.min(this.#runBytes, ROW_AHEAD_BYTES_MAX)
+      this.#lastRunBytes = Math.min(this.#runBytes, AHEAD_BYTES_MAX)
       this.#runBytes = 0
     }
     const used = this.#end - this.#start
@@ -280,7 +281,8 @@ export class Outbox {
       return
     }
     const flusher = this.#flusher
-    const wanted = Math.max(needed, 2 * used, REGION_BYTES, this.#lastBytes)
+    const expected = Math.min(this.#lastBytes, AHEAD_BYTES_MAX)
+    const wanted = Math.max(needed, 2 * used, REGION_BYTES, expected)
     if (flusher.extend(this.#block, this.#limit, this.#start + needed, this.#start + wanted)) {
       this.#limit = flusher.slabUsed
     } else {

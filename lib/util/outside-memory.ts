@@ -18,8 +18,12 @@ export class OutsideMemory {
   readonly #collect: () => void
   #bytes = 0
 
-  /** `collect` frees what the young objects of V8 have; nothing does if it is absent. */
+  /**
+   * `collect` frees what the young objects of V8 have; nothing does if it is absent. It is called once, so that whoever
+   * brings one that throws learns it here.
+   */
   constructor(collect: () => void = () => {}) {
+    collect()
     this.#collect = collect
   }
 

@@ -5,9 +5,12 @@ export function wordsOf({ buffer, byteOffset, length }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, length)
 }
 
+const NOTHING: Uint8Array = new Uint8Array(0)
+const NO_WORDS = wordsOf(NOTHING)
+
 /** The chunk that was looked at last. All connections share it, so that no more than one is kept alive. */
-let viewed: Uint8Array = new Uint8Array(0)
-let view = wordsOf(viewed)
+let viewed = NOTHING
+let view = NO_WORDS
 
 /** Returns the view of a chunk that came in, which is asked for over and over until the next one comes. */
 export function chunkWordsOf(chunk: Uint8Array): DataView {
@@ -16,4 +19,10 @@ export function chunkWordsOf(chunk: Uint8Array): DataView {
     view = wordsOf(chunk)
   }
   return view
+}
+
+/** Lets go of the chunk that was looked at. */
+export function releaseChunk(): void {
+  viewed = NOTHING
+  view = NO_WORDS
 }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import test from 'ava'
 import fc from 'fast-check'
+import { Decoder } from '../../lib/codec/decoder.ts'
 import { TOPICS_AHEAD_MAX, TopicsAhead } from '../../lib/codec/topics-ahead.ts'
 import { PacketType } from '../../lib/protocol/packets.ts'
 import { frame, text } from '../support/raw-packets.ts'
@@ -73,4 +74,27 @@ test('whatever the bytes are, a topic is found within them, and a packet is not 
       t.true(ahead.count === 0 ? ahead.end === start : at <= ahead.end && ahead.end <= bytes.length)
     }),
   )
+})
+
+test('a decoder forgets with a chunk how far somebody has looked ahead in it', (t) => {
+  const decoder = new Decoder(1000)
+  const packet = publishOf('topic')
+  decoder.push(packet)
+  t.is(decoder.next(), PacketType.Publish)
+  decoder.aheadEnd = packet.length
+  decoder.next()
+  decoder.push(Buffer.concat([packet, packet]))
+  t.is(decoder.aheadEnd, 0)
+
+  // The end of one packet, and a whole one behind it in other memory.
+  decoder.next()
+  decoder.next()
+  decoder.next()
+  decoder.push(packet.subarray(0, 5))
+  decoder.next()
+  decoder.push(Buffer.concat([packet.subarray(5), packet]))
+  t.is(decoder.next(), PacketType.Publish)
+  decoder.aheadEnd = packet.length
+  t.is(decoder.next(), PacketType.Publish)
+  t.is(decoder.aheadEnd, 0)
 })

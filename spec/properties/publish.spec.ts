@@ -2,10 +2,12 @@ import { Buffer } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
+import { Decoder } from '../../lib/codec/decoder.ts'
 import { checkPacket } from '../../lib/codec/packet-check.ts'
 import { readProperties } from '../../lib/codec/property-cursor.ts'
 import { decodePublish, PublishHeader } from '../../lib/codec/publish-decoder.ts'
 import { PublishEncoder, type PublishShape } from '../../lib/codec/publish-encoder.ts'
+import { NamesAhead } from '../../lib/connection/names-ahead.ts'
 import { ProtocolError } from '../../lib/protocol/errors.ts'
 import { Message } from '../../lib/protocol/message.ts'
 import type { MqttVersion, Properties } from '../../lib/protocol/packets.ts'
@@ -51,7 +53,9 @@ function decodeFast(packet: Buffer, version: MqttVersion): Decoded {
   const { topic } = decode()
   // A connection whose packet before had another topic, where this one is remembered.
   names.receiversOf(topic)
-  const other = new PublishHeader(names)
+  const decoder = new Decoder(bytes.length)
+  decoder.start = start
+  const other = new PublishHeader(new NamesAhead(decoder, names))
   const again = decodePublish(bytes, start, bodyStartOf(bytes, start), end, version, NOW, other)
   if (again.topic !== topic) throw new Error(`${topic} is known as ${again.topic}`)
   const message = decode()

@@ -108,18 +108,40 @@ test('everything kept is given back: a session that ends leaves the budget as it
   t.false(client.isClosed)
 })
 
-test.serial('a queued message does not pin the chunk it was read in', async (t) => {
+/** What is in use when all that nobody has is collected. */
+async function used(): Promise<number> {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
-  const used = async () => {
-    // What is swept concurrently is gone after another round.
-    for (let round = 0; round < 4; round++) {
-      await nextTurn()
-      collect()
-    }
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
+  // What is swept concurrently is gone after another round.
+  for (let round = 0; round < 4; round++) {
+    await nextTurn()
+    collect()
   }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+/** A client that comes, publishes two messages of 16 MiB, and goes. */
+async function publishLarge(t: ExecutionContext, broker: Broker): Promise<void> {
+  const publisher = await connectClient(t, broker)
+  for (const messageId of [1, 2]) {
+    publisher.sendBytes(frame(`topic ${messageId}`, 16 * MiB, messageId))
+    await publisher.expect(t, 'puback', { messageId })
+  }
+  publisher.send({ cmd: 'disconnect' })
+  await publisher.closed()
+}
+
+test.serial('a chunk is let go when its turn is over, and its client gone', async (t) => {
+  const { broker } = await startBroker(t, { connection: { maximumPacketSizeBytes: 32 * MiB } })
+  const before = await used()
+  await publishLarge(t, broker)
+
+  const grown = (await used()) - before
+  t.true(grown < 8 * MiB, `${grown} bytes`)
+})
+
+test.serial('a queued message does not pin the chunk it was read in', async (t) => {
   const { broker } = await startBroker(t)
   const absent = await connectClient(t, broker, { ...durable, clientId: 'absent' })
   await absent.subscribe(t, 'keep', { qos: 1 })
