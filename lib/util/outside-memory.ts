@@ -43,6 +43,5 @@ export class OutsideMemory {
 export function youngCollector(): (() => void) | undefined {
   setFlagsFromString('--expose-gc')
   const gc: unknown = runInNewContext('globalThis.gc')
-  setFlagsFromString('--no-expose-gc')
   return typeof gc === 'function' ? () => gc({ type: 'minor' }) : undefined
 }
