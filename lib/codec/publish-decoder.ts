@@ -184,6 +184,7 @@ function copyProperties(message: Message, expiryAt: number, aliasAt: number): vo
   message.propertiesEnd = message.propertyBytes.length
 }
 
+/** Asks who may know the Topic Name, else reads it; notes it for the next packet. */
 function topicNameOf(bytes: Buffer, start: number, end: number, header: PublishHeader): string {
   const { names } = header
   const isExpected = names !== undefined && names.isExpected(start)

@@ -9,6 +9,7 @@
  */
 
 import { TOPICS_AHEAD_MAX, type TopicsAhead } from '../codec/topics-ahead.ts'
+import { isAsciiText } from '../util/ascii.ts'
 import { chunkWordsOf } from '../util/words.ts'
 
 /** What is kept of a topic. `place` is the table's. */
@@ -214,7 +215,7 @@ export function hashOf(text: string): number {
   return mixed(hash, 0)
 }
 
-/** Returns the `hashOf` the text that the bytes are, if they are ASCII; notes its head in `row` of `heads`. */
+/** Returns the `hashOf` of the text that the bytes are, if they are ASCII; notes its head in `row` of `heads`. */
 function readHead(
   bytes: Uint8Array,
   start: number,
@@ -234,11 +235,13 @@ function readHead(
     hash = mixed(hash, four)
     if (word < wordEnd) heads[word++] = four
   }
-  if (at === end) return mixed(hash, 0)
-  let last = 0
-  for (let i = at; i < end; i++) last |= bytes[i]! << (8 * (i - at))
-  if (word < wordEnd) heads[word] = last
-  return mixed(mixed(hash, last), 0)
+  if (at < end) {
+    let last = 0
+    for (let i = at; i < end; i++) last |= bytes[i]! << (8 * (i - at))
+    hash = mixed(hash, last)
+    if (word < wordEnd) heads[word] = last
+  }
+  return mixed(hash, 0)
 }
 
 function emptyHeads(size: number): Int32Array {
@@ -250,11 +253,6 @@ function writeHead(text: string, heads: Int32Array, row: number): void {
   const first = HEAD_WORDS * row
   heads[first] = isAsciiText(text) ? text.length : FITS_NONE
   for (let i = 0; i < HEAD_WORDS - 1; i++) heads[first + 1 + i] = wordOf(text, 4 * i)
-}
-
-function isAsciiText(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false
-  return true
 }
 
 /** Four units from `at` on; nothing behind the end. */

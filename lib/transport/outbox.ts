@@ -158,11 +158,10 @@ export class Outbox {
    */
   copy(bytes: Buffer, start: number, end: number): number {
     const at = this.reserve(end - start)
-    const target = this.#words
-    const isSmall = target !== undefined && end - start <= SMALL_COPY_BYTES_MAX
-    const source = isSmall ? this.#flusher.wordsAgain(bytes) : undefined
-    if (source === undefined) bytes.copy(this.#block, at, start, end)
-    else copyWords(source, start, end, target!, at)
+    const target = end - start <= SMALL_COPY_BYTES_MAX ? this.#words : undefined
+    const source = target && this.#flusher.wordsAgain(bytes)
+    if (target === undefined || source === undefined) bytes.copy(this.#block, at, start, end)
+    else copyWords(source, start, end, target, at)
     return at
   }
 

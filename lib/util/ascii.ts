@@ -11,3 +11,8 @@ export function isAscii(bytes: Uint8Array, start: number, end: number, text: str
   }
   return all < 0x80
 }
+
+export function isAsciiText(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false
+  return true
+}

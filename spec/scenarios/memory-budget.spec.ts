@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 import type { Broker } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
+import { collectGarbage } from '../support/memory.ts'
 import { nextTurn, until } from '../support/turns.ts'
 
 const MiB = 1024 * 1024
@@ -110,12 +109,10 @@ test('everything kept is given back: a session that ends leaves the budget as it
 
 /** What is in use when all that nobody has is collected. */
 async function used(): Promise<number> {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   // What is swept concurrently is gone after another round.
   for (let round = 0; round < 4; round++) {
     await nextTurn()
-    collect()
+    collectGarbage()
   }
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external

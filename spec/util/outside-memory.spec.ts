@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import test from 'ava'
 import { createBroker } from '../../lib/index.ts'
 import { PacketType } from '../../lib/protocol/packets.ts'
@@ -7,6 +6,7 @@ import { OutsideMemory, youngCollector } from '../../lib/util/outside-memory.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient } from '../support/client.ts'
 import { frame, text } from '../support/raw-packets.ts'
+import { nextTurn } from '../support/turns.ts'
 
 const MIB = 1024 * 1024
 
