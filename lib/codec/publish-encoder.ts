@@ -151,15 +151,18 @@ export class PublishEncoder {
   }
 }
 
-/** Whether a receiver of `shape` may be sent the very bytes that came in. */
-export function leavesVerbatim(message: Message, shape: PublishShape): boolean {
-  return isVerbatim(message, shape) && mayPassOn(message, shape)
+/** Whether a receiver of `shape` may be sent the bytes that came in, but for DUP and the Packet Identifier. */
+export function leavesAsItCame(message: Message, shape: PublishShape): boolean {
+  return message.retain === shape.retain && hasNumberOf(message, shape) && mayPassOn(message, shape)
 }
 
 /** Not a byte is to be replaced: no flag, Packet Identifier or Topic Alias. */
-function isVerbatim(message: Message, { qos, retain, topicAlias }: PublishShape): boolean {
-  if (qos !== 0 || retain !== message.retain) return false
-  const { bytes, aliasAt } = message
+function isVerbatim(message: Message, shape: PublishShape): boolean {
+  return shape.qos === 0 && shape.retain === message.retain && hasNumberOf(message, shape)
+}
+
+/** The Topic Alias in `message` as it came, if it has one, is that of `shape`. */
+function hasNumberOf({ bytes, aliasAt }: Message, { topicAlias }: PublishShape): boolean {
   return aliasAt === -1 || ((bytes[aliasAt]! << 8) | bytes[aliasAt + 1]!) === topicAlias
 }
 
@@ -208,7 +211,8 @@ function bodyStartOf({ bytes, frameStart, topicStart }: Message): number {
   return at
 }
 
-function firstByteOf({ qos, retain }: PublishShape): number {
+/** The first byte of a PUBLISH that was never sent before. */
+export function firstByteOf({ qos, retain }: Pick<PublishShape, 'qos' | 'retain'>): number {
   return 0x30 | (qos << 1) | (retain ? 1 : 0) // [MQTT-3.3.1-3] [MQTT-4.3.1-1]
 }
 

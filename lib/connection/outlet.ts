@@ -7,9 +7,15 @@
 
 import type { Buffer } from 'node:buffer'
 import { encodePacket, firstBytes } from '../codec/packet-encoder.ts'
-import { leavesVerbatim, type PublishFrame, type PublishShape } from '../codec/publish-encoder.ts'
+import {
+  firstByteOf,
+  leavesAsItCame,
+  type PublishFrame,
+  type PublishShape,
+} from '../codec/publish-encoder.ts'
 import type { Message } from '../protocol/message.ts'
-import type { MessageRun } from '../protocol/message-run.ts'
+import { type MessageRun, packetIdentifierBehind } from '../protocol/message-run.ts'
+import type { PacketIdentifierRow } from '../protocol/packet-identifier-row.ts'
 import type { MqttVersion, OutboundPacket, Properties, Qos } from '../protocol/packets.ts'
 import { PacketType } from '../protocol/packets.ts'
 import { isRedirect, ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
@@ -118,15 +124,32 @@ export class ConnectionOutlet implements Outlet {
     return true
   }
 
-  sendRun({ first, count, packetBytes }: MessageRun): boolean {
+  sendRun(run: MessageRun, qos: Qos, packetIdentifier: number): boolean {
     if (!this.#isServing || this.#meter !== undefined || this.#outbox.blockedBytes > 0) return false
-    const newAlias = this.#shape(first, 0, false, undefined)
+    const { first, count, packetBytes } = run
+    const newAlias = this.#shape(first, qos, false, undefined)
     if (newAlias !== 0 || packetBytes > this.#maximumPacketSize) return false
-    if (!leavesVerbatim(first, shape)) return false
-    const { bytes, frameStart } = first
-    this.#outbox.append(bytes, frameStart, frameStart + count * packetBytes)
+    if (!leavesAsItCame(first, shape)) return false
+    if (qos === 0) this.#outbox.append(run.bytes, run.start, run.end)
+    else this.#writeNumbered(run, packetIdentifier)
     this.#countPublish(count, packetBytes, first.payloadLength)
     return true
+  }
+
+  /** Writes a run with Packet Identifiers of this client's, `packetIdentifier` and those behind it. */
+  #writeNumbered(run: MessageRun, packetIdentifier: number): void {
+    const { bytes, start, end, count, packetBytes, identifierAt } = run
+    const outbox = this.#outbox
+    let at = outbox.take(bytes, start, end)
+    const { block } = outbox
+    const firstByte = firstByteOf(run.first)
+    let identifier = packetIdentifier
+    for (let i = 0; i < count; i++, at += packetBytes) {
+      block[at] = firstByte // [MQTT-3.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2]
+      block[at + identifierAt] = identifier >> 8
+      block[at + identifierAt + 1] = identifier & 0xff
+      identifier = packetIdentifierBehind(identifier)
+    }
   }
 
   /** Makes `shape` what this client gets of a message; returns the alias that it learns thereby, 0 if none. */
@@ -198,6 +221,10 @@ export class ConnectionOutlet implements Outlet {
     this.sendAcknowledgement('pubrel', packetIdentifier, reasonCode)
   }
 
+  sendPubrels(packetIdentifiers: PacketIdentifierRow): void {
+    this.sendAcknowledgements('pubrel', packetIdentifiers, ReasonCode.Success)
+  }
+
   /**
    * Sends one of the four acknowledgements, whatever the send quota [MQTT-3.3.4-10] [MQTT-4.9.0-3]; as
    * short as the version allows, never with a property that could make it too large [MQTT-3.4.2-2, -3]
@@ -209,8 +236,7 @@ export class ConnectionOutlet implements Outlet {
     reasonCode: number,
   ): void {
     if (this.#isClosed) return
-    const isLong = this.#version === 5 && reasonCode !== ReasonCode.Success
-    const size = isLong ? 5 : 4
+    const size = this.#acknowledgementBytes(reasonCode)
     const at = this.#outbox.reserve(size)
     const block = this.#outbox.block
     const first = acknowledgementByteOf(type)
@@ -218,8 +244,33 @@ export class ConnectionOutlet implements Outlet {
     block[at + 1] = size - 2
     block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
     block[at + 3] = packetIdentifier & 0xff
-    if (isLong) block[at + 4] = reasonCode
-    this.#count(first >> 4, size)
+    if (size > 4) block[at + 4] = reasonCode
+    this.#count(first >> 4, 1, size)
+  }
+
+  /** As `sendAcknowledgement` for each of a row. */
+  sendAcknowledgements(
+    type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
+    { bytes, start, count, packetBytes }: PacketIdentifierRow,
+    reasonCode: number,
+  ): void {
+    if (this.#isClosed) return
+    const size = this.#acknowledgementBytes(reasonCode)
+    let at = this.#outbox.reserve(count * size)
+    const { block } = this.#outbox
+    const firstByte = acknowledgementByteOf(type)
+    for (let i = 0, from = start; i < count; i++, at += size, from += packetBytes) {
+      block[at] = firstByte
+      block[at + 1] = size - 2
+      block[at + 2] = bytes[from]! // [MQTT-2.2.1-5]
+      block[at + 3] = bytes[from + 1]!
+      if (size > 4) block[at + 4] = reasonCode
+    }
+    this.#count(firstByte >> 4, count, count * size)
+  }
+
+  #acknowledgementBytes(reasonCode: number): 4 | 5 {
+    return this.#version === 5 && reasonCode !== ReasonCode.Success ? 5 : 4
   }
 
   sendPingresp(): void {
@@ -227,7 +278,7 @@ export class ConnectionOutlet implements Outlet {
     const at = this.#outbox.reserve(2)
     this.#outbox.block[at] = firstBytes.pingresp
     this.#outbox.block[at + 1] = 0
-    this.#count(PacketType.Pingresp, 2)
+    this.#count(PacketType.Pingresp, 1, 2)
   }
 
   sendDisconnect(reasonCode: number, reason: string): void {
@@ -257,7 +308,7 @@ export class ConnectionOutlet implements Outlet {
       return false
     }
     this.#outbox.append(bytes, 0, bytes.length)
-    this.#count(firstBytes[packet.type] >> 4, bytes.length)
+    this.#count(firstBytes[packet.type] >> 4, 1, bytes.length)
     return true
   }
 
@@ -278,10 +329,10 @@ export class ConnectionOutlet implements Outlet {
     return this.#encodeToFit({ ...packet, properties: without })
   }
 
-  #count(type: number, size: number): void {
+  #count(type: number, packets: number, bytes: number): void {
     const { counters, limits } = this.#connection.context
-    counters.packetsSent[type]!++
-    counters.bytesSent += size
+    counters.packetsSent[type]! += packets
+    counters.bytesSent += bytes
     // A client that sends and never reads must not make us keep its acknowledgements without end.
     if (this.#outbox.blockedBytes > limits.outBufferBytesMax) this.#connection.pause(Pause.Output)
   }

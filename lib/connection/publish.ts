@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import { decodePublish, PublishHeader } from '../codec/publish-decoder.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/message.ts'
+import type { PacketIdentifierRow } from '../protocol/packet-identifier-row.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
@@ -35,7 +36,7 @@ import { reportDenied } from './log.ts'
 import { NamesAhead } from './names-ahead.ts'
 import type { Negotiated } from './negotiated.ts'
 import { Pause } from './pause.ts'
-import { takeRun } from './publish-run.ts'
+import { handleRun } from './publish-run.ts'
 import { findFullRetained } from './retained-room.ts'
 import { InboundAliases } from './topic-aliases.ts'
 
@@ -63,7 +64,7 @@ export class InboundFlow implements PublicationObserver {
     )
     this.#version = (connection.negotiated as Negotiated).version
     this.#owed = new OwedAcknowledgements((type, packetIdentifier, reasonCode) => {
-      if (type === 'puback' || reasonCode >= 0x80) this.credit()
+      if (type === 'puback' || reasonCode >= 0x80) this.credit(1)
       connection.outlet.sendAcknowledgement(type, packetIdentifier, reasonCode)
       if (this.#owed.length <= connection.context.limits.receiveMaximum / 2) {
         connection.unpause(Pause.OwedAcknowledgements)
@@ -77,10 +78,15 @@ export class InboundFlow implements PublicationObserver {
     return this.#aliases.resolve(alias, topicName)
   }
 
-  /** Counts a PUBLISH at QoS 1 or 2 against the Receive Maximum that we announced. */
-  debit(): void {
+  /** How many more PUBLISH packets at QoS 1 and 2 the client may send before we acknowledge one. */
+  get room(): number {
+    return this.#connection.context.limits.receiveMaximum - this.#unacknowledged
+  }
+
+  /** Counts PUBLISH packets at QoS 1 or 2 against the Receive Maximum that we announced. */
+  debit(count: number): void {
     const { receiveMaximum } = this.#connection.context.limits
-    this.#unacknowledged++
+    this.#unacknowledged += count
     if (this.#unacknowledged > receiveMaximum && this.#version === 5) {
       throw new ProtocolError(
         ReasonCode.ReceiveMaximumExceeded,
@@ -90,8 +96,19 @@ export class InboundFlow implements PublicationObserver {
   }
 
   /** PUBACK, PUBCOMP, or a PUBREC of 0x80 or more has been sent. */
-  credit(): void {
-    if (this.#unacknowledged > 0) this.#unacknowledged--
+  credit(count: number): void {
+    this.#unacknowledged = Math.max(0, this.#unacknowledged - count)
+  }
+
+  /** Whether nothing is owed before what comes now. */
+  get acknowledgesAtOnce(): boolean {
+    return this.#owed.isIdle
+  }
+
+  /** Acknowledges all messages of a run, as it `acknowledgesAtOnce`. Of those at QoS 1 one was counted. */
+  acknowledgeAll(type: AcknowledgementType, row: PacketIdentifierRow, reasonCode: number): void {
+    if (type === 'puback') this.credit(1)
+    this.#connection.outlet.sendAcknowledgements(type, row, reasonCode)
   }
 
   /** Acknowledges when everything before is acknowledged. */
@@ -178,7 +195,7 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
     message.topic = inboundFlow.resolveAlias(header.topicAlias, message.topic)
   }
   const session = connection.session as Session
-  if (message.qos > 0) inboundFlow.debit()
+  if (message.qos > 0) inboundFlow.debit(1)
   // At QoS 1 a known identifier is a new message, DUP or not [MQTT-4.3.2-5].
   if (message.qos === 2 && session.inbound.has(packetIdentifier)) {
     const pending = session.inbound.pendingOf(packetIdentifier)
@@ -194,9 +211,8 @@ export function handlePublish(connection: Connection): Promise<void> | undefined
   }
   const asked = whoJudgesPublish(context.hooks, connection.client as ClientInfo)
   if (asked.authorizePublish === undefined) {
-    const run = takeRun(connection, message)
-    if (run === undefined) accept(connection, session, message, packetIdentifier)
-    else context.router.routeRun(run, session)
+    if (!handleRun(connection, session, message))
+      accept(connection, session, message, packetIdentifier)
     return undefined
   }
   return authorize(connection, session, message, packetIdentifier, asked)

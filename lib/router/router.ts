@@ -232,18 +232,30 @@ export class Router implements Sink {
     return this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
 
-  /** As `route` with each of its messages. */
+  /** Whether nobody who gets a message at QoS 1 or 2 now has it go through the store, or is chosen anew for each. */
+  takesRuns({ topic, qos }: Message, publisher: Subscriber): boolean {
+    return takesRuns(this.#receiversOf(topic, publisher), qos)
+  }
+
+  /** As `route` with each of its messages; at QoS 1 and 2 for one that `takesRuns` was said of. */
   routeRun(run: MessageRun, publisher: Subscriber): void {
-    const receivers = this.#receiversOf(run.first.topic, publisher)
-    if (!takesRuns(receivers)) {
+    const { first } = run
+    const receivers = this.#receiversOf(first.topic, publisher)
+    if (!takesRuns(receivers, first.qos)) {
       for (const message of run.messages) this.route(message, publisher)
       return
     }
+    let count = 0
     const others: Receiver<Subscriber>[] = []
     for (const receiver of receivers.single) {
       const wanted = receiver.subscriber === publisher ? receiver.own : receiver // [MQTT-3.8.3-3]
-      if (wanted?.subscriber.deliverRun?.(run, wanted.identifiers) === false) others.push(wanted)
+      if (wanted === undefined) continue
+      count++
+      const qos = lowerQos(first.qos, wanted.qos) // [MQTT-3.8.4-8]
+      if (wanted.subscriber.deliverRun?.(run, qos, wanted.identifiers) === false)
+        others.push(wanted)
     }
+    this.lastMatchCount = count
     if (others.length > 0) deliverEach(run, others)
   }
 
@@ -358,15 +370,20 @@ export class Router implements Sink {
 /** All get one message before anybody gets the next, as it is encoded once for all that are alike. */
 function deliverEach(run: MessageRun, receivers: readonly Receiver<Subscriber>[]): void {
   for (const message of run.messages) {
-    for (const { subscriber, identifiers } of receivers) {
-      subscriber.deliver(message, 0, false, identifiers, undefined)
+    for (const { subscriber, qos, identifiers } of receivers) {
+      subscriber.deliver(message, lowerQos(message.qos, qos), false, identifiers, undefined)
     }
   }
 }
 
-/** A group chooses anew for each message. */
-function takesRuns({ single, groups }: KnownReceivers): boolean {
+/** A group chooses anew for each message, and what goes through the store is written message by message. */
+function takesRuns({ single, groups }: KnownReceivers, messageQos: Qos): boolean {
   return (
-    groups.length === 0 && single.every(({ subscriber }) => subscriber.deliverRun !== undefined)
+    groups.length === 0 &&
+    single.every(
+      ({ subscriber, qos }) =>
+        subscriber.deliverRun !== undefined &&
+        (subscriber.durable === undefined || lowerQos(messageQos, qos) === 0),
+    )
   )
 }

@@ -33,10 +33,10 @@ export interface Subscriber {
   ): void
 
   /**
-   * Takes several messages at QoS 0 at once; false: it took none, and needs each by itself. Whoever lacks it may
-   * change who gets the next message.
+   * Takes several messages at once, as `deliver` would each; false: it took none, and needs each by itself. Whoever
+   * lacks it may change who gets the next message.
    */
-  deliverRun?(run: MessageRun, identifiers: readonly number[] | undefined): boolean
+  deliverRun?(run: MessageRun, qos: Qos, identifiers: readonly number[] | undefined): boolean
 
   /** Asks, before a durable delivery is written, whether the queue's bounds and policy allow it. */
   admits(message: Message): boolean

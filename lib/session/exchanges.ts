@@ -1,9 +1,13 @@
 /**
  * The messages of one session that are under way to its client at QoS 1 and 2: sends them as the client's
  * window allows, takes its acknowledgements, and tells the store how far it has got.
+ *
+ * Whoever hands over an acknowledgement that answered something lets the session `pump` then: there is room.
  */
 
 import type { Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
+import type { PacketIdentifierRow } from '../protocol/packet-identifier-row.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
@@ -127,6 +131,15 @@ export class Exchanges {
     return true
   }
 
+  /** Sends a run for which there is room, from `seq` on. Returns false if each message has to be looked at. */
+  sendRun(seq: Seq, run: MessageRun, qos: Qos): boolean {
+    const outlet = this.#outlet as Outlet
+    if (!outlet.sendRun(run, qos, packetIdentifierOf(seq))) return false
+    for (let i = 0; i < run.count; i++) this.inFlight.begin(seq + i, qos)
+    this.#sendQuota -= run.count
+    return true
+  }
+
   /** A message that an earlier connection left unacknowledged is not sent again. */
   withhold(seq: Seq, qos: Qos): void {
     this.#shared?.settle(seq)
@@ -146,6 +159,13 @@ export class Exchanges {
     if (this.inFlight.stateOf(seq) !== Flight.AwaitsPuback) return false
     this.#complete(seq) // [MQTT-4.4.0-2] [MQTT-4.8.2-6]
     return true
+  }
+
+  /** As `handlePuback` for the first of a row that answer a message in flight; returns how many those are. */
+  handlePubacks(row: PacketIdentifierRow): number {
+    let count = 0
+    while (count < row.count && this.handlePuback(row.at(count))) count++
+    return count
   }
 
   /** PUBREC came. Says whether it answered a message in flight. */
@@ -168,6 +188,20 @@ export class Exchanges {
     return true
   }
 
+  /** As `handlePubrec` for the first of a row that answer a message of a volatile session; returns how many those are. */
+  handlePubrecs(row: PacketIdentifierRow): number {
+    if (this.durable !== undefined) return 0
+    let count = 0
+    for (; count < row.count; count++) {
+      const seq = this.inFlight.seqOf(row.at(count))
+      if (this.inFlight.stateOf(seq) !== Flight.AwaitsPubrec) break
+      this.inFlight.receive(seq)
+      this.#shared?.settle(seq)
+    }
+    if (count > 0) this.#outlet?.sendPubrels(row.upTo(count)) // [MQTT-4.3.3-4]
+    return count
+  }
+
   /** PUBCOMP came. Says whether it answered a PUBREL. */
   handlePubcomp(packetIdentifier: number): boolean {
     const seq = this.inFlight.seqOf(packetIdentifier)
@@ -175,6 +209,13 @@ export class Exchanges {
     if (!isReceived(state)) return false
     this.#complete(seq)
     return true
+  }
+
+  /** As `handlePubcomp` for the first of a row that answer a PUBREL; returns how many those are. */
+  handlePubcomps(row: PacketIdentifierRow): number {
+    let count = 0
+    while (count < row.count && this.handlePubcomp(row.at(count))) count++
+    return count
   }
 
   #complete(seq: Seq): void {

@@ -2,6 +2,7 @@
 
 import type { Message } from '../protocol/message.ts'
 import type { MessageRun } from '../protocol/message-run.ts'
+import type { PacketIdentifierRow } from '../protocol/packet-identifier-row.ts'
 import type { Qos } from '../protocol/packets.ts'
 
 export interface Outlet {
@@ -27,10 +28,15 @@ export interface Outlet {
     identifiers: readonly number[] | undefined,
   ): boolean
 
-  /** Sends a whole run as `sendPublish` would each of its messages; false: it sent nothing, and each has to be looked at. */
-  sendRun(run: MessageRun): boolean
+  /**
+   * Sends a whole run as `sendPublish` would each of its messages; false: it sent nothing, and each has to be looked
+   * at. At QoS 1 and 2 the first leaves with `packetIdentifier`, the others with those behind it.
+   */
+  sendRun(run: MessageRun, qos: Qos, packetIdentifier: number): boolean
 
   sendPubrel(packetIdentifier: number, reasonCode: number): void
+
+  sendPubrels(packetIdentifiers: PacketIdentifierRow): void
 
   /** Ends the connection for a reason that lies in the session: its queue is full, its store failed. */
   endFor(reasonCode: number, rule: string): void

@@ -39,6 +39,11 @@ export class OwedAcknowledgements {
     return this.#owed.length
   }
 
+  /** Whether what comes now is sent at once. */
+  get isIdle(): boolean {
+    return this.#owed.length === 0 && !this.#isSending
+  }
+
   /** Owes an acknowledgement whose reason code comes with `settle`. */
   add(type: AcknowledgementType, packetIdentifier: number): OwedHandle {
     const owed: Owed = { type, packetIdentifier, reasonCode: undefined }
@@ -48,7 +53,7 @@ export class OwedAcknowledgements {
 
   /** Sends at once if nothing is owed before it, else in its turn. */
   acknowledge(type: AcknowledgementType, packetIdentifier: number, reasonCode: number): void {
-    if (this.#owed.length > 0 || this.#isSending) {
+    if (!this.isIdle) {
       this.#owed.push({ type, packetIdentifier, reasonCode })
       return
     }

@@ -8,6 +8,7 @@
  */
 
 import { KEPT_OVERHEAD_BYTES, type Message } from '../protocol/message.ts'
+import type { MessageRun } from '../protocol/message-run.ts'
 import type { Qos } from '../protocol/packets.ts'
 import { ReasonCode } from '../protocol/reason-codes.ts'
 import type { Share } from '../router/subscriber.ts'
@@ -30,7 +31,7 @@ export class Sender {
   mayReceive: MayReceive | undefined
   readonly #parts: SessionParts
   readonly #reportDrop: ReportDrop
-  readonly #exchanges: Exchanges
+  readonly exchanges: Exchanges
   readonly #backlog: Backlog
   readonly #queue: MessageQueue
   readonly #pages: PageReader
@@ -41,20 +42,20 @@ export class Sender {
   constructor(parts: SessionParts, stored: StoredSession | undefined, reportDrop: ReportDrop) {
     this.#parts = parts
     this.#reportDrop = reportDrop
-    this.#exchanges = new Exchanges(parts, stored?.ref, stored?.lowWaterMark ?? 0)
+    this.exchanges = new Exchanges(parts, stored?.ref, stored?.lowWaterMark ?? 0)
     this.#backlog = new Backlog(stored, KEPT_OVERHEAD_BYTES)
     this.#queue = new MessageQueue(parts.limits, parts.budget, this.#backlog)
-    this.shared = new SharedDeliveries(this.#queue, this.#exchanges, parts.counters)
-    this.#pages = new PageReader(parts, this.#queue, this.#backlog, this.#exchanges.inFlight)
+    this.shared = new SharedDeliveries(this.#queue, this.exchanges, parts.counters)
+    this.#pages = new PageReader(parts, this.#queue, this.#backlog, this.exchanges.inFlight)
   }
 
   /** Set for a session that the store keeps. */
   get durable(): SessionRef | undefined {
-    return this.#exchanges.durable
+    return this.exchanges.durable
   }
 
   set durable(ref: SessionRef | undefined) {
-    this.#exchanges.durable = ref
+    this.exchanges.durable = ref
   }
 
   /** Who answers for what waits. */
@@ -63,7 +64,7 @@ export class Sender {
   }
 
   get inFlightCount(): number {
-    return this.#exchanges.inFlight.count
+    return this.exchanges.inFlight.count
   }
 
   get queuedCount(): number {
@@ -88,7 +89,7 @@ export class Sender {
 
   /** Last message that was sent in this process. */
   get #last(): Seq {
-    return this.#exchanges.inFlight.last
+    return this.exchanges.inFlight.last
   }
 
   isFullFor(message: Message): boolean {
@@ -101,26 +102,26 @@ export class Sender {
 
   /** Whether nothing waits, and the window takes more than `reserved` further messages. */
   hasRoomBeyond(reserved: number): boolean {
-    return !this.#isWaiting && this.#exchanges.hasRoomFor(this.#last + 1, reserved + 1)
+    return !this.#isWaiting && this.exchanges.hasRoomFor(this.#last + 1, reserved + 1)
   }
 
   /** Nothing is sent before `resume`. */
   attach(outlet: Outlet): void {
-    this.#exchanges.attach(outlet)
+    this.exchanges.attach(outlet)
   }
 
   /** Sends again what an earlier connection left unacknowledged, then what waits [MQTT-4.4.0-1]. */
   resume(): void {
-    const again = this.#exchanges.resume()
+    const again = this.exchanges.resume()
     if (again.length > 0) this.#queue.putInFront(again)
     this.pump()
   }
 
   /** The connection is gone. What waits in memory is forgotten where the store has it. */
   detach(): void {
-    const { inFlight } = this.#exchanges
+    const { inFlight } = this.exchanges
     this.mayReceive = undefined
-    this.#exchanges.detach(this.#queue.removeIf(({ seq }) => inFlight.isAwaitingResend(seq)))
+    this.exchanges.detach(this.#queue.removeIf(({ seq }) => inFlight.isAwaitingResend(seq)))
     this.shrink()
   }
 
@@ -131,7 +132,7 @@ export class Sender {
   }
 
   get #isOnline(): boolean {
-    return this.#exchanges.outlet !== undefined
+    return this.exchanges.outlet !== undefined
   }
 
   /** Frees what waits from the memory budget. */
@@ -149,7 +150,7 @@ export class Sender {
     group: Share | undefined,
   ): void {
     const seq = this.#last + 1
-    if (this.#queue.length === 0 && this.#exchanges.hasRoomFor(seq)) {
+    if (this.#queue.length === 0 && this.exchanges.hasRoomFor(seq)) {
       this.#transmit(seq, message, qos, retain, false, identifiers, group)
       return
     }
@@ -157,6 +158,14 @@ export class Sender {
     const size = message.keptBytes
     if (!this.#makeRoom(size, message, 0)) return
     this.#queue.push({ seq: 0, message, qos, retain, identifiers, group, sent: 'never', size })
+  }
+
+  /** Sends a run to a volatile session if all of it may leave now; false: each message is to be offered by itself. */
+  offerRun(run: MessageRun, qos: Qos): boolean {
+    const first = this.#last + 1
+    const last = this.#last + run.count
+    if (this.mayReceive !== undefined || this.#queue.length > 0) return false
+    return this.exchanges.hasRoomFor(last, run.count) && this.exchanges.sendRun(first, run, qos)
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */
@@ -168,7 +177,7 @@ export class Sender {
     identifiers: readonly number[] | undefined,
     group: Share | undefined,
   ): void {
-    if (!this.#isWaiting && this.#exchanges.hasRoomFor(seq)) {
+    if (!this.#isWaiting && this.exchanges.hasRoomFor(seq)) {
       // The store may have taken its time.
       if (this.#isExpired(message)) this.#expire(message, seq)
       else this.#transmit(seq, message, qos, retain, false, identifiers, group)
@@ -191,10 +200,10 @@ export class Sender {
   pump(): void {
     for (let head = this.#queue.peek(); head !== undefined; head = this.#queue.peek()) {
       const seq = head.seq === 0 ? this.#last + 1 : head.seq
-      if (!this.#exchanges.hasRoomFor(seq)) return
+      if (!this.exchanges.hasRoomFor(seq)) return
       if (head.sent === 'received') {
         this.#queue.shift()
-        this.#exchanges.sendPubrelAgain(seq)
+        this.exchanges.sendPubrelAgain(seq)
         continue
       }
       const { message, qos, retain, identifiers, group } = head
@@ -206,7 +215,7 @@ export class Sender {
       if (isDroppable(head) && this.#isExpired(message)) this.#expire(message, head.seq)
       else this.#transmit(seq, message, qos, retain, head.sent !== 'never', identifiers, group)
     }
-    if (!this.#backlog.isEmpty && this.#exchanges.hasRoomFor(this.#backlog.after + 1))
+    if (!this.#backlog.isEmpty && this.exchanges.hasRoomFor(this.#backlog.after + 1))
       this.#readPage()
   }
 
@@ -221,11 +230,11 @@ export class Sender {
   ): void {
     if (this.mayReceive?.(message, qos) === false) {
       // What was sent before was perhaps sent to another user.
-      if (isDuplicate) this.#exchanges.withhold(seq, qos)
+      if (isDuplicate) this.exchanges.withhold(seq, qos)
       else if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
       return
     }
-    if (!this.#exchanges.send(seq, message, qos, retain, isDuplicate, identifiers, group)) {
+    if (!this.exchanges.send(seq, message, qos, retain, isDuplicate, identifiers, group)) {
       this.#reportDrop(message, 'too large')
     }
   }
@@ -247,10 +256,7 @@ export class Sender {
       } else {
         this.#forget(message, seq, 'queue full')
         if (queuePolicy === 'disconnect') {
-          this.#exchanges.outlet?.endFor(
-            ReasonCode.QuotaExceeded,
-            'session.queuePolicy: disconnect',
-          )
+          this.exchanges.outlet?.endFor(ReasonCode.QuotaExceeded, 'session.queuePolicy: disconnect')
         }
         return false
       }
@@ -275,26 +281,6 @@ export class Sender {
     if (this.durable !== undefined) this.#parts.store.discard(this.durable, [seq])
   }
 
-  /** PUBACK came. Says whether it answered a message in flight. */
-  handlePuback(packetIdentifier: number): boolean {
-    return this.#exchanges.handlePuback(packetIdentifier) && this.#goOn()
-  }
-
-  /** PUBREC came. Says whether it answered a message in flight. */
-  handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
-    return this.#exchanges.handlePubrec(packetIdentifier, reasonCode) && this.#goOn()
-  }
-
-  /** PUBCOMP came. Says whether it answered a PUBREL. */
-  handlePubcomp(packetIdentifier: number): boolean {
-    return this.#exchanges.handlePubcomp(packetIdentifier) && this.#goOn()
-  }
-
-  #goOn(): true {
-    this.pump()
-    return true
-  }
-
   #readPage(): void {
     if (this.#pages.isReading) return
     const session = this.durable as SessionRef
@@ -308,7 +294,7 @@ export class Sender {
         this.pump()
       },
       ({ message }: StoreError) =>
-        this.#exchanges.outlet?.endFor(
+        this.exchanges.outlet?.endFor(
           ReasonCode.UnspecifiedError,
           `the store did not give the queue: ${message}`,
         ),
@@ -331,9 +317,9 @@ export class Sender {
   giveBack(): Pick<StoredSession, 'lastSeq' | 'lowWaterMark' | 'sentTo' | 'released'> & {
     readonly entries: readonly QueueEntry[]
   } {
-    const { inFlight } = this.#exchanges
+    const { inFlight } = this.exchanges
     const { sentTo } = this
-    const underWay = this.#isOnline ? 0 : this.#exchanges.forgetUnreceived()
+    const underWay = this.#isOnline ? 0 : this.exchanges.forgetUnreceived()
     const backlog = this.#backlog.count
     this.#backlog.passTo(Number.POSITIVE_INFINITY)
     const gone = this.#queue.removeIf(({ message }) => message === undefined)
@@ -342,7 +328,7 @@ export class Sender {
     const lastSeq = Math.max(sentTo, this.#lastTold)
     this.#parts.counters.storeLost += backlog + gone.length + underWay
     const { lowWaterMark } = inFlight
-    const released = this.#exchanges.released()
+    const released = this.exchanges.released()
     // A client that is connected is sent more than the store will know of.
     return { lastSeq, lowWaterMark, sentTo: this.#isOnline ? undefined : sentTo, released, entries }
   }

@@ -15,6 +15,7 @@ import type { DropReason } from '../util/counters.ts'
 import { negated } from '../util/negated.ts'
 import { SmallMap } from '../util/small-map.ts'
 import type { Delivery } from './delivery.ts'
+import type { Exchanges } from './exchanges.ts'
 import type { Holder } from './holder.ts'
 import { InboundIdentifiers } from './inbound-identifiers.ts'
 import { sessionBytes, subscriptionBytes } from './kept-bytes.ts'
@@ -265,12 +266,16 @@ export class Session implements Subscriber {
       this.#drop(message, this.#outlet?.isSlowed === true ? 'rate limit' : 'socket blocked')
   }
 
-  deliverRun(run: MessageRun, identifiers: readonly number[] | undefined): boolean {
-    if (this.#outlet === undefined) return true
-    if (identifiers !== undefined || this.#sender?.mayReceive !== undefined) return false
-    if (!this.#outlet.sendRun(run)) return false
+  deliverRun(run: MessageRun, qos: Qos, identifiers: readonly number[] | undefined): boolean {
+    if (identifiers !== undefined) return false
+    if (!(qos === 0 ? this.#sendRun(run) : this.#needSender().offerRun(run, qos))) return false
     this.#cursor?.noteLive(run.first.topic)
     return true
+  }
+
+  #sendRun(run: MessageRun): boolean {
+    if (this.#outlet === undefined) return true
+    return this.#sender?.mayReceive === undefined && this.#outlet.sendRun(run, 0, 0)
   }
 
   admits(message: Message): boolean {
@@ -352,24 +357,9 @@ export class Session implements Subscriber {
     this.#parts.dropped(this, message, why)
   }
 
-  /** PUBACK came. Says whether it answered a message in flight. */
-  handlePuback(packetIdentifier: number): boolean {
-    return this.#sender?.handlePuback(packetIdentifier) === true && this.#goOn()
-  }
-
-  /** PUBREC came. Says whether it answered a message in flight. */
-  handlePubrec(packetIdentifier: number, reasonCode: number): boolean {
-    return this.#sender?.handlePubrec(packetIdentifier, reasonCode) === true && this.#goOn()
-  }
-
-  /** PUBCOMP came. Says whether it answered a PUBREL. */
-  handlePubcomp(packetIdentifier: number): boolean {
-    return this.#sender?.handlePubcomp(packetIdentifier) === true && this.#goOn()
-  }
-
-  #goOn(): true {
-    if (this.#cursor !== undefined) this.#pumpRetained()
-    return true
+  /** What is under way to the client; undefined as long as it never had anything at QoS 1 or 2. */
+  get exchanges(): Exchanges | undefined {
+    return this.#sender?.exchanges
   }
 
   /** What of shared subscriptions it has; undefined as long as it never had anything at QoS 1 or 2. */

@@ -86,6 +86,10 @@ class Client implements Outlet {
     this.released.add(packetIdentifier)
   }
 
+  sendPubrels(): void {
+    this.faults.push('a row where none came')
+  }
+
   endFor(_reasonCode: number, rule: string): void {
     this.faults.push(rule)
   }
@@ -98,18 +102,21 @@ class Client implements Outlet {
     const [packetIdentifier, entry] = open[n % (open.length || 1)] ?? []
     if (packetIdentifier === undefined || entry === undefined) return
     const { next } = entry
+    const exchanges = session.exchanges!
     if (next === 'pubrec' && !isFailure) {
       entry.next = 'pubcomp'
-      if (!session.handlePubrec(packetIdentifier, 0)) this.faults.push('PUBREC refused')
+      if (!exchanges.handlePubrec(packetIdentifier, 0)) this.faults.push('PUBREC refused')
+      session.pump()
       return
     }
     this.unacknowledged.delete(packetIdentifier)
     this.released.delete(packetIdentifier)
-    if (next === 'puback' && !session.handlePuback(packetIdentifier))
+    if (next === 'puback' && !exchanges.handlePuback(packetIdentifier))
       this.faults.push('PUBACK refused')
-    if (next === 'pubrec') session.handlePubrec(packetIdentifier, 0x97)
-    if (next === 'pubcomp' && !session.handlePubcomp(packetIdentifier))
+    if (next === 'pubrec') exchanges.handlePubrec(packetIdentifier, 0x97)
+    if (next === 'pubcomp' && !exchanges.handlePubcomp(packetIdentifier))
       this.faults.push('PUBCOMP refused')
+    session.pump()
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Packets that come in one chunk, some of them alike, and the same packets one by one: every receiver is sent the same
- * bytes, and everything is counted the same.
+ * bytes, and everything is counted the same. That goes for PUBLISH, and for what answers it at QoS 1 and 2.
  */
 
 import assert from 'node:assert/strict'
@@ -14,21 +14,22 @@ import { connectClient, type MemoryClient, type Version } from '../support/clien
 import { CountingClock } from '../support/clock.ts'
 import { turns } from '../support/deferred.ts'
 import { recordFrames } from '../support/frames.ts'
+import { bodyStartOf, join, type } from '../support/raw-packets.ts'
 
 type Hooks = NonNullable<CreateBrokerOptions['hooks']>
 
-const TOPICS = ['a', 'a/b', 'site/1/temperature/7', '$x/1']
+const TOPICS = ['a', 'a/b', 'site/1/temperature/7', '$x/1', '$nobody']
 const PAYLOAD_BYTES = [0, 9, 64, 2000]
 
-/** PUBLISH packets of one publisher that differ in their payload alone. */
+/** PUBLISH packets of one publisher that differ in their Packet Identifier and payload alone. */
 interface Row {
   readonly from: 0 | 1
   readonly topic: number
   readonly size: number
   readonly count: number
-  readonly qos: 0 | 1
+  readonly qos: 0 | 1 | 2
   readonly retain: boolean
-  readonly kind: 'plain' | 'user property' | 'expiry' | 'UTF-8' | 'alias' | 'only alias'
+  readonly kind: 'plain' | 'user property' | 'expiry' | 'UTF-8' | 'alias' | 'only alias' | 'twice'
 }
 
 const row: fc.Arbitrary<Row> = fc.record({
@@ -36,7 +37,7 @@ const row: fc.Arbitrary<Row> = fc.record({
   topic: fc.nat(TOPICS.length - 1),
   size: fc.nat(PAYLOAD_BYTES.length - 1),
   count: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.constant(150)),
-  qos: fc.oneof({ weight: 5, arbitrary: fc.constant(0 as const) }, fc.constant(1 as const)),
+  qos: fc.constantFrom(0, 0, 1, 1, 2),
   retain: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.constant(true)),
   kind: fc.constantFrom(
     'plain',
@@ -46,10 +47,40 @@ const row: fc.Arbitrary<Row> = fc.record({
     'UTF-8',
     'alias',
     'only alias',
+    'twice',
   ),
 })
 
 const PUBLISHER_VERSIONS: readonly Version[] = [4, 5]
+
+/** What a client answers to the `n`-th frame it gets; now and then twice, with a failure, or to what it never got. */
+function answersTo(frame: Buffer, n: number, version: Version): Buffer[] {
+  const answer = answerTo(frame, version === 5 && n % 17 === 5)
+  if (answer === undefined) return []
+  if (n % 13 === 7) return [answer, answer]
+  return n % 19 === 3 ? [answer, join(answer[0]!, 2, 0xff, 0xfe)] : [answer]
+}
+
+function answerTo(frame: Buffer, isRefused: boolean): Buffer | undefined {
+  const bodyStart = bodyStartOf(frame)
+  const identifier = frame.subarray(bodyStart, bodyStart + 2)
+  switch (frame[0]! >> 4) {
+    case type.pubrec:
+      return join(0x62, 2, identifier)
+    case type.pubrel:
+      return join(0x70, 2, identifier)
+    case type.publish: {
+      const qos = (frame[0]! >> 1) & 3
+      const at = bodyStart + 2 + frame.readUInt16BE(bodyStart)
+      const first = qos === 1 ? 0x40 : 0x50
+      if (qos === 0) return undefined
+      return isRefused
+        ? join(first, 3, frame.subarray(at, at + 2), 0x80)
+        : join(first, 2, frame.subarray(at, at + 2))
+    }
+  }
+  return undefined
+}
 
 function packetOf({ from, topic, size, qos, retain, kind }: Row, number: number): Buffer {
   const payload = Buffer.alloc(PAYLOAD_BYTES[size]!, 'p')
@@ -63,7 +94,8 @@ function packetOf({ from, topic, size, qos, retain, kind }: Row, number: number)
     qos,
     retain,
     dup: false,
-    messageId: (number % 0xffff) + 1,
+    // Of two with one identifier the second is sent again: at QoS 2 it is no new message.
+    messageId: ((kind === 'twice' ? number & ~1 : number) % 0xffff) + 1,
     properties: {
       ...(kind === 'user property' && { userProperties: { unit: 'celsius' } }),
       ...(kind === 'expiry' && { messageExpiryInterval: 60 }),
@@ -74,12 +106,42 @@ function packetOf({ from, topic, size, qos, retain, kind }: Row, number: number)
   return mqttPacket.generate(packet, { protocolVersion })
 }
 
+type Write = (client: MemoryClient, packets: readonly Buffer[]) => void
+
+const inOneChunk: Write = (client, packets) => {
+  if (packets.length > 0) client.sendBytes(Buffer.concat(packets))
+}
+
+const oneByOne: Write = (client, packets) => {
+  for (const packet of packets) client.sendBytes(packet)
+}
+
+/** Answers what has come, until nothing more comes; returns what that was, PUBLISH packets and all others. */
+function answering(client: MemoryClient, write: Write) {
+  const frames = recordFrames(client)
+  let answered = 0
+  return {
+    answer(): boolean {
+      const all = frames()
+      const fresh = all.slice(answered)
+      write(
+        client,
+        fresh.flatMap((frame, i) => answersTo(frame, answered + i, client.version)),
+      )
+      answered = all.length
+      return fresh.length > 0
+    },
+    // Which of the two is first where a client hears itself is nobody's business.
+    sent(): [string[], string[]] {
+      const all = frames().map((frame) => frame.toString('latin1'))
+      const isPublish = (frame: string): boolean => frame.charCodeAt(0) >> 4 === type.publish
+      return [all.filter(isPublish), all.filter((frame) => !isPublish(frame))]
+    },
+  }
+}
+
 /** Returns what each receiver was sent, and what the broker counted. */
-async function play(
-  t: ExecutionContext,
-  rows: readonly Row[],
-  write: (client: MemoryClient, packets: readonly Buffer[]) => void,
-): Promise<unknown> {
+async function play(t: ExecutionContext, rows: readonly Row[], write: Write): Promise<unknown> {
   const { broker, clock } = await startBroker(t)
   const open = async (
     clientId: string,
@@ -104,6 +166,11 @@ async function play(
   const receivers = [
     await open('plain 4', 4, [all]),
     await open('exact 4', 4, [{ topic: 'a' }, { topic: 'a/b' }]),
+    await open('once 4', 4, [{ ...all, qos: 1 }]),
+    await open('exactly once 5', 5, [{ ...all, qos: 2 }]),
+    await open('few at once', 5, [{ ...all, qos: 2 }], { receiveMaximum: 3 }),
+    await open('aliases at 1', 5, [{ ...all, qos: 1 }], { topicAliasMaximum: 2 }),
+    await open('kept', 5, [{ topic: 'a/b', qos: 2 }], { sessionExpiryInterval: 60 }),
     await open('plain 5', 5, [all, { topic: '$x/+' }]),
     await open('identifier', 5, [{ topic: 'site/#' }], {}, { subscriptionIdentifier: 7 }),
     await open('overlap', 5, [all, { topic: 'a', qos: 1 }]),
@@ -119,8 +186,7 @@ async function play(
     if (local.length === 3) subscription.unsubscribe()
   })
   await turns(8)
-  const everybody = [...receivers, ...publishers]
-  const recorded = everybody.map(recordFrames)
+  const everybody = [...receivers, ...publishers].map((client) => answering(client, write))
 
   let number = 0
   for (const from of [0, 1]) {
@@ -128,9 +194,10 @@ async function play(
       .filter((one) => one.from === from)
       .flatMap((one) => Array.from({ length: one.count }, () => packetOf(one, number++)))
     write(publishers[from]!, packets)
-    await turns(8)
+    do await turns(8)
+    while (everybody.map((one) => one.answer()).includes(true))
   }
-  const frames = recorded.map((ask) => ask().map((frame) => frame.toString('latin1')))
+  const frames = everybody.map((one) => one.sent())
   const watcher = await open('watcher', 4, [
     { topic: '$SYS/broker/publish/#' },
     { topic: '$SYS/broker/messages/+' },
@@ -156,29 +223,29 @@ const ALIASED: Row = {
 test('receivers see no difference between one chunk and packets one by one', async (t) => {
   t.timeout(120_000)
   const property = fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 8 }), async (rows) => {
-    const inOneChunk = await play(t, rows, (client, packets) => {
-      if (packets.length > 0) client.sendBytes(Buffer.concat(packets))
-    })
-    const oneByOne = await play(t, rows, (client, packets) => {
-      for (const packet of packets) client.sendBytes(packet)
-    })
-    assert.deepStrictEqual(inOneChunk, oneByOne)
+    assert.deepStrictEqual(await play(t, rows, inOneChunk), await play(t, rows, oneByOne))
   })
   await t.notThrowsAsync(fc.assert(property, { numRuns: 60 }))
 })
 
-const alike = (count: number): Buffer =>
-  Buffer.concat(Array.from({ length: count }, (_, i) => packetOf({ ...ALIASED, from: 0 }, i)))
+const alike = (count: number, qos: 0 | 1 = 0): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, i) => packetOf({ ...ALIASED, from: 0, qos }, i)))
+
+interface Asked {
+  readonly version: Version
+  readonly filter: string
+  readonly qos: 0 | 1
+}
 
 /** A client that may be sent what another publishes, which is of MQTT 3.1.1. */
 async function startRoom(
   t: ExecutionContext,
   options: CreateBrokerOptions,
-  { version = 4, filter = 'a' }: { readonly version?: Version; readonly filter?: string } = {},
+  { version = 4, filter = 'a', qos = 0 }: Partial<Asked> = {},
 ) {
   const { broker } = await startBroker(t, options)
   const subscriber = await connectClient(t, broker, { version })
-  await subscriber.subscribe(t, filter)
+  await subscriber.subscribe(t, filter, { qos })
   const publisher = await connectClient(t, broker, { version: 4 })
   return { broker, subscriber, publisher }
 }
@@ -232,19 +299,22 @@ test('who sends a row of messages has its turn ended as if each came by itself',
   t.is((await subscriber.settled()).length, 960)
 })
 
-test('a receiver whose messages are judged is sent none of those it may not have', async (t) => {
-  const hooks: Hooks = {
-    authenticate: () => true,
-    authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
-    authorizeReceive: (_, { topic }) => topic !== 'a',
-  }
-  const { publisher, subscriber } = await startRoom(t, { hooks }, { filter: '#' })
+for (const qos of [0, 1] as const) {
+  test(`a receiver whose messages are judged is sent none of those it may not have, at QoS ${qos}`, async (t) => {
+    const hooks: Hooks = {
+      authenticate: () => true,
+      authorizeSubscribe: () => ({ isAllowed: true, isFiltered: true }),
+      authorizeReceive: (_, { topic }) => topic !== 'a',
+    }
+    const { publisher, subscriber } = await startRoom(t, { hooks }, { filter: '#', qos })
 
-  publisher.sendBytes(Buffer.concat([alike(5), packetOf({ ...ALIASED, from: 0, topic: 1 }, 0)]))
-  await publisher.settled()
+    const allowed = packetOf({ ...ALIASED, from: 0, topic: 1 }, 0)
+    publisher.sendBytes(Buffer.concat([alike(5, qos), allowed]))
+    await publisher.settled()
 
-  t.deepEqual(
-    (await subscriber.settled()).map(({ topic }) => topic),
-    ['a/b'],
-  )
-})
+    t.deepEqual(
+      (await subscriber.settled()).map(({ topic }) => topic),
+      ['a/b'],
+    )
+  })
+}

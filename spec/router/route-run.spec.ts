@@ -74,7 +74,7 @@ function route(receivers: (got: string[]) => readonly Subscriber[]): string[] {
   }
   const bytes = Buffer.alloc(3 * PACKET_BYTES)
   const first = new Message('a', 0, false, Number.POSITIVE_INFINITY, bytes)
-  router.routeRun(new MessageRun(first, 3, PACKET_BYTES), publisher)
+  router.routeRun(new MessageRun(first, 0, 3, PACKET_BYTES, 0), publisher)
   return got
 }
 

@@ -56,10 +56,14 @@ class Client implements Outlet {
   }
 
   sendPubrel(): void {}
+  sendPubrels(): void {}
   endFor(): void {}
 
   acknowledge(session: Session): void {
-    for (const identifier of this.#unacknowledged.splice(0)) session.handlePuback(identifier)
+    for (const identifier of this.#unacknowledged.splice(0)) {
+      session.exchanges?.handlePuback(identifier)
+      session.pump()
+    }
   }
 }
 
