@@ -6,7 +6,7 @@ import { isSame } from './same-bytes.ts'
 /**
  * How many there are, up to `max`, with the packet from `start` to `end`, whose payload begins at `payloadStart` and
  * whose Packet Identifier stands `identifierAt` bytes behind `start`, or nowhere if that is 0. The fixed header is the
- * same too, so they all have its size.
+ * same too, so they all have its size. Of the first `known` it is known.
  */
 export function countAlike(
   bytes: Buffer,
@@ -15,13 +15,14 @@ export function countAlike(
   payloadStart: number,
   end: number,
   max: number,
+  known = 1,
 ): number {
   const size = end - start
   const headBytes = identifierAt === 0 ? payloadStart - start : identifierAt
   const tailAt = identifierAt + 2
   const tailBytes = identifierAt === 0 ? 0 : payloadStart - start - tailAt
-  let count = 1
-  for (let next = end; count < max && next + size <= bytes.length; next += size) {
+  let count = known
+  for (let next = start + known * size; count < max && next + size <= bytes.length; next += size) {
     if (!isSame(bytes, next, headBytes, bytes, start)) break
     if (!isSame(bytes, next + tailAt, tailBytes, bytes, start + tailAt)) break
     if (identifierAt !== 0 && isZero(bytes, next + identifierAt)) break

@@ -96,8 +96,11 @@ function sendPubcomp(connection: Connection, packetIdentifier: number, reasonCod
 
 /** Takes the current packet and those behind it that are the same but for what they answer; false: it took none. */
 function handleRow(connection: Connection, type: number): boolean {
-  if (connection.isMetered) return false
-  const { bytes, start, end } = connection.decoder
+  const { isMetered, decoder, session } = connection
+  // The store is told of each of these.
+  const isStored = type === PacketType.Pubrel || type === PacketType.Pubrec
+  if (isMetered || (isStored && session?.durable !== undefined)) return false
+  const { bytes, start, end } = decoder
   const count = countAlike(bytes, start, 2, end, end, ROW_PACKETS_MAX)
   if (count < 2) return false
   const handled = actOnRow(
@@ -134,11 +137,10 @@ function answerRow(exchanges: Exchanges, type: number, row: PacketIdentifierRow)
 }
 
 function handlePubrels(connection: Connection, session: Session, row: PacketIdentifierRow): number {
-  if (session.durable !== undefined) return 0
   let count = 0
   while (count < row.count && session.inbound.delete(row.at(count))) count++ // [MQTT-4.3.3-12]
+  if (count === 0) return 0
   connection.inboundFlow.credit(count)
-  if (count > 0)
-    connection.outlet.sendAcknowledgements('pubcomp', row.upTo(count), ReasonCode.Success) // [MQTT-4.3.3-11]
+  connection.outlet.sendAcknowledgements('pubcomp', row.upTo(count), ReasonCode.Success) // [MQTT-4.3.3-11]
   return count
 }

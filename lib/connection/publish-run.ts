@@ -24,60 +24,63 @@ const RUN_PACKETS_MAX = 32
  * in a row. False: it did nothing, as there is no row, or something is to be judged of each message.
  */
 export function handleRun(connection: Connection, session: Session, message: Message): boolean {
-  const run = findRun(connection, session, message)
-  if (run === undefined) return false
+  if (isEachJudged(connection, session, message)) return false
   const { context, decoder, inboundFlow } = connection
-  const { counters, router } = context
-  const { qos, payloadLength } = message
-  const { count } = run
-  decoder.passOver(count - 1)
-  counters.packetsReceived[PacketType.Publish]! += count - 1
-  counters.publishBytesReceived += (count - 1) * payloadLength
-  if (qos === 2) inboundFlow.debit(count - 1)
-  router.routeRun(run, session) // [MQTT-4.5.0-1]
-  if (qos > 0) {
-    const isHeard = router.lastMatchCount > 0
-    const reasonCode = isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-    inboundFlow.acknowledgeAll(qos === 2 ? 'pubrec' : 'puback', run.packetIdentifiers, reasonCode) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
-  }
-  return true
-}
-
-function findRun(
-  connection: Connection,
-  session: Session,
-  message: Message,
-): MessageRun | undefined {
-  const { decoder, inboundFlow } = connection
-  if (message.retain || inboundFlow.header.isPayloadUtf8 || isEachJudged(connection))
-    return undefined
   const { bytes, start, bodyStart, end } = decoder
   const { qos, payloadStart } = message
-  const identifierAt = qos === 0 ? 0 : bodyStart + 2 + bytes.readUInt16BE(bodyStart) - start
-  if (qos > 0) {
-    // Whether there are two is seen at once, and only then are the receivers looked for.
-    if (countAlike(bytes, start, identifierAt, payloadStart, end, 2) < 2) return undefined
-    if (qos === 2 && session.durable !== undefined) return undefined
-    const { router } = connection.context
-    if (!inboundFlow.acknowledgesAtOnce || !router.takesRuns(message, session)) return undefined
-  }
   const packetBytes = end - start
+  const identifierAt = qos === 0 ? 0 : bodyStart + 2 + bytes.readUInt16BE(bodyStart) - start
   // A larger piece is written at once, not with what follows in the turn.
   let max = Math.min(RUN_PACKETS_MAX, Math.floor((REFERENCE_MIN_BYTES - 1) / packetBytes))
   if (qos === 2) max = Math.min(max, 1 + inboundFlow.room)
-  let count = countAlike(bytes, start, identifierAt, payloadStart, end, max)
+  // Whether there are two is seen at once, and only then are the receivers looked for.
+  if (max < 2 || countAlike(bytes, start, identifierAt, payloadStart, end, 2) < 2) return false
+  const receivers = context.router.runReceiversOf(message, session)
+  if (receivers === undefined) return false
+  let count = countAlike(bytes, start, identifierAt, payloadStart, end, max, 2)
   if (qos === 2) count = addNew(session.inbound, bytes, start + identifierAt, packetBytes, count)
-  return count < 2 ? undefined : new MessageRun(message, start, count, packetBytes, identifierAt)
+  if (count < 2) return false
+  const run = new MessageRun(message, start, count, packetBytes, identifierAt)
+  take(connection, run)
+  const heard = context.router.routeRun(run, receivers, session) // [MQTT-4.5.0-1]
+  if (qos > 0) acknowledge(connection, run, heard > 0)
+  return true
 }
 
-function isEachJudged(connection: Connection): boolean {
-  const { published, delivered } = connection.context.observers
+/** Whether something is to be decided, counted, told or waited for with each message. */
+function isEachJudged(
+  { context, inboundFlow, isMetered, isPaused }: Connection,
+  session: Session,
+  { qos, retain }: Message,
+): boolean {
+  const { published, delivered } = context.observers
   return (
-    connection.isMetered ||
-    connection.isPaused ||
+    retain ||
+    isMetered ||
+    isPaused ||
+    inboundFlow.header.isPayloadUtf8 ||
     published !== undefined ||
-    delivered !== undefined
+    delivered !== undefined ||
+    (qos > 0 && !inboundFlow.acknowledgesAtOnce) ||
+    (qos === 2 && session.durable !== undefined)
   )
+}
+
+/** Counts the packets behind the first, which was. */
+function take({ context, decoder, inboundFlow }: Connection, { first, count }: MessageRun): void {
+  const { counters } = context
+  decoder.passOver(count - 1)
+  counters.packetsReceived[PacketType.Publish]! += count - 1
+  counters.publishBytesReceived += (count - 1) * first.payloadLength
+  // At QoS 1 they count no longer than it takes to acknowledge them.
+  if (first.qos === 2) inboundFlow.debit(count - 1)
+}
+
+function acknowledge({ inboundFlow, outlet }: Connection, run: MessageRun, isHeard: boolean): void {
+  const type = run.first.qos === 2 ? 'pubrec' : 'puback'
+  const reasonCode = isHeard ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+  if (type === 'puback') inboundFlow.credit(1)
+  outlet.sendAcknowledgements(type, run.packetIdentifiers, reasonCode) // [MQTT-4.3.2-4] [MQTT-4.3.3-8]
 }
 
 /** Adds the Packet Identifiers of a row, up to the first that is known; returns how many that are [MQTT-4.3.3-10]. */

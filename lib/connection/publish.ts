@@ -7,7 +7,6 @@ import { isUtf8 } from 'node:buffer'
 import { decodePublish, PublishHeader } from '../codec/publish-decoder.ts'
 import { ProtocolError } from '../protocol/errors.ts'
 import type { Message } from '../protocol/message.ts'
-import type { PacketIdentifierRow } from '../protocol/packet-identifier-row.ts'
 import type { MqttVersion } from '../protocol/packets.ts'
 import { ReasonCode, refusalFor } from '../protocol/reason-codes.ts'
 import { isSystemTopic, isWithinLimits } from '../protocol/topics.ts'
@@ -103,12 +102,6 @@ export class InboundFlow implements PublicationObserver {
   /** Whether nothing is owed before what comes now. */
   get acknowledgesAtOnce(): boolean {
     return this.#owed.isIdle
-  }
-
-  /** Acknowledges all messages of a run, as it `acknowledgesAtOnce`. Of those at QoS 1 one was counted. */
-  acknowledgeAll(type: AcknowledgementType, row: PacketIdentifierRow, reasonCode: number): void {
-    if (type === 'puback') this.credit(1)
-    this.#connection.outlet.sendAcknowledgements(type, row, reasonCode)
   }
 
   /** Acknowledges when everything before is acknowledged. */

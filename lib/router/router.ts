@@ -39,7 +39,7 @@ export interface RouterParts {
   readonly budget: MemoryBudget
 }
 
-type KnownReceivers = Receivers<Subscriber, SharedGroup>
+export type KnownReceivers = Receivers<Subscriber, SharedGroup>
 
 export class Router implements Sink {
   /** Receivers that the last message had that `route` was given. */
@@ -118,6 +118,8 @@ export class Router implements Sink {
     publisher: Subscriber | undefined,
     durable?: Partial<Pick<Unit, 'publisher' | 'willOf'>>,
   ): Publication | undefined {
+    // Who gets a message may publish another at once.
+    const outer = this.#gathering
     this.#gathering = undefined
     this.lastMatchCount = this.#deliverToAll(message, publisher)
     if (message.retain) this.#retain(message) // [MQTT-3.3.1-8]
@@ -125,10 +127,8 @@ export class Router implements Sink {
     if (durable?.willOf !== undefined) this.#publication(message).willOf = durable.willOf
 
     const publication = this.#gathering as Publication | undefined
-    if (publication !== undefined) {
-      this.#gathering = undefined
-      this.#write(publication)
-    }
+    this.#gathering = outer
+    if (publication !== undefined) this.#write(publication)
     return publication
   }
 
@@ -232,19 +232,21 @@ export class Router implements Sink {
     return this.deliverTo(subscriber, message, qos, retain, identifiers, group)
   }
 
-  /** Whether nobody who gets a message at QoS 1 or 2 now has it go through the store, or is chosen anew for each. */
-  takesRuns({ topic, qos }: Message, publisher: Subscriber): boolean {
-    return takesRuns(this.#receiversOf(topic, publisher), qos)
+  /**
+   * Those who get a message and may get more like it with `routeRun`; undefined where each has to be routed, as somebody
+   * may change who gets the next, or, at QoS 1 and 2, is chosen anew for each or the store has to confirm it.
+   */
+  runReceiversOf({ topic, qos }: Message, publisher: Subscriber): KnownReceivers | undefined {
+    const receivers = this.#receiversOf(topic, publisher)
+    const { single, groups } = receivers
+    const mayRun = qos === 0 || groups.length === 0
+    return mayRun && single.every((receiver) => takesRuns(receiver, qos)) ? receivers : undefined
   }
 
-  /** As `route` with each of its messages; at QoS 1 and 2 for one that `takesRuns` was said of. */
-  routeRun(run: MessageRun, publisher: Subscriber): void {
+  /** As `route` with each of its messages, to receivers that were asked for now; returns how many those are. */
+  routeRun(run: MessageRun, receivers: KnownReceivers, publisher: Subscriber): number {
+    if (receivers.groups.length > 0) return this.#routeEach(run, publisher)
     const { first } = run
-    const receivers = this.#receiversOf(first.topic, publisher)
-    if (!takesRuns(receivers, first.qos)) {
-      for (const message of run.messages) this.route(message, publisher)
-      return
-    }
     let count = 0
     const others: Receiver<Subscriber>[] = []
     for (const receiver of receivers.single) {
@@ -255,8 +257,13 @@ export class Router implements Sink {
       if (wanted.subscriber.deliverRun?.(run, qos, wanted.identifiers) === false)
         others.push(wanted)
     }
-    this.lastMatchCount = count
     if (others.length > 0) deliverEach(run, others)
+    return count
+  }
+
+  #routeEach(run: MessageRun, publisher: Subscriber): number {
+    for (const message of run.messages) this.route(message, publisher)
+    return this.lastMatchCount
   }
 
   #receiversOf(topicName: string, publisher: Subscriber | undefined): KnownReceivers {
@@ -371,19 +378,14 @@ export class Router implements Sink {
 function deliverEach(run: MessageRun, receivers: readonly Receiver<Subscriber>[]): void {
   for (const message of run.messages) {
     for (const { subscriber, qos, identifiers } of receivers) {
+      // Who is offline keeps nothing of it, and may have ended with the message before.
+      if (!subscriber.isOnline) continue
       subscriber.deliver(message, lowerQos(message.qos, qos), false, identifiers, undefined)
     }
   }
 }
 
-/** A group chooses anew for each message, and what goes through the store is written message by message. */
-function takesRuns({ single, groups }: KnownReceivers, messageQos: Qos): boolean {
-  return (
-    groups.length === 0 &&
-    single.every(
-      ({ subscriber, qos }) =>
-        subscriber.deliverRun !== undefined &&
-        (subscriber.durable === undefined || lowerQos(messageQos, qos) === 0),
-    )
-  )
+function takesRuns({ subscriber, qos }: Receiver<Subscriber>, messageQos: Qos): boolean {
+  const isStored = subscriber.durable !== undefined && lowerQos(messageQos, qos) > 0
+  return subscriber.deliverRun !== undefined && !isStored
 }

@@ -190,7 +190,6 @@ export class Exchanges {
 
   /** As `handlePubrec` for the first of a row that answer a message of a volatile session; returns how many those are. */
   handlePubrecs(row: PacketIdentifierRow): number {
-    if (this.durable !== undefined) return 0
     let count = 0
     for (; count < row.count; count++) {
       const seq = this.inFlight.seqOf(row.at(count))

@@ -160,12 +160,15 @@ export class Sender {
     this.#queue.push({ seq: 0, message, qos, retain, identifiers, group, sent: 'never', size })
   }
 
-  /** Sends a run to a volatile session if all of it may leave now; false: each message is to be offered by itself. */
+  /**
+   * Sends a run to a volatile session that may have all of it, if it may leave now; false: each message is to be
+   * offered by itself.
+   */
   offerRun(run: MessageRun, qos: Qos): boolean {
     const first = this.#last + 1
     const last = this.#last + run.count
-    if (this.mayReceive !== undefined || this.#queue.length > 0) return false
-    return this.exchanges.hasRoomFor(last, run.count) && this.exchanges.sendRun(first, run, qos)
+    const isRoom = this.#queue.length === 0 && this.exchanges.hasRoomFor(last, run.count)
+    return isRoom && this.exchanges.sendRun(first, run, qos)
   }
 
   /** Sends a message that the store has at `seq`, or lets it wait there. */

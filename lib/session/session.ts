@@ -267,15 +267,12 @@ export class Session implements Subscriber {
   }
 
   deliverRun(run: MessageRun, qos: Qos, identifiers: readonly number[] | undefined): boolean {
-    if (identifiers !== undefined) return false
-    if (!(qos === 0 ? this.#sendRun(run) : this.#needSender().offerRun(run, qos))) return false
-    this.#cursor?.noteLive(run.first.topic)
-    return true
-  }
-
-  #sendRun(run: MessageRun): boolean {
-    if (this.#outlet === undefined) return true
-    return this.#sender?.mayReceive === undefined && this.#outlet.sendRun(run, 0, 0)
+    if (this.#outlet === undefined) return qos === 0
+    if (identifiers !== undefined || this.#sender?.mayReceive !== undefined) return false
+    const isSent =
+      qos === 0 ? this.#outlet.sendRun(run, 0, 0) : this.#needSender().offerRun(run, qos)
+    if (isSent) this.#cursor?.noteLive(run.first.topic)
+    return isSent
   }
 
   admits(message: Message): boolean {

@@ -154,6 +154,27 @@ test('what a message handler throws harms nobody', async (t) => {
   t.deepEqual(heard, ['a'])
 })
 
+for (const isHeardFirst of [false, true]) {
+  test(`a message whose handler publishes is kept for sessions, heard ${isHeardFirst ? 'before' : 'behind'} them`, async (t) => {
+    const { broker } = await startBroker(t)
+    const session = { clientId: 'kept', properties: { sessionExpiryInterval: 60 } }
+    const answer = () =>
+      broker.subscribe('a', () => void broker.publish({ topic: 'b', payload: 'answer' }))
+    if (isHeardFirst) answer()
+    const before = await connectClient(t, broker, session)
+    await before.subscribe(t, 'a', { qos: 1 })
+    before.destroy()
+    if (!isHeardFirst) answer()
+
+    const publisher = await connectClient(t, broker)
+    publisher.publish('a', 'question', { qos: 1, messageId: 1 })
+    await publisher.expect(t, 'puback', { reasonCode: 0 })
+    const kept = await connectClient(t, broker, { ...session, clean: false })
+
+    t.like((await kept.settled())[0], { cmd: 'publish', topic: 'a' })
+  })
+}
+
 for (const topic of ['', 'a/+', 'a/#', '$SYS/broker/uptime', 'nul\0']) {
   test(`publish refuses the topic ${JSON.stringify(topic)}`, async (t) => {
     const { broker } = await startBroker(t)

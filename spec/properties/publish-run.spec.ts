@@ -120,23 +120,21 @@ const oneByOne: Write = (client, packets) => {
 function answering(client: MemoryClient, write: Write) {
   const frames = recordFrames(client)
   let answered = 0
+  // Which of the two comes first where a client hears itself is nobody's business.
+  const publishes: string[] = []
+  const others: string[] = []
   return {
     answer(): boolean {
-      const all = frames()
-      const fresh = all.slice(answered)
-      write(
-        client,
-        fresh.flatMap((frame, i) => answersTo(frame, answered + i, client.version)),
-      )
-      answered = all.length
+      const fresh = frames().slice(answered)
+      answered += fresh.length
+      const answers = fresh.flatMap((frame) => {
+        const like = frame[0]! >> 4 === type.publish ? publishes : others
+        return answersTo(frame, like.push(frame.toString('latin1')), client.version)
+      })
+      write(client, answers)
       return fresh.length > 0
     },
-    // Which of the two is first where a client hears itself is nobody's business.
-    sent(): [string[], string[]] {
-      const all = frames().map((frame) => frame.toString('latin1'))
-      const isPublish = (frame: string): boolean => frame.charCodeAt(0) >> 4 === type.publish
-      return [all.filter(isPublish), all.filter((frame) => !isPublish(frame))]
-    },
+    sent: [publishes, others],
   }
 }
 
@@ -197,7 +195,7 @@ async function play(t: ExecutionContext, rows: readonly Row[], write: Write): Pr
     do await turns(8)
     while (everybody.map((one) => one.answer()).includes(true))
   }
-  const frames = everybody.map((one) => one.sent())
+  const frames = everybody.map((one) => one.sent)
   const watcher = await open('watcher', 4, [
     { topic: '$SYS/broker/publish/#' },
     { topic: '$SYS/broker/messages/+' },

@@ -4,6 +4,7 @@ import type { Broker } from '../../lib/index.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectClient, openClient } from '../support/client.ts'
 import { collectGarbage } from '../support/memory.ts'
+import { join, frame as packetOf, twoBytes, type } from '../support/raw-packets.ts'
 import { nextTurn, until } from '../support/turns.ts'
 
 const MiB = 1024 * 1024
@@ -70,6 +71,20 @@ test('who publishes is paused at 90 %, and goes on when there is room again', as
 
   await publisher.settled()
   t.false(publisher.isClosed)
+})
+
+test('when memory is short the first of a row of messages is taken, and the others wait', async (t) => {
+  const { broker } = await startBroker(t, budget)
+  const publisher = await connectClient(t, broker)
+  const subscriber = await connectClient(t, broker)
+  await subscriber.subscribe(t, 'x')
+  await fill(t, broker, 3.65 * MiB)
+
+  const message = packetOf(type.publish, 0, twoBytes(1), Buffer.from('x'), 0, 7)
+  publisher.sendBytes(join(message, message, message))
+  await until(() => publisher.end.isServerPaused)
+
+  t.is((await subscriber.settled()).length, 1)
 })
 
 test('a client that owes acknowledgements is read even when memory is short', async (t) => {

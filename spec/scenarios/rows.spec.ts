@@ -73,19 +73,33 @@ test('[MQTT-2.2.1-3] a row of acknowledgements ends before one for the Packet Id
   t.true(subscriber.isClosed)
 })
 
-test('[MQTT-3.3.4-7] of a chunk no more messages at QoS 2 are taken than Receive Maximum', async (t) => {
+for (const before of [4, 9]) {
+  test(`[MQTT-3.3.4-7] ${before} messages at QoS 2, and of a chunk no more than Receive Maximum`, async (t) => {
+    const { broker } = await startBroker(t, { connection: { receiveMaximum: 10 } })
+    const publisher = await connectClient(t, broker, { version: 5 })
+    const packet = (identifier: number): Buffer =>
+      frame(type.publish, 4, TOPIC, twoBytes(identifier), 0, 7)
+
+    publisher.sendBytes(join(...range(1, before).map(packet)))
+    t.is((await publisher.settled()).length, before)
+    publisher.sendBytes(join(...range(before + 1, 8).map(packet)))
+
+    const answered = await publisher.closed()
+    t.deepEqual(identifiersOf(answered.slice(0, -1)), range(before + 1, 10 - before))
+    t.like(answered.at(-1), { cmd: 'disconnect', reasonCode: 0x93 })
+  })
+}
+
+test('[MQTT-3.3.4-7] rows at QoS 1 are acknowledged at once and never fill Receive Maximum', async (t) => {
   const { broker } = await startBroker(t, { connection: { receiveMaximum: 10 } })
   const publisher = await connectClient(t, broker, { version: 5 })
   const packet = (identifier: number): Buffer =>
-    frame(type.publish, 4, TOPIC, twoBytes(identifier), 0, 7)
+    frame(type.publish, 2, TOPIC, twoBytes(identifier), 0, 7)
 
-  publisher.sendBytes(join(...range(1, 4).map(packet)))
-  t.is((await publisher.settled()).length, 4)
-  publisher.sendBytes(join(...range(5, 8).map(packet)))
-
-  const answered = await publisher.closed()
-  t.deepEqual(identifiersOf(answered.slice(0, -1)), range(5, 6))
-  t.like(answered.at(-1), { cmd: 'disconnect', reasonCode: 0x93 })
+  for (let round = 0; round < 20; round++) {
+    publisher.sendBytes(join(...range(1, 10).map(packet)))
+    t.deepEqual(identifiersOf(await publisher.settled()), range(1, 10))
+  }
 })
 
 test('[MQTT-4.3.3-11] what a row of PUBREL gives back may be sent again', async (t) => {
@@ -246,4 +260,55 @@ test('[MQTT-4.8.2-4] a shared message that a row of PUBREC answered goes to nobo
   await turns()
 
   t.deepEqual(await two.settled(), [])
+})
+
+test('a retained message is not taken for one that a session got as live while it was offline', async (t) => {
+  const { broker } = await startBroker(t)
+  await broker.publish({ topic: 'a', payload: 'kept', retain: true, qos: 1 })
+  await broker.publish({ topic: 'b', payload: 'kept', retain: true, qos: 1 })
+  const session = { clientId: 'away', clean: false }
+  const properties = { sessionExpiryInterval: 60, receiveMaximum: 1 }
+  const before = await connectClient(t, broker, { ...session, properties })
+  await before.subscribe(t, '#', { qos: 1 })
+  const [first] = await stored(before)
+  before.destroy()
+  await turns()
+  const topic = first!['topic'] === 'a' ? 'b' : 'a'
+  const live = frame(type.publish, 0, join(twoBytes(1), Buffer.from(topic)), 7)
+
+  const publisher = await connectClient(t, broker, { version: 4 })
+  publisher.sendBytes(join(live, live))
+  await publisher.settled()
+  const back = await connectClient(t, broker, {
+    ...session,
+    properties: { sessionExpiryInterval: 60 },
+  })
+
+  const [again] = await stored(back)
+  t.is(again!['topic'], first!['topic'])
+  back.sendBytes(answers(type.puback, identifiersOf([again!])))
+
+  t.is((await stored(back))[0]?.['topic'], topic)
+})
+
+test('[MQTT-3.3.5-1] a row is not said to have had no receiver since one of them left, and is no more to it', async (t) => {
+  const { broker } = await startBroker(t, {
+    session: { queuePolicy: 'disconnect', queueMessagesMax: 1 },
+  })
+  const will = { topic: 'gone', payload: 'x' }
+  const properties = { receiveMaximum: 1 }
+  const full = await connectClient(t, broker, { clientId: 'full', properties, will })
+  await full.subscribe(t, 'a', { qos: 1 })
+  await broker.publish({ topic: 'a', qos: 1 })
+  await broker.publish({ topic: 'a', qos: 1 })
+  const dropped: string[] = []
+  broker.on('dropped', (_client, _topic, why) => dropped.push(why))
+  const publisher = await connectClient(t, broker, { version: 5 })
+  const packet = (identifier: number): Buffer =>
+    frame(type.publish, 2, TOPIC, twoBytes(identifier), 0, 7)
+
+  publisher.sendBytes(join(...range(1, 3).map(packet)))
+
+  t.is((await publisher.settled())[0]?.['reasonCode'], 0)
+  t.deepEqual(dropped, ['queue full'])
 })
