@@ -24,18 +24,18 @@ const RUN_PACKETS_MAX = 32
  * in a row. False: it did nothing, as there is no row, or something is to be judged of each message.
  */
 export function handleRun(connection: Connection, session: Session, message: Message): boolean {
-  if (isEachJudged(connection, session, message)) return false
   const { context, decoder, inboundFlow } = connection
   const { bytes, start, bodyStart, end } = decoder
   const { qos, payloadStart } = message
   const packetBytes = end - start
   const identifierAt = qos === 0 ? 0 : bodyStart + 2 + bytes.readUInt16BE(bodyStart) - start
+  // Whether there are two is seen at once, and only then is all else looked at.
+  if (countAlike(bytes, start, identifierAt, payloadStart, end, 2) < 2) return false
+  if (isEachJudged(connection, session, message)) return false
   // A larger piece is written at once, not with what follows in the turn.
   let max = Math.min(RUN_PACKETS_MAX, Math.floor((REFERENCE_MIN_BYTES - 1) / packetBytes))
   if (qos === 2) max = Math.min(max, 1 + inboundFlow.room)
-  // Whether there are two is seen at once, and only then are the receivers looked for.
-  if (max < 2 || countAlike(bytes, start, identifierAt, payloadStart, end, 2) < 2) return false
-  const receivers = context.router.runReceiversOf(message, session)
+  const receivers = max < 2 ? undefined : context.router.runReceiversOf(message, session)
   if (receivers === undefined) return false
   let count = countAlike(bytes, start, identifierAt, payloadStart, end, max, 2)
   if (qos === 2) count = addNew(session.inbound, bytes, start + identifierAt, packetBytes, count)
