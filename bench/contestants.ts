@@ -33,6 +33,17 @@ const require = createRequire(import.meta.url)
 
 const ownVersion = `${VERSION}, Node ${process.versions.node}`
 
+const plainPairs = (scenarios.find(({ name }) => name === 'qos0-pairs') as Scenario).load
+
+/** Pairs of MQTT 3.1.1 at QoS 0, to compare a stream of another kind with; undefined where nothing is compared. */
+function plainPairsBeside({ name, load }: Scenario): Scenario | undefined {
+  // What waits in a queue, or travels alone, does not cost what it costs in a stream.
+  if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
+  const { payloadBytes } = load
+  const title = `QoS 0, 50 to 50, ${payloadBytes} B`
+  return { name, title, load: { ...plainPairs, payloadBytes } }
+}
+
 const memory: Contestant = {
   name: 'noctule',
   version: ownVersion,
@@ -44,6 +55,15 @@ const memory: Contestant = {
 
 /** The same on another Node, if the environment names one. */
 const otherNode = process.env['BENCH_NODE']
+
+/** Beside streams of MQTT 5.0, as what those cost more is judged in the same turns. */
+const memoryOf311: Contestant = {
+  ...memory,
+  name: 'noctule, 3.1.1',
+  takes: () => false,
+  standIn: (scenario) =>
+    scenario.load.protocolVersion === 5 ? plainPairsBeside(scenario) : undefined,
+}
 
 const memoryOnOtherNode: Contestant = {
   ...memory,
@@ -78,8 +98,6 @@ const redis: Contestant = {
     ),
 }
 
-const plainPairs = (scenarios.find(({ name }) => name === 'qos0-pairs') as Scenario).load
-
 /** It knows exact topics and QoS 0, and QoS 1 as far as nothing gets lost. Beside other streams it does plain pairs. */
 export const relay: Contestant = {
   name: 'bare relay',
@@ -95,13 +113,7 @@ export const relay: Contestant = {
     load.topics === 1 &&
     load.deadSubscribers === 0 &&
     load.deliveriesPerResubscribe === 0,
-  standIn: ({ name, load }) => {
-    // What waits in a queue, or travels alone, does not cost what it costs in a stream.
-    if (load.shape !== 'messages' || load.ratePerSecond > 0) return undefined
-    const { payloadBytes } = load
-    const title = `QoS 0, 50 to 50, ${payloadBytes} B`
-    return { name, title, load: { ...plainPairs, payloadBytes } }
-  },
+  standIn: plainPairsBeside,
   start: (cores) => startProgram(cores, process.execPath, [here('relay.js')]),
 }
 
@@ -151,6 +163,7 @@ const aedesRedis: Contestant = {
 export const contestants: readonly Contestant[] = [
   relay,
   memory,
+  memoryOf311,
   memoryOnOtherNode,
   disk,
   redis,

@@ -37,7 +37,7 @@ export function benchmarksDocument(measured: Measured): string {
     '```console\n$ npm run bench -- --write        # this page\n$ npm run bench -- --quick        # what matters most, in two minutes\n$ BENCH_NODE=PATH npm run bench -- --write    # with another Node as well\n$ npx noctule bench --list        # the scenarios\n$ npx noctule bench --url mqtt://HOST --pid PID -s qos1-pairs    # any broker\n```',
     ...(areMostQuiet(entries) ? [] : [NOISY]),
     '## At a glance',
-    'CPU microseconds of the broker for each message delivered; for `churn` and `idle`, for each connection. The column `noctule / relay` sets our broker against the relay in the same turns: in the same scenario or, where the relay cannot do that, in pairs at QoS 0 with the same payload, whose figures stand in brackets.',
+    'CPU microseconds of the broker for each message delivered; for `churn` and `idle`, for each connection. The column `noctule / relay` sets our broker against the relay in the same turns: in the same scenario or, where the relay cannot do that, in pairs at QoS 0 with the same payload, whose figures stand in brackets. So does ours beside streams of MQTT 5.0: `noctule, 3.1.1`.',
     overview(entries),
     '## Scenarios',
     ...scenariosOf(entries).flatMap((scenario) => [

@@ -63,6 +63,23 @@ test('the relay does plain pairs beside what it cannot do, and nothing beside qu
   t.regex(details(entries, beyond[0]!), /^\| bare relay \(pairs\) \|/m)
 })
 
+test('ours does pairs of MQTT 3.1.1 beside streams of 5.0', async (t) => {
+  const names = ['v5-properties', 'fan-in', 'trickle']
+  const some = scenarios
+    .filter(({ name }) => names.includes(name))
+    .map((scenario) => ({ ...scenario, load: shrunk(scenario.load) }))
+  const beside = contestants.filter(({ name }) => name === 'noctule, 3.1.1')
+  const options = { ...quickly, turns: 1, scenarios: some, tell: () => {} }
+
+  const entries = await compare({ ...options, contestants: beside })
+
+  t.deepEqual(
+    entries.map(({ scenario, measured: { load } }) => [scenario.name, load.protocolVersion]),
+    [['v5-properties', 4]],
+  )
+  t.false(hasFailed(entries))
+})
+
 test('a store that is a process of its own is measured apart', async (t) => {
   if (requireProgram(t, 'redis-server', 'redis-server') === undefined) return
   const durable = scenarios.filter(({ name }) => name === 'durable')

@@ -67,7 +67,6 @@ export const scenarios: readonly Scenario[] = [
       topology: 'fan-in',
       publishers: 100,
       subscribers: 1,
-      underWayMessages: 10,
     },
   },
   {
