@@ -3,16 +3,19 @@
  * written. It is free again when its object is collected.
  *
  * V8 collects the young among its objects when they are many, but messages are few objects and many bytes. So before it
- * does, it sees more outside of its heap than it likes, takes that for a shortage, and marks all that is in the heap, again
- * and again. Node 24 does so whenever payloads are large, Node 20 in some processes: a message of 1 KB then costs
- * twice as much. To collect the young in time takes less than a millisecond.
+ * does, heap and memory outside have reached what it lets the heap grow to, and it marks all that is in the heap, again
+ * and again: a message of 1 KB then costs three times as much. To collect the young in time takes half a millisecond,
+ * and the memory that is free then is used again while it is in the processor's cache.
  */
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** V8 begins to mark at 64 MiB; what is in use must have room beside what is not. */
-const COLLECT_BYTES = 24 * 1024 * 1024
+/**
+ * What one collection frees is counted with the next, so twice as much and what is in use must have room in what V8 lets
+ * a small heap grow by, which may be 8 MiB or so: see decision 17.
+ */
+const COLLECT_BYTES = 6 * 1024 * 1024
 
 export class OutsideMemory {
   readonly #collect: () => void

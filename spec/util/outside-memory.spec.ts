@@ -10,17 +10,17 @@ import { nextTurn } from '../support/turns.ts'
 
 const MIB = 1024 * 1024
 
-test('the young are collected once for each 24 MiB', (t) => {
+test('the young are collected once for each 6 MiB', (t) => {
   let collections = 0
   const outside = new OutsideMemory(() => collections++)
   t.is(collections, 1)
-  for (let i = 0; i < 23; i++) outside.note(MIB)
+  for (let i = 0; i < 5; i++) outside.note(MIB)
   t.is(collections, 1)
   outside.note(MIB)
   t.is(collections, 2)
   outside.note(100 * MIB)
   t.is(collections, 3)
-  for (let i = 0; i < 48; i++) outside.note(MIB)
+  for (let i = 0; i < 12; i++) outside.note(MIB)
   t.is(collections, 5)
 })
 
@@ -51,15 +51,15 @@ test('a broker has the young collected for what it reads, and for what it writes
   const { broker } = await startBroker(t, { collectYoung: () => collections++ })
   const client = await connectClient(t, broker, { clientId: 'client' })
   const payload = Buffer.alloc(MIB / 2)
-  for (let i = 0; i < 48; i++) client.send({ cmd: 'publish', topic: 'nobody', payload, qos: 0 })
+  for (let i = 0; i < 12; i++) client.send({ cmd: 'publish', topic: 'nobody', payload, qos: 0 })
   await client.settled()
   t.is(collections, 2)
 
   client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'own', qos: 0 }] })
   await client.expect(t, 'suback')
-  // Less than 24 MiB, but as much again is written: at another QoS it does not leave as it came.
+  // Less than 6 MiB, but as much again is written: at another QoS it does not leave as it came.
   const packet = frame(PacketType.Publish, 2, text('own'), [0, 1], Buffer.alloc(1000))
-  for (let i = 0; i < 14; i++) {
+  for (let i = 0; i < 4; i++) {
     client.sendBytes(Buffer.concat(Array.from({ length: 1000 }, () => packet)))
     await client.settled()
   }
