@@ -56,11 +56,12 @@ export function toMessage(input: PublishInput, now: number): Message {
   return Message.fromBody(body, qos, retain, expiresAt)
 }
 
+/** The host may do with it what it likes: it has memory of its own. */
 export function toApplicationMessage(message: Message): ApplicationMessage {
-  const body = message.body()
+  const body = Buffer.from(message.body())
   return {
     topic: message.topic,
-    payload: message.payload,
+    payload: body.subarray(message.payloadStart, message.payloadEnd),
     qos: message.qos,
     retain: message.retain,
     properties: readProperties(body, 2 + body.readUInt16BE(0), body.length, 'publish'),

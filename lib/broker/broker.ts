@@ -30,11 +30,12 @@ import { type SystemLoad, systemLoad } from '../util/system-load.ts'
 import { VERSION } from '../util/version.ts'
 import { within } from '../util/within.ts'
 import { Acceptor } from './acceptor.ts'
-import { type PublishInput, toMessage } from './application-message.ts'
+import type { PublishInput } from './application-message.ts'
 import { createContext } from './create-context.ts'
 import { doorkeeperOf } from './doorkeeper.ts'
 import { type BrokerEvents, observersOf, type Tell, tellOn } from './events.ts'
 import { ExpiryReport, endingFiles } from './expiry-report.ts'
+import { HostMessages } from './host-messages.ts'
 import { limitsOf, provesNames } from './limits.ts'
 import { type OpenListener, openListeners } from './listeners.ts'
 import { endBanned, endIdentities, LiveAccess } from './live-access.ts'
@@ -58,7 +59,7 @@ export interface BrokerParts {
   /** How much the process has to do. Default: what the system says. */
   readonly load?: SystemLoad | undefined
   /**
-   * Collects the young objects of V8, called for each 24 MiB that are read and written. Default: V8 does so when it wants,
+   * Collects the young objects of V8, called for each 6 MiB that are read and written. Default: V8 does so when it wants,
    * which costs more where payloads are large. `noctule start` brings one; with `node --expose-gc` it is
    * `() => gc({ type: "minor" })`.
    */
@@ -91,6 +92,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   readonly #acceptors: Acceptor[] = []
   /** Of transports that the host program brings. */
   readonly #ownAcceptor: Acceptor
+  readonly #hostMessages: HostMessages
   #closing: Promise<void> | undefined
 
   /** `makeStore` makes the store of the configuration (`loadStore`), unless `parts` bring one. */
@@ -116,7 +118,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       limits: limitsOf(configuration, undefined, this.#hooks),
       hooks: this.#hooks,
       rules,
-      observers: observersOf(this, this.#tell, () => this.#systemTopics),
+      observers: observersOf(
+        this,
+        this.#tell,
+        () => this.#systemTopics,
+        () => this.#context.router,
+      ),
       systemTopics: { retained: (topicFilter) => this.#systemTopics.retained(topicFilter) },
       connections,
       counters: this.counters,
@@ -131,6 +138,7 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
       makeStore,
     })
     this.#context = context
+    this.#hostMessages = new HostMessages(context.router, clock, context.budget)
     this.#overload = overload
     context.protection.bans.onChanged = () => void endBanned(context)
     this.#stored = new StoredState(this.#context, configuration)
@@ -227,17 +235,12 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    * Publishes a message as the host program. Resolves when it has been routed and, at QoS 1 and 2 and
    * for retained messages, when it is as durable as the store promises; rejects with `StoreError` if the
    * store did not take it, with `TypeError` for a topic that cannot be published to.
+   *
+   * What is published by a handler or listener is routed in a later turn, in its order, when the message
+   * is with all its receivers that it answers.
    */
-  async publish(input: PublishInput): Promise<void> {
-    const message = toMessage(input, this.#context.clock.now())
-    const publication = this.#context.router.route(message, undefined)
-    if (publication === undefined) return
-    await new Promise<void>((resolve, reject) => {
-      publication.observer = {
-        published: () => resolve(),
-        publicationFailed: (_, error) => reject(error),
-      }
-    })
+  publish(input: PublishInput): Promise<void> {
+    return this.#hostMessages.publish(input)
   }
 
   /**
@@ -286,7 +289,8 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    * what is written, then closes the store. May be called more than once.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#stop()
+    // Begun by itself: who is told that a connection has ended may close the broker, too.
+    this.#closing ??= Promise.resolve().then(() => this.#stop())
     return this.#closing
   }
 
@@ -368,10 +372,10 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
   #changeMemoryLevel(level: MemoryLevel): void {
     const { budget, limitedLog } = this.#context
     const { usedBytes, limitBytes } = budget
-    limitedLog.warn('memory', { level, usedBytes, limitBytes }, 'memory budget level changed')
-    if (level >= MemoryLevel.PauseReaders) return
-    // Not from within whatever released the bytes.
+    // Not from within whatever took or released the bytes: that may be a packet half written.
     setImmediate(() => {
+      limitedLog.warn('memory', { level, usedBytes, limitBytes }, 'memory budget level changed')
+      if (level >= MemoryLevel.PauseReaders) return
       for (const connection of this.#context.connections) connection.unpause(Pause.Memory)
     })
   }

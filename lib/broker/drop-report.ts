@@ -36,13 +36,14 @@ export class DropReport {
       drops.why = why
       return
     }
+    if (this.#drops.size === 0) this.#timers.after(REPORT_INTERVAL_MS, () => this.#report())
+    this.#drops.set(session, { count: 0, why })
     const { clientIdentifier, droppedCount } = session
+    // Last, as a logger that publishes its lines may have one dropped here.
     this.#log.warn(
       { client: clientIdentifier, why, topic: message?.topic, droppedInAll: droppedCount },
       'message dropped',
     )
-    if (this.#drops.size === 0) this.#timers.after(REPORT_INTERVAL_MS, () => this.#report())
-    this.#drops.set(session, { count: 0, why })
   }
 
   /** Sums up the interval; whoever still loses messages gets another. */

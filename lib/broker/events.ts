@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events'
 import type { ConnectionEnd, Observers } from '../connection/context.ts'
 import type { SystemTopics } from '../monitor/system-topics.ts'
 import type { Qos } from '../protocol/packets.ts'
+import type { Router } from '../router/router.ts'
 import type { ClientInfo } from '../security/access.ts'
 import type { StoreError } from '../storage/storage.ts'
 import type { Logger } from '../util/logger.ts'
@@ -51,6 +52,7 @@ export function observersOf(
   broker: EventEmitter<BrokerEvents>,
   tell: Tell,
   systemTopics: () => SystemTopics,
+  router: () => Router,
 ): Observers {
   const observers: Observers = {
     connected(connection, sessionPresent) {
@@ -68,7 +70,9 @@ export function observersOf(
     observers.published =
       broker.listenerCount('published') === 0
         ? undefined
-        : (message, client) => tell('published', toApplicationMessage(message), client)
+        : (message, client) =>
+            // What is published now comes behind this message, which is not routed yet.
+            router().whileBusy(() => tell('published', toApplicationMessage(message), client))
     observers.delivered =
       broker.listenerCount('delivered') === 0
         ? undefined

@@ -275,7 +275,9 @@ function decide(
   answer: Answer | undefined,
 ): Promise<void> | undefined {
   const decision = answer === true ? undefined : toDecision(answer)
-  if (decision?.isAllowed === false) return refuse(connection, message, packetIdentifier, decision)
+  if (decision !== undefined && !decision.isAllowed) {
+    return refuse(connection, message, packetIdentifier, decision)
+  }
   accept(connection, session, message, packetIdentifier)
   return undefined
 }
@@ -295,12 +297,13 @@ function accept(
     return
   }
   const isExactlyOnce = qos === 2
-  if (isExactlyOnce) session.inbound.add(packetIdentifier)
   const inbound =
     isExactlyOnce && session.durable !== undefined
       ? { publisher: { session: session.durable, packetIdentifier } }
       : undefined
   const publication = route(connection, message, session, inbound) // [MQTT-4.5.0-1]
+  // Now, as what could not be routed must not be taken for known when it comes again.
+  if (isExactlyOnce) session.inbound.add(packetIdentifier)
   const type = isExactlyOnce ? 'pubrec' : 'puback' // [MQTT-3.3.4-1]
   const { inboundFlow } = connection
   if (publication === undefined) {

@@ -66,7 +66,27 @@ function mayReceive(connection: Connection, session: Session, topic: string, qos
   const asked = whoJudgesSubscribe(connection.context.hooks, client)
   if (asked.authorizeSubscribe === undefined) return true
   if (asked.authorizeReceive === undefined) return isSubscribed(session, topic)
-  return toDecision(asked.authorizeReceive(client, { topic, qos })).isAllowed
+  return askReceive(connection, asked, topic, qos)
+}
+
+/** Asked in the middle of a delivery: what it throws, or promises, is a no. */
+function askReceive(
+  { client, context }: Connection,
+  asked: AccessHooks,
+  topic: string,
+  qos: Qos,
+): boolean {
+  const { router, limitedLog } = context
+  try {
+    const answer = router.whileBusy(() =>
+      asked.authorizeReceive?.(client as ClientInfo, { topic, qos }),
+    )
+    if (toDecision(answer).isAllowed) return true
+  } catch (error) {
+    const facts = { err: error, client: client?.clientIdentifier, topic }
+    limitedLog.error('authorizeReceive', facts, 'authorizeReceive threw: the message is not sent')
+  }
+  return false
 }
 
 function isSubscribed({ subscriptions }: Session, topic: string): boolean {

@@ -172,11 +172,13 @@ function subscribe(
 ): void {
   const { observers, systemTopics } = connection.context
   const existed = session.subscribe(subscription) // [MQTT-3.8.4-3] [MQTT-3.8.4-5]
-  observers.subscribed(connection.client as ClientInfo, subscription)
   const { topicFilter } = subscription
+  const isOfGroup = isShared(topicFilter) && subscription.isPlain !== true
   const wantsRetained = retainHandling === 0 || (retainHandling === 1 && !existed) // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
-  if (!wantsRetained || (isShared(topicFilter) && subscription.isPlain !== true)) return
-  session.promiseRetained(subscription, systemTopics.retained(topicFilter)) // [MQTT-3.8.4-4]
+  if (wantsRetained && !isOfGroup)
+    session.promiseRetained(subscription, systemTopics.retained(topicFilter)) // [MQTT-3.8.4-4]
+  // What a listener publishes now comes as a live message, and not once more as a retained one.
+  observers.subscribed(connection.client as ClientInfo, subscription)
 }
 
 function acknowledge(

@@ -31,6 +31,8 @@ export class Publication implements Unit {
   willOf: SessionRef | undefined
   /** Who is told; set by the publisher's connection in the turn of `route`. */
   observer: PublicationObserver | undefined
+  /** Those who are told after it. */
+  #others: PublicationObserver[] | undefined
   /** Whatever the observer needs to recognise the publication. */
   handle: unknown
   /** Writes that are not durable yet: its own, and those to members that take a message over. */
@@ -50,32 +52,26 @@ export class Publication implements Unit {
     this.#missing++
     replacement.tell({
       published: () => this.noteDurable(),
-      publicationFailed: (_, error) => this.observer?.publicationFailed(this, error),
+      publicationFailed: (_, error) => this.noteFailed(error),
     })
   }
 
   /** Tells one more observer, after those who are told already. */
   tell(another: PublicationObserver): void {
-    const { observer } = this
-    if (observer === undefined) {
-      this.observer = another
-      return
-    }
-    this.observer = {
-      published: (publication) => {
-        observer.published(publication)
-        another.published(publication)
-      },
-      publicationFailed: (publication, error) => {
-        observer.publicationFailed(publication, error)
-        another.publicationFailed(publication, error)
-      },
-    }
+    if (this.observer === undefined) this.observer = another
+    else (this.#others ??= []).push(another)
   }
 
-  /** One of the writes is durable; with the last the observer hears of it. */
+  /** One of the writes is durable; with the last the observers hear of it. */
   noteDurable(): void {
-    if (--this.#missing === 0) this.observer?.published(this)
+    if (--this.#missing > 0) return
+    this.observer?.published(this)
+    for (const other of this.#others ?? []) other.published(this)
+  }
+
+  noteFailed(error: StoreError): void {
+    this.observer?.publicationFailed(this, error)
+    for (const other of this.#others ?? []) other.publicationFailed(this, error)
   }
 }
 

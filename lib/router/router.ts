@@ -18,6 +18,7 @@ import type { Seq, SessionRef, Sink, Store, StoreError, Target, Unit } from '../
 import type { Clock } from '../util/clock.ts'
 import type { MemoryBudget } from '../util/memory-budget.ts'
 import type { Random } from '../util/random.ts'
+import { deliverRun, takesRuns } from './deliver-run.ts'
 import { MatchCache, type RememberedNames } from './match-cache.ts'
 import { type DurableTarget, Publication, whenDurable } from './publication.ts'
 import type { Receiver, Receivers } from './receivers.ts'
@@ -53,6 +54,7 @@ export class Router implements Sink {
   readonly #groups = new Map<string, SharedGroup>()
   /** The publication that gathers the durable targets of the message being routed. */
   #gathering: Publication | undefined
+  #depth = 0
 
   constructor(options: RouterOptions, parts: RouterParts) {
     this.#options = options
@@ -118,18 +120,38 @@ export class Router implements Sink {
     publisher: Subscriber | undefined,
     durable?: Partial<Pick<Unit, 'publisher' | 'willOf'>>,
   ): Publication | undefined {
-    // Who gets a message may publish another at once.
+    // Whose queue is full may be disconnected at once, which publishes its will.
     const outer = this.#gathering
     this.#gathering = undefined
-    this.lastMatchCount = this.#deliverToAll(message, publisher)
-    if (message.retain) this.#retain(message) // [MQTT-3.3.1-8]
-    if (durable?.publisher !== undefined) this.#publication(message).publisher = durable.publisher
-    if (durable?.willOf !== undefined) this.#publication(message).willOf = durable.willOf
+    this.#depth++
+    try {
+      this.lastMatchCount = this.#deliverToAll(message, publisher)
+      if (message.retain) this.#retain(message) // [MQTT-3.3.1-8]
+      if (durable?.publisher !== undefined) this.#publication(message).publisher = durable.publisher
+      if (durable?.willOf !== undefined) this.#publication(message).willOf = durable.willOf
 
-    const publication = this.#gathering as Publication | undefined
-    this.#gathering = outer
-    if (publication !== undefined) this.#write(publication)
-    return publication
+      const publication = this.#gathering as Publication | undefined
+      if (publication !== undefined) this.#write(publication)
+      return publication
+    } finally {
+      this.#depth--
+      this.#gathering = outer
+    }
+  }
+
+  /** Whether somebody is being called who must not have another message routed before the call is over. */
+  get isBusy(): boolean {
+    return this.#depth > 0
+  }
+
+  /** Calls the host program with `isBusy`. */
+  whileBusy<T>(call: () => T): T {
+    this.#depth++
+    try {
+      return call()
+    } finally {
+      this.#depth--
+    }
   }
 
   /**
@@ -138,9 +160,11 @@ export class Router implements Sink {
    */
   routeVolatile(message: Message): void {
     const { single } = this.#trie.match(message.topic)
-    for (const { subscriber, retainAsPublished, identifiers } of single) {
-      subscriber.deliver(message, 0, message.retain && retainAsPublished, identifiers, undefined)
-    }
+    this.whileBusy(() => {
+      for (const { subscriber, retainAsPublished, identifiers } of single) {
+        subscriber.deliver(message, 0, message.retain && retainAsPublished, identifiers, undefined)
+      }
+    })
   }
 
   /** Hands a message to one receiver only; returns the publication if it goes through the store. */
@@ -210,7 +234,7 @@ export class Router implements Sink {
   failed(unit: Unit, error: StoreError): void {
     const publication = unit as Publication
     this.#parts.budget.release(publication.body.length)
-    publication.observer?.publicationFailed(publication, error)
+    publication.noteFailed(error)
   }
 
   /**
@@ -244,21 +268,8 @@ export class Router implements Sink {
   }
 
   /** As `route` with each of its messages, to receivers that were asked for now; returns how many those are. */
-  routeRun(run: MessageRun, receivers: KnownReceivers, publisher: Subscriber): number {
-    if (receivers.groups.length > 0) return this.#routeEach(run, publisher)
-    const { first } = run
-    let count = 0
-    const others: Receiver<Subscriber>[] = []
-    for (const receiver of receivers.single) {
-      const wanted = receiver.subscriber === publisher ? receiver.own : receiver // [MQTT-3.8.3-3]
-      if (wanted === undefined) continue
-      count++
-      const qos = lowerQos(first.qos, wanted.qos) // [MQTT-3.8.4-8]
-      if (wanted.subscriber.deliverRun?.(run, qos, wanted.identifiers) === false)
-        others.push(wanted)
-    }
-    if (others.length > 0) deliverEach(run, others)
-    return count
+  routeRun(run: MessageRun, { single, groups }: KnownReceivers, publisher: Subscriber): number {
+    return groups.length > 0 ? this.#routeEach(run, publisher) : deliverRun(run, single, publisher)
   }
 
   #routeEach(run: MessageRun, publisher: Subscriber): number {
@@ -372,20 +383,4 @@ export class Router implements Sink {
     }
     return now + retainedExpirySeconds * 1000
   }
-}
-
-/** All get one message before anybody gets the next, as it is encoded once for all that are alike. */
-function deliverEach(run: MessageRun, receivers: readonly Receiver<Subscriber>[]): void {
-  for (const message of run.messages) {
-    for (const { subscriber, qos, identifiers } of receivers) {
-      // Who is offline keeps nothing of it, and may have ended with the message before.
-      if (!subscriber.isOnline) continue
-      subscriber.deliver(message, lowerQos(message.qos, qos), false, identifiers, undefined)
-    }
-  }
-}
-
-function takesRuns({ subscriber, qos }: Receiver<Subscriber>, messageQos: Qos): boolean {
-  const isStored = subscriber.durable !== undefined && lowerQos(messageQos, qos) > 0
-  return subscriber.deliverRun !== undefined && !isStored
 }
