@@ -289,8 +289,11 @@ export class Broker extends EventEmitter<BrokerEvents> implements AsyncDisposabl
    * what is written, then closes the store. May be called more than once.
    */
   close(): Promise<void> {
-    // Begun by itself: who is told that a connection has ended may close the broker, too.
-    this.#closing ??= Promise.resolve().then(() => this.#stop())
+    if (this.#closing !== undefined) return this.#closing
+    // Known before it begins: who is told that a connection has ended may close the broker, too.
+    let begun: (stopped: Promise<void>) => void = () => {}
+    this.#closing = new Promise((resolve) => (begun = resolve))
+    begun(this.#stop())
     return this.#closing
   }
 
