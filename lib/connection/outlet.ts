@@ -238,33 +238,25 @@ export class ConnectionOutlet implements Outlet {
     if (this.#isClosed) return
     const size = this.#acknowledgementBytes(reasonCode)
     const at = this.#outbox.reserve(size)
-    const block = this.#outbox.block
-    const first = acknowledgementByteOf(type)
-    block[at] = first
-    block[at + 1] = size - 2
-    block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
-    block[at + 3] = packetIdentifier & 0xff
-    if (size > 4) block[at + 4] = reasonCode
-    this.#count(first >> 4, 1, size)
+    const firstByte = acknowledgementByteOf(type)
+    writeAcknowledgement(this.#outbox.block, at, firstByte, size, packetIdentifier, reasonCode)
+    this.#count(firstByte >> 4, 1, size)
   }
 
   /** As `sendAcknowledgement` for each of a row. */
   sendAcknowledgements(
     type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
-    { bytes, start, count, packetBytes }: PacketIdentifierRow,
+    packetIdentifiers: PacketIdentifierRow,
     reasonCode: number,
   ): void {
     if (this.#isClosed) return
+    const { count } = packetIdentifiers
     const size = this.#acknowledgementBytes(reasonCode)
     let at = this.#outbox.reserve(count * size)
     const { block } = this.#outbox
     const firstByte = acknowledgementByteOf(type)
-    for (let i = 0, from = start; i < count; i++, at += size, from += packetBytes) {
-      block[at] = firstByte
-      block[at + 1] = size - 2
-      block[at + 2] = bytes[from]! // [MQTT-2.2.1-5]
-      block[at + 3] = bytes[from + 1]!
-      if (size > 4) block[at + 4] = reasonCode
+    for (let i = 0; i < count; i++, at += size) {
+      writeAcknowledgement(block, at, firstByte, size, packetIdentifiers.at(i), reasonCode)
     }
     this.#count(firstByte >> 4, count, count * size)
   }
@@ -353,6 +345,21 @@ export class ConnectionOutlet implements Outlet {
     this.#meter?.stop()
     this.#outbox.close()
   }
+}
+
+function writeAcknowledgement(
+  block: Buffer,
+  at: number,
+  firstByte: number,
+  size: 4 | 5,
+  packetIdentifier: number,
+  reasonCode: number,
+): void {
+  block[at] = firstByte
+  block[at + 1] = size - 2
+  block[at + 2] = packetIdentifier >> 8 // [MQTT-2.2.1-5]
+  block[at + 3] = packetIdentifier & 0xff
+  if (size > 4) block[at + 4] = reasonCode
 }
 
 /** From `firstBytes`, by a name in each place: a key that is another with each call is looked up anew each time. */

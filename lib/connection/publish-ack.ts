@@ -103,13 +103,10 @@ function handleRow(connection: Connection, type: number): boolean {
   const { bytes, start, end } = decoder
   const count = countAlike(bytes, start, 2, end, end, ROW_PACKETS_MAX)
   if (count < 2) return false
-  const handled = actOnRow(
-    connection,
-    type,
-    new PacketIdentifierRow(bytes, start + 2, end - start, count),
-  )
+  const row = new PacketIdentifierRow(bytes, start + 2, end - start, count)
+  const handled = actOnRow(connection, type, row)
   if (handled === 0) return false
-  connection.decoder.passOver(handled - 1)
+  decoder.passOver(handled - 1)
   connection.context.counters.packetsReceived[type]! += handled - 1
   return true
 }

@@ -4,7 +4,6 @@
  * them. spec/properties/publish-run.spec.ts shows that receivers see no difference.
  */
 
-import type { Buffer } from 'node:buffer'
 import { countAlike } from '../codec/alike-packets.ts'
 import type { Message } from '../protocol/message.ts'
 import { MessageRun } from '../protocol/message-run.ts'
@@ -38,7 +37,10 @@ export function handleRun(connection: Connection, session: Session, message: Mes
   const receivers = max < 2 ? undefined : context.router.runReceiversOf(message, session)
   if (receivers === undefined) return false
   let count = countAlike(bytes, start, identifierAt, payloadStart, end, max, 2)
-  if (qos === 2) count = addNew(session.inbound, bytes, start + identifierAt, packetBytes, count)
+  if (qos === 2) {
+    const row = new PacketIdentifierRow(bytes, start + identifierAt, packetBytes, count)
+    count = addNew(session.inbound, row)
+  }
   if (count < 2) return false
   const run = new MessageRun(message, start, count, packetBytes, identifierAt)
   take(connection, run)
@@ -84,15 +86,8 @@ function acknowledge({ inboundFlow, outlet }: Connection, run: MessageRun, isHea
 }
 
 /** Adds the Packet Identifiers of a row, up to the first that is known; returns how many that are [MQTT-4.3.3-10]. */
-function addNew(
-  inbound: InboundIdentifiers,
-  bytes: Buffer,
-  start: number,
-  packetBytes: number,
-  max: number,
-): number {
-  const row = new PacketIdentifierRow(bytes, start, packetBytes, max)
+function addNew(inbound: InboundIdentifiers, row: PacketIdentifierRow): number {
   let count = 0
-  for (; count < max && !inbound.has(row.at(count)); count++) inbound.add(row.at(count))
+  for (; count < row.count && !inbound.has(row.at(count)); count++) inbound.add(row.at(count))
   return count
 }

@@ -20,6 +20,15 @@ function publishes(qos: 1 | 2, identifiers: readonly number[], isDuplicate = fal
   )
 }
 
+/** The same of MQTT 5.0, without properties. */
+function publishesOf5(qos: 1 | 2, identifiers: readonly number[]): Buffer {
+  return join(
+    ...identifiers.map((identifier) =>
+      frame(type.publish, qos << 1, TOPIC, twoBytes(identifier), 0, 7),
+    ),
+  )
+}
+
 function answers(packetType: number, identifiers: readonly number[]): Buffer {
   const flags = packetType === type.pubrel ? 2 : 0
   return join(...identifiers.map((identifier) => frame(packetType, flags, twoBytes(identifier))))
@@ -77,12 +86,10 @@ for (const before of [4, 9]) {
   test(`[MQTT-3.3.4-7] ${before} messages at QoS 2, and of a chunk no more than Receive Maximum`, async (t) => {
     const { broker } = await startBroker(t, { connection: { receiveMaximum: 10 } })
     const publisher = await connectClient(t, broker, { version: 5 })
-    const packet = (identifier: number): Buffer =>
-      frame(type.publish, 4, TOPIC, twoBytes(identifier), 0, 7)
 
-    publisher.sendBytes(join(...range(1, before).map(packet)))
+    publisher.sendBytes(publishesOf5(2, range(1, before)))
     t.is((await publisher.settled()).length, before)
-    publisher.sendBytes(join(...range(before + 1, 8).map(packet)))
+    publisher.sendBytes(publishesOf5(2, range(before + 1, 8)))
 
     const answered = await publisher.closed()
     t.deepEqual(identifiersOf(answered.slice(0, -1)), range(before + 1, 10 - before))
@@ -93,11 +100,9 @@ for (const before of [4, 9]) {
 test('[MQTT-3.3.4-7] rows at QoS 1 are acknowledged at once and never fill Receive Maximum', async (t) => {
   const { broker } = await startBroker(t, { connection: { receiveMaximum: 10 } })
   const publisher = await connectClient(t, broker, { version: 5 })
-  const packet = (identifier: number): Buffer =>
-    frame(type.publish, 2, TOPIC, twoBytes(identifier), 0, 7)
 
   for (let round = 0; round < 20; round++) {
-    publisher.sendBytes(join(...range(1, 10).map(packet)))
+    publisher.sendBytes(publishesOf5(1, range(1, 10)))
     t.deepEqual(identifiersOf(await publisher.settled()), range(1, 10))
   }
 })
@@ -105,11 +110,9 @@ test('[MQTT-3.3.4-7] rows at QoS 1 are acknowledged at once and never fill Recei
 test('[MQTT-4.3.3-11] what a row of PUBREL gives back may be sent again', async (t) => {
   const { broker } = await startBroker(t, { connection: { receiveMaximum: 10 } })
   const publisher = await connectClient(t, broker, { version: 5 })
-  const packet = (identifier: number): Buffer =>
-    frame(type.publish, 4, TOPIC, twoBytes(identifier), 0, 7)
 
   for (let round = 0; round < 3; round++) {
-    publisher.sendBytes(join(...range(1, 10).map(packet)))
+    publisher.sendBytes(publishesOf5(2, range(1, 10)))
     t.deepEqual(identifiersOf(await publisher.settled()), range(1, 10))
     publisher.sendBytes(answers(type.pubrel, range(1, 10)))
     t.deepEqual(identifiersOf(await publisher.settled()), range(1, 10))
@@ -304,10 +307,8 @@ test('[MQTT-3.3.5-1] a row is not said to have had no receiver since one of them
   const dropped: string[] = []
   broker.on('dropped', (_client, _topic, why) => dropped.push(why))
   const publisher = await connectClient(t, broker, { version: 5 })
-  const packet = (identifier: number): Buffer =>
-    frame(type.publish, 2, TOPIC, twoBytes(identifier), 0, 7)
 
-  publisher.sendBytes(join(...range(1, 3).map(packet)))
+  publisher.sendBytes(publishesOf5(1, range(1, 3)))
 
   t.is((await publisher.settled())[0]?.['reasonCode'], 0)
   t.deepEqual(dropped, ['queue full'])
